@@ -1,0 +1,53 @@
+# `make` without a target says what there is.
+.DEFAULT_GOAL := help
+.PHONY: help install run test lint fix lock clean
+
+PYTHON ?= python3
+BIN := .venv/bin
+# Without bytecode every start of Python takes twice as long.
+unexport PYTHONDONTWRITEBYTECODE
+
+help:  ## this list
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
+
+install: .venv/installed  ## create .venv and install requirements/dev.txt, when it changed
+
+.venv/installed: $(wildcard requirements/*.txt)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "Posthaste needs Python 3.11 or newer: make $(MAKECMDGOALS) PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@$(PYTHON) -m venv .venv || \
+	  { echo "Python's venv module is missing: install it (Debian: apt install python3-venv) and try again." >&2; exit 1; }
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements/dev.txt
+	@touch $@
+
+run: install  ## run everything on this machine; options in ARGS="--port 9000"
+	@exec $(BIN)/python manage.py up $(ARGS)
+
+test: install  ## all tests; a selection in ARGS="tests/config -k stop"
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: install  ## format, lint, layers, types, migrations, system checks
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+	$(BIN)/python manage.py makemigrations --check --dry-run
+	$(BIN)/python manage.py check --fail-level WARNING
+
+fix: install  ## format, and repair what the linter can
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lock:  ## pin all packages in requirements/constraints.txt
+	@rm -rf var/lock && mkdir -p var/lock
+	cp -r requirements var/lock/ && : > var/lock/requirements/constraints.txt
+	$(PYTHON) -m venv var/lock/venv
+	var/lock/venv/bin/pip install --quiet --disable-pip-version-check -r var/lock/requirements/dev.txt
+	@{ echo "# Every package in its exact version, direct or not. Made by \`make lock\` from dev.txt; do not edit."; \
+	   var/lock/venv/bin/pip freeze | LC_ALL=C sort -f; } > requirements/constraints.txt
+	@rm -rf var/lock
+
+clean:  ## stop the servers; remove .venv and caches, keep var/ (the data)
+	@if [ -x $(BIN)/python ]; then $(BIN)/python manage.py services stop || true; fi
+	rm -rf .venv .pytest_cache .ruff_cache .mypy_cache .import_linter_cache .hypothesis htmlcov .coverage
+	find . -name __pycache__ -not -path './var/*' -prune -exec rm -rf {} +

@@ -1,0 +1,23 @@
+"""Knobs of campaigns, with the reason for each default. Override with `CAMPAIGNS_<NAME>` in the settings."""
+
+from typing import Any
+
+from django.conf import settings
+
+DEFAULTS: dict[str, Any] = {
+    # Recipients per chunk task: a second or less of work against a quick server, so that workers share evenly.
+    "CHUNK_SIZE": 500,
+    # Rows marked `sending` at once by one connection: what a killed sender leaves unconfirmed at most.
+    "GROUP_SIZE": 20,
+    # A pause is looked for between messages, at most this long after it was asked for.
+    "PAUSE_CHECK_SECONDS": 0.5,
+    # Waits before a deferred recipient is tried again; after the last one it is rejected.
+    "DEFER_SECONDS": [60, 300, 1800, 7200, 21600],
+    # How long a chunk waits when the mail server refuses *us* (connection, login, policy).
+    "BLOCKED_SECONDS": 10.0,
+    "CONDUCT_SECONDS": 2.0,
+}
+
+
+def get(name: str) -> Any:
+    return getattr(settings, f"CAMPAIGNS_{name}", DEFAULTS[name])

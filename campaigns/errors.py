@@ -1,0 +1,25 @@
+"""What the campaign verbs refuse; the text is fit for a person to read."""
+
+
+class CampaignError(Exception):
+    """Base of everything this app refuses."""
+
+
+class WrongState(CampaignError):
+    """A verb that this state does not allow; `state` is the one the campaign is in."""
+
+    def __init__(self, campaign: str, state: str, verb: str) -> None:
+        self.state = state
+        super().__init__(f"Campaign “{campaign}” is {state}; it cannot be {verb}.")
+
+
+class NotReady(CampaignError):
+    """A launch that would fail; `problems` are sentences."""
+
+    def __init__(self, problems: list[str]) -> None:
+        self.problems = problems
+        super().__init__(" ".join(problems))
+
+
+class ImportRefused(CampaignError):
+    """A file that cannot be imported; nothing of it was."""

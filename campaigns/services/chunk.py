@@ -1,0 +1,51 @@
+"""Chunks: ranges of recipient ids, each worked off by one queue task."""
+
+from django.db import connection, transaction
+
+from campaigns import conf
+from campaigns.models import CampaignTask
+from queue_core import services as queue
+
+DELIVER = "campaigns.deliver_chunk"
+CONDUCT = "campaigns.conduct"
+
+# The mail server may refuse us for days; a chunk is tried again until it works, the campaign is paused or cancelled.
+_CHUNK_ATTEMPTS = 1_000
+
+_RANGES = """
+SELECT min(id), max(id), count(*) FROM (
+    SELECT id, (row_number() OVER (ORDER BY id) - 1) / %s AS chunk
+    FROM email_recipients WHERE campaign_id = %s AND state = 'pending'
+) numbered GROUP BY chunk ORDER BY chunk
+"""
+
+
+def submit_chunks(campaign_id: int) -> int:
+    """Put every pending recipient of the campaign into chunks, and the chunks in line. Returns how many chunks.
+
+    A recipient may be in two chunks after a resume; its row lets only one of them have it.
+    """
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute(_RANGES, [conf.get("CHUNK_SIZE"), campaign_id])
+            ranges = cursor.fetchall()
+        chunks = CampaignTask.objects.bulk_create(
+            [CampaignTask(campaign_id=campaign_id, first_id=first, last_id=last, size=n) for first, last, n in ranges],
+            batch_size=5_000,
+        )
+        rows = [queue.build(DELIVER, {"chunk": chunk.pk}, max_attempts=_CHUNK_ATTEMPTS) for chunk in chunks]
+        for chunk, task_id in zip(chunks, queue.submit_many(rows), strict=True):
+            chunk.task_id = task_id
+        CampaignTask.objects.bulk_update(chunks, ["task"], batch_size=5_000)
+    return len(chunks)
+
+
+def submit_conductor(campaign_id: int, *, delay: float = 0.0) -> None:
+    """The task that watches over a campaign under way; at most one is live."""
+    queue.submit(CONDUCT, {"campaign": campaign_id}, unique_key=str(campaign_id), delay=delay)
+
+
+def has_live_chunks(campaign_id: int) -> bool:
+    return CampaignTask.objects.filter(
+        campaign_id=campaign_id, task__state__in=["blocked", "queued", "running"]
+    ).exists()

@@ -1,0 +1,40 @@
+"""launch: start a campaign, once, with its audience and template version pinned."""
+
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from campaigns import lifecycle
+from campaigns.errors import NotReady, WrongState
+from campaigns.models import Campaign
+from campaigns.services.chunk import submit_chunks, submit_conductor
+from campaigns.services.preflight import problems
+from campaigns.states import CampaignState
+
+
+def launch(campaign: Campaign, *, by: Any = None) -> Campaign:
+    """draft -> sending. Pins the template version and the audience, and puts the chunks in line.
+
+    The row is locked and the move guarded: of two launches at once, one gets WrongState. Raises NotReady with every
+    problem found; then nothing has changed. Touches no recipient row.
+    """
+    with transaction.atomic():
+        locked = Campaign.objects.select_for_update().get(pk=campaign.pk)
+        if locked.state != CampaignState.DRAFT:
+            raise WrongState(locked.name, locked.state, "launched")
+        found = problems(locked)
+        if found:
+            raise NotReady(found)
+        lifecycle.move_campaign(
+            "launch",
+            locked.pk,
+            template_version=locked.template.current,
+            total=sum(lifecycle.counts(locked.pk).values()),
+            launched_at=timezone.now(),
+            launched_by=by,
+        )
+        submit_chunks(locked.pk)
+        submit_conductor(locked.pk)
+    locked.refresh_from_db()
+    return locked

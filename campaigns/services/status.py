@@ -1,0 +1,39 @@
+"""status: how far a campaign has come, from the running counts."""
+
+import datetime
+from typing import Any
+
+from django.utils import timezone
+
+from campaigns import lifecycle
+from campaigns.models import Campaign
+from campaigns.states import OPEN, CampaignState
+
+
+def status(campaign: Campaign) -> dict[str, Any]:
+    """State, recipients per state, `rate_per_minute` (mails, since the launch), `eta` and times (datetime or None)."""
+    counts = lifecycle.counts(campaign.pk)
+    total = sum(counts.values())
+    still_open = sum(counts[state] for state in OPEN)
+    rate = _rate(campaign, total - still_open)
+    sending = campaign.state == CampaignState.SENDING
+    eta = timezone.now() + datetime.timedelta(minutes=still_open / rate) if sending and rate and still_open else None
+    return {
+        "id": campaign.pk,
+        "name": campaign.name,
+        "state": campaign.state,
+        "total": total,
+        **counts,
+        "rate_per_minute": round(rate),
+        "eta": eta,
+        "started_at": campaign.launched_at,
+        "finished_at": campaign.finished_at,
+        "trouble": campaign.trouble,
+    }
+
+
+def _rate(campaign: Campaign, done: int) -> float:
+    if campaign.launched_at is None:
+        return 0.0
+    seconds = ((campaign.finished_at or timezone.now()) - campaign.launched_at).total_seconds()
+    return done / max(seconds, 0.001) * 60

@@ -1,0 +1,46 @@
+"""unsubscribe: a signed link in every mail, and what it does."""
+
+from functools import cache
+
+from django.conf import settings
+from django.core.signing import BadSignature, Signer
+from django.urls import reverse
+
+from campaigns.models import Recipient, Suppression
+from campaigns.states import SuppressionReason
+
+
+@cache
+def _signer() -> Signer:
+    # The salt scopes the token to this one purpose; it never expires, and no address is in it.
+    return Signer(salt="campaigns.unsubscribe")
+
+
+@cache
+def _prefix() -> str:
+    return settings.PUBLIC_URL.rstrip("/") + reverse("unsubscribe", args=["-"]).removesuffix("-/")
+
+
+def unsubscribe_url(recipient_id: int) -> str:
+    return f"{_prefix()}{_signer().sign(str(recipient_id))}/"
+
+
+def recipient_of(token: str) -> Recipient | None:
+    """The recipient a link was made for; None when the token is not ours."""
+    try:
+        return Recipient.objects.filter(pk=int(_signer().unsign(token))).select_related("campaign").first()
+    except (BadSignature, ValueError):
+        return None
+
+
+def unsubscribe(recipient: Recipient) -> None:
+    """Never mail this address again, from any campaign; heard by the next group that is leased. Safe to repeat."""
+    Suppression.objects.get_or_create(
+        key=recipient.key,
+        defaults={
+            "email": recipient.email,
+            "reason": SuppressionReason.UNSUBSCRIBED,
+            "source": "unsubscribe link",
+            "campaign_id": recipient.campaign_id,
+        },
+    )

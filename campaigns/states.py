@@ -1,0 +1,50 @@
+"""States of campaigns and of recipients, and who may leave which."""
+
+from django.db.models import TextChoices
+
+
+class CampaignState(TextChoices):
+    DRAFT = "draft"
+    SENDING = "sending"
+    PAUSED = "paused"
+    COMPLETED = "completed"
+    CANCELLED = "cancelled"
+
+
+C = CampaignState
+CAMPAIGN_TRANSITIONS: dict[str, dict[CampaignState, frozenset[CampaignState]]] = {
+    "launch": {C.DRAFT: frozenset({C.SENDING})},
+    "pause": {C.SENDING: frozenset({C.PAUSED})},
+    "resume": {C.PAUSED: frozenset({C.SENDING})},
+    "complete": {C.SENDING: frozenset({C.COMPLETED})},
+    "cancel": {state: frozenset({C.CANCELLED}) for state in (C.DRAFT, C.SENDING, C.PAUSED)},
+}
+
+
+class RecipientState(TextChoices):
+    """
+    pending: not mailed yet · sending: in the hands of a sender now · deferred: refused for now, tried again later ·
+    unconfirmed: the sender was lost at the moment that decides; nobody knows whether it arrived.
+    The others are final.
+    """
+
+    PENDING = "pending"
+    SENDING = "sending"
+    SENT = "sent"
+    DEFERRED = "deferred"
+    REJECTED = "rejected"
+    BOUNCED = "bounced"
+    SUPPRESSED = "suppressed"
+    UNCONFIRMED = "unconfirmed"
+    CANCELLED = "cancelled"
+
+
+# A campaign is not over while one of its recipients is in one of these.
+OPEN = (RecipientState.PENDING, RecipientState.SENDING, RecipientState.DEFERRED)
+
+
+class SuppressionReason(TextChoices):
+    UNSUBSCRIBED = "unsubscribed"
+    BOUNCED = "bounced"
+    COMPLAINED = "complained"
+    MANUAL = "manual"

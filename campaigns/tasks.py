@@ -1,0 +1,18 @@
+"""The tasks of campaigns: ids in, one service call, nothing else."""
+
+from typing import Any
+
+from campaigns.services.chunk import CONDUCT, DELIVER
+from campaigns.services.conduct import conduct
+from campaigns.services.deliver import deliver_chunk
+from queue_core.registry import task
+
+
+@task(name=DELIVER, queue="mail", takes_context=True, acks="each")
+def deliver_chunk_task(context: Any, *, chunk: int, **_: Any) -> None:
+    deliver_chunk(chunk, task_id=context.task_id, lease=context.lease)
+
+
+@task(name=CONDUCT, queue="mail", priority=10)
+def conduct_task(*, campaign: int, **_: Any) -> None:
+    conduct(campaign)

@@ -1,0 +1,2 @@
+class EmbeddedError(Exception):
+    """A server of ours could not be found, started or stopped. The text says what to do."""

@@ -1,0 +1,10 @@
+from django.apps import AppConfig
+from django.utils.module_loading import autodiscover_modules
+
+
+class QueueCoreConfig(AppConfig):
+    name = "queue_core"
+    verbose_name = "Queue"
+
+    def ready(self) -> None:
+        autodiscover_modules("tasks")

@@ -1,0 +1,40 @@
+"""Knobs of the queue, with the reason for each default. Override with `QUEUE_<NAME>` in the settings."""
+
+from typing import Any
+
+from django.conf import settings
+
+DEFAULTS: dict[str, Any] = {
+    # A worker that has not beaten for this long loses its tasks. Promise: back in line within 30 s.
+    "LEASE_SECONDS": 20.0,
+    "HEARTBEAT_SECONDS": 5.0,
+    # How long one RQ job (one drain) serves before it returns to RQ's own loop.
+    "SLICE_SECONDS": 30.0,
+    # At most this much claimed work lies ahead of a worker: others could do it.
+    "AHEAD_SECONDS": 0.2,
+    "BATCH_MAX": 500,
+    # What a crash can repeat: outcomes are written when the oldest is this old, or so many wait.
+    "FLUSH_SECONDS": 0.05,
+    "FLUSH_COUNT": 100,
+    # After its timeout a task has this long to clean up before its process is killed.
+    "GRACE_SECONDS": 10.0,
+    "MAX_ATTEMPTS": 5,
+    "MAX_CRASHES": 3,
+    "TIMEOUT_SECONDS": 3600.0,
+    # A worker process is replaced after so many tasks or so much memory: leaks of task code stay small.
+    "RECYCLE_TASKS": 1_000_000,
+    "RECYCLE_MIB": 1024,
+    "PAYLOAD_MAX_BYTES": 1024 * 1024,
+    "RESULT_MAX_BYTES": 1024 * 1024,
+    # Any worker ticks when no scheduler did for this long.
+    "TICK_LATE_SECONDS": 10.0,
+}
+
+
+def get(name: str) -> Any:
+    return getattr(settings, f"QUEUE_{name}", DEFAULTS[name])
+
+
+def queues() -> list[str]:
+    """Names of the queues, in the order in which a worker serves them by default."""
+    return list(settings.QUEUES)

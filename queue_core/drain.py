@@ -1,0 +1,160 @@
+"""The loop that empties queues: claim a batch, run it, write the outcomes; linger on the bell when there is nothing."""
+
+import logging
+import os
+import signal
+import threading
+import time
+
+from django.db import Error, connections
+
+from queue_core import broker, conf, execution, lifecycle
+from queue_core.hand import Hand
+from queue_core.keeper import Keeper, memory_mib
+from queue_core.lifecycle import Claimed
+
+logger = logging.getLogger(__name__)
+
+_GROWTH = 4
+_RING_SECONDS = 0.1
+_LINGER_SECONDS = 1.0
+
+
+class Station:
+    """A worker process at work: its place in the list of workers, what it has in hand, and its pace."""
+
+    def __init__(self, queues: list[str]) -> None:
+        self.queues = queues
+        self.hand = Hand()
+        self.keeper = Keeper(queues, self.hand)
+        self.alarm = execution.Alarm()
+        self.stopping = threading.Event()
+        # How many tasks to claim: one until their speed is known.
+        self.size = 1
+        self._rung_at = 0.0
+
+    def open(self) -> None:
+        self.keeper.start()
+
+    def close(self) -> None:
+        self.keeper.close()
+        connections.close_all()
+
+    def stop(self) -> None:
+        """Finish the running task, give back the rest, and end."""
+        self.stopping.set()
+
+    def serve(self, seconds: float, *, burst: bool = False) -> None:
+        """Work for about that long, or until there is nothing to do (`burst`), or until stopped."""
+        deadline = self.hand.clock() + seconds
+        self.alarm.install()
+        pause = 0.1
+        while not self.stopping.is_set():
+            try:
+                worked = self.turn()
+                pause = 0.1
+            except Error as exc:
+                logger.warning("PostgreSQL does not answer: %s", str(exc).strip().partition("\n")[0])
+                connections.close_all()
+                time.sleep(pause)
+                pause = min(pause * 2, 2.0)
+                continue
+            if not worked and (burst or self.linger(deadline)):
+                break
+            if self.hand.clock() >= deadline and worked:
+                broker.ring(worked)
+                break
+        self._leave_nothing()
+
+    def _leave_nothing(self) -> None:
+        """At the end of a slice nothing stays in hand; with the database away, the lease runs out and others repeat."""
+        try:
+            self.hand.flush()
+            self.hand.give_back()
+        except Error as exc:
+            logger.warning("could not write the last outcomes: %s", exc)
+            connections.close_all()
+
+    def linger(self, deadline: float) -> bool:
+        """Wait for a ring. True when the slice is over. With Valkey away, look again a little later instead."""
+        left = deadline - self.hand.clock()
+        if left <= 0:
+            return True
+        try:
+            broker.wait(self.queues, min(_LINGER_SECONDS, left))
+        except broker.BrokerDown:
+            # RQ could not start the next drain either, so this one goes on.
+            self.stopping.wait(0.5)
+            return False
+        return False
+
+    def turn(self) -> str | None:
+        """Claim and run one batch. Answers a queue that may hold more, or None when nothing was found."""
+        self.hand.flush()
+        claimed_at = self.hand.clock()
+        batch = lifecycle.claim(self.queues, self.keeper.worker_id, self.size)
+        if not batch:
+            return None
+        queue = batch[0].queue
+        if len(batch) == self.size:
+            self._ring_for_others(queue)
+        self.run_batch(batch, claimed_at)
+        self._recycle_if_due()
+        return queue
+
+    def run_batch(self, batch: list[Claimed], claimed_at: float) -> None:
+        self.hand.take(self._isolate(batch), claimed_at)
+        started, before = self.hand.clock(), self.hand.finished_tasks
+        while not self.stopping.is_set():
+            task = self.hand.next()
+            if task is None:
+                break
+            if task.crashes:
+                self.hand.flush()
+            self.hand.done(execution.run(task, self.alarm, self.hand.since_claim))
+            count, age = self.hand.unwritten()
+            if count >= conf.get("FLUSH_COUNT") or age >= conf.get("FLUSH_SECONDS") or execution.acks_each(task.name):
+                self.hand.flush()
+        self.hand.give_back()
+        self.hand.flush()
+        self._adapt(self.hand.clock() - started, self.hand.finished_tasks - before)
+
+    def _isolate(self, batch: list[Claimed]) -> list[Claimed]:
+        """A task that was lost with a worker before may be what kills workers: at most one, last, behind a flush."""
+        suspects = [task for task in batch if task.crashes]
+        if len(suspects) > 1:
+            lifecycle.release([task.id for task in suspects[1:]], suspects[0].lease)
+        return [task for task in batch if not task.crashes] + suspects[:1]
+
+    def _adapt(self, seconds: float, finished: int) -> None:
+        """Claim what takes about AHEAD_SECONDS: more while tasks are quick, less at once when they are slow."""
+        if finished:
+            fitting = int(conf.get("AHEAD_SECONDS") / max(seconds / finished, 1e-6))
+            self.size = max(1, min(fitting, self.size * _GROWTH, conf.get("BATCH_MAX")))
+
+    def _ring_for_others(self, queue: str) -> None:
+        now = self.hand.clock()
+        if now - self._rung_at >= _RING_SECONDS:
+            self._rung_at = now
+            broker.ring(queue)
+
+    def _recycle_if_due(self) -> None:
+        if self.hand.finished_tasks >= conf.get("RECYCLE_TASKS") or memory_mib() > conf.get("RECYCLE_MIB"):
+            logger.info("worker is replaced after %d tasks, %d MiB", self.hand.finished_tasks, memory_mib())
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
+_station: Station | None = None
+
+
+def install(station: Station) -> None:
+    """Make `station` the one that drains of this process work at."""
+    global _station
+    _station = station
+
+
+def drain(queue: str) -> None:
+    """The RQ job: serve all queues of this worker for a slice. `queue` only says whose bell it was."""
+    if _station is None:
+        raise RuntimeError("Drains run in the processes of `manage.py worker`; plain rqworker cannot run them.")
+    _station.serve(conf.get("SLICE_SECONDS"))

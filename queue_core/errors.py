@@ -1,0 +1,48 @@
+"""What can go wrong, and what a task may say about itself."""
+
+
+class QueueError(Exception):
+    """Base of everything this app refuses; the text is fit for a person to read."""
+
+
+class UnknownTask(QueueError):
+    def __init__(self, name: str, known: list[str]) -> None:
+        near = ", ".join(known[:12]) or "none"
+        super().__init__(f"No task is registered as {name!r}. Registered: {near}.")
+
+
+class UnknownQueue(QueueError):
+    def __init__(self, name: str, known: list[str]) -> None:
+        super().__init__(f"There is no queue {name!r}. Queues (setting QUEUES): {', '.join(known)}.")
+
+
+class InvalidSubmission(QueueError):
+    """A field of a submission is not acceptable; `field` names it."""
+
+    def __init__(self, field: str, reason: str) -> None:
+        self.field = field
+        super().__init__(f"{field}: {reason}")
+
+
+class Snooze(Exception):
+    """Raised by a task: put me back for `seconds` seconds; no attempt is used up."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = max(0.0, seconds)
+        super().__init__(f"snoozed for {seconds} s")
+
+
+class RetryLater(Exception):
+    """Raised by a task: this attempt failed, try again in `seconds` seconds (not by the backoff)."""
+
+    def __init__(self, reason: str, *, seconds: float) -> None:
+        self.seconds = max(0.0, seconds)
+        super().__init__(reason)
+
+
+class Discard(Exception):
+    """Raised by a task: this can never work, fail now and do not retry."""
+
+
+class TaskTimeout(BaseException):
+    """The task ran longer than its timeout. Not an Exception, so that `except Exception` cannot swallow it."""

@@ -1,0 +1,152 @@
+"""Running one claimed task and saying how it ended. The only broad `except` of the project is here."""
+
+import json
+import signal
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import FrameType
+from typing import Any
+from uuid import UUID
+
+from django.db import connection as default_connection
+from django.db import connections
+from django_tasks import DEFAULT_TASK_BACKEND_ALIAS, TaskResult, task_backends
+
+from queue_core import conf, lifecycle, registry
+from queue_core.errors import Discard, RetryLater, Snooze, TaskTimeout
+from queue_core.lifecycle import Claimed, Ended
+from queue_core.registry import TaskType
+from queue_core.states import Outcome, TaskState
+
+_ERROR_CHARS = 500
+_TRACEBACK_CHARS = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a task is told about its run (the first argument of a task with `takes_context`)."""
+
+    task_id: int
+    attempt: int
+    lease: UUID
+
+    @property
+    def task_result(self) -> TaskResult[Any]:
+        """As Django's Tasks API has it; read from the database."""
+        return task_backends[DEFAULT_TASK_BACKEND_ALIAS].get_result(str(self.task_id))
+
+
+class Alarm:
+    """Raises TaskTimeout in the main thread after so many seconds; `armed` closes the race at the end of a task."""
+
+    def __init__(self) -> None:
+        self.armed = False
+
+    def _ring(self, signum: int, frame: FrameType | None) -> None:
+        if self.armed:
+            self.armed = False
+            raise TaskTimeout
+
+    def install(self) -> None:
+        signal.signal(signal.SIGALRM, self._ring)
+
+    def set(self, seconds: float) -> None:
+        self.armed = True
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+
+    def clear(self) -> None:
+        self.armed = False
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def call(task_type: TaskType, task: Claimed) -> Any:
+    """Call the task's function with its stored arguments."""
+    kwargs = json.loads(task.payload)
+    args = kwargs.pop("*args", [])
+    if task_type.takes_context:
+        args = [Context(task.id, task.attempt, task.lease), *args]
+    return task_type.call(*args, **kwargs)
+
+
+def _shorten(text: str, limit: int) -> str:
+    text = text.replace("\x00", "\\x00").encode("utf-8", "backslashreplace").decode()
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"
+
+
+def describe(exc: BaseException) -> tuple[str, str]:
+    """(one line, traceback) of an error, bounded, and storable as text."""
+    try:
+        line = f"{type(exc).__name__}: {exc}".strip().removesuffix(":")
+        trace = "".join(traceback.format_exception(exc))
+    except Exception as broken:  # an exception whose own __str__ fails must not take the worker down
+        line, trace = f"{type(exc).__name__} (its text could not be read: {type(broken).__name__})", ""
+    return _shorten(line, _ERROR_CHARS), _shorten(trace, _TRACEBACK_CHARS)
+
+
+def _result_text(value: Any) -> str | None:
+    if value is None:
+        return None
+    return lifecycle.dump_json(value, max_bytes=conf.get("RESULT_MAX_BYTES"), what="the result")
+
+
+def failed(task: Claimed, task_type: TaskType | None, exc: BaseException, started: float, finished: float) -> Ended:
+    """How a failed attempt goes on: queued again after a delay while attempts are left, else failed."""
+    error, trace = describe(exc)
+    path = f"{type(exc).__module__}.{type(exc).__qualname__}"[:200]
+    ended = Ended(task, TaskState.FAILED, Outcome.FAILED, started, finished, 0.0, error, path, trace)
+    failures = task.attempt - task.crashes
+    if isinstance(exc, Discard) or failures >= task.max_attempts:
+        return ended
+    ended.state = TaskState.QUEUED
+    if isinstance(exc, RetryLater):
+        ended.delay = exc.seconds
+    elif task_type is None:
+        ended.delay = 30.0  # an unknown task: probably a worker older than the web process, in the middle of a deployment
+    else:
+        ended.delay = task_type.backoff.delay(failures)
+    return ended
+
+
+def _mend_connections(was_atomic: bool) -> None:
+    """After an error: a connection the task left inside a transaction, or broken, must not reach the next task."""
+    for connection in connections.all(initialized_only=True):
+        if connection.in_atomic_block != was_atomic:
+            connection.close()
+            connection.in_atomic_block = connection.closed_in_transaction = connection.needs_rollback = False
+            connection.savepoint_ids = []
+        connection.close_if_unusable_or_obsolete()
+
+
+def run(task: Claimed, alarm: Alarm, clock: Callable[[], float]) -> Ended:
+    """Run one task under its timeout and classify the outcome, once. `clock` counts seconds since the claim.
+
+    A name nobody registered is a failed attempt like any other error.
+    """
+    started = clock()
+    was_atomic = default_connection.in_atomic_block
+    task_type = None
+    try:
+        try:
+            task_type = registry.resolve(task.name)
+            alarm.set(task_type.timeout)
+            result = _result_text(call(task_type, task))
+        finally:
+            alarm.clear()
+    except Snooze as nap:
+        return Ended(task, TaskState.QUEUED, None, started, clock(), nap.seconds)
+    except TaskTimeout:
+        for connection in connections.all(initialized_only=True):
+            connection.close()  # the alarm may have come in the middle of a query
+        timeout = TimeoutError(f"ran longer than its timeout of {task_type.timeout if task_type else 0:g} s")
+        return failed(task, task_type, timeout, started, clock())
+    except (Exception, SystemExit) as exc:
+        _mend_connections(was_atomic)
+        return failed(task, task_type, exc, started, clock())
+    return Ended(task, TaskState.SUCCEEDED, Outcome.SUCCEEDED, started, clock(), result=result)
+
+
+def acks_each(name: str) -> bool:
+    """Whether this task's outcome must be durable before the next task starts."""
+    known = registry.find(name)
+    return known is not None and known.acks == "each"

@@ -1,0 +1,110 @@
+"""The thread beside the tasks of a worker process: it beats, and lets nothing wait behind a slow task."""
+
+import logging
+import os
+import resource
+import signal
+import threading
+from pathlib import Path
+
+from django.db import Error, connection
+
+from queue_core import broker, conf, lifecycle, registry
+from queue_core.hand import Hand
+from queue_core.lifecycle import Claimed, Ended
+from queue_core.services.beat import beat, stop_worker
+from queue_core.services.register_worker import register_worker
+from queue_core.states import Outcome, TaskState
+from queue_core.ticker import tick
+
+logger = logging.getLogger(__name__)
+
+_POLL_SECONDS = 0.05
+_PAGE_MIB = resource.getpagesize() / 2**20
+
+
+def memory_mib() -> int:
+    """Resident memory of this process in MiB."""
+    statm = Path("/proc/self/statm")
+    if statm.exists():
+        return int(int(statm.read_text().split()[1]) * _PAGE_MIB)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+
+
+class Keeper(threading.Thread):
+    """Owns the worker's row and its lease; `worker_id` changes when the lease was lost and a new row was made."""
+
+    def __init__(self, queues: list[str], hand: Hand) -> None:
+        super().__init__(name="keeper", daemon=True)
+        self.queues = queues
+        self.hand = hand
+        self.worker_id = register_worker(queues)
+        self._closed = threading.Event()
+        self._next_beat = 0.0
+
+    def close(self) -> None:
+        """Stop beating and take the worker off the list."""
+        self._closed.set()
+        self.join()
+        try:
+            stop_worker(self.worker_id)
+        except Error as exc:
+            logger.warning("could not sign off (%s); the lease runs out by itself", exc)
+
+    def run(self) -> None:
+        while not self._closed.wait(_POLL_SECONDS):
+            try:
+                self.look()
+            except Error as exc:
+                # PostgreSQL is away. The lease may run out meanwhile; the next beat finds that out.
+                logger.warning("PostgreSQL does not answer: %s", str(exc).strip().partition("\n")[0])
+                connection.close()
+                self._next_beat = self.hand.clock() + 1.0
+                self._closed.wait(0.5)
+        connection.close()
+
+    def look(self) -> None:
+        now = self.hand.clock()
+        if now >= self._next_beat:
+            self._next_beat = now + conf.get("HEARTBEAT_SECONDS")
+            self._beat()
+        current, since = self.hand.current, self.hand.current_since
+        if current is not None:
+            self._tidy_behind(current, now - since)
+
+    def _beat(self) -> None:
+        current = self.hand.current
+        alive = beat(
+            self.worker_id,
+            finished_tasks=self.hand.finished_tasks,
+            memory_mib=memory_mib(),
+            current_task=current.id if current else None,
+        )
+        if not alive:
+            lost, self.worker_id = self.worker_id, register_worker(self.queues)
+            logger.warning("worker %d lost its lease; going on as worker %d", lost, self.worker_id)
+        tick(if_older_than=conf.get("TICK_LATE_SECONDS"))
+
+    def _tidy_behind(self, current: Claimed, running: float) -> None:
+        """What a task that takes long must not hold up: claimed tasks, unwritten outcomes, and the process itself."""
+        if running >= conf.get("AHEAD_SECONDS"):
+            given = self.hand.give_back()
+            if given:
+                broker.ring(given.queue)
+        if running >= conf.get("FLUSH_SECONDS"):
+            self.hand.flush()
+            self._kill_if_overdue(current, running)
+
+    def _kill_if_overdue(self, current: Claimed, running: float) -> None:
+        task_type, grace = registry.find(current.name), conf.get("GRACE_SECONDS")
+        if task_type is None or running < task_type.timeout + grace or self.hand.current is not current:
+            return
+        timeout = task_type.timeout
+        logger.error("task %d ignored its timeout of %g s; its process is killed", current.id, timeout)
+        error = f"TimeoutError: ignored its timeout of {timeout:g} s for {grace:g} s more; its process was killed"
+        finished = self.hand.since_claim()
+        lifecycle.finish(
+            [Ended(current, TaskState.FAILED, Outcome.FAILED, finished - running, finished, error=error)]
+        )
+        stop_worker(self.worker_id)
+        os.kill(os.getpid(), signal.SIGKILL)

@@ -1,0 +1,54 @@
+import os
+import socket
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from queue_core import conf, drain
+from queue_core.broker.worker import run_worker
+from queue_core.pool import Pool
+
+
+class Command(BaseCommand):
+    help = "Run tasks: a pool of worker processes that serve the queues until stopped (SIGTERM finishes what runs)."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--queues", default="", help="comma-separated, served in this order (default: all)")
+        parser.add_argument("--processes", type=int, default=2, help="worker processes (default: 2)")
+        parser.add_argument("--burst", action="store_true", help="one process; end when nothing is due")
+        parser.add_argument("--stop-seconds", type=float, default=60.0, help="time to finish after SIGTERM (default: 60)")
+
+    def handle(self, *args: Any, queues: str, processes: int, burst: bool, stop_seconds: float, **options: Any) -> None:
+        names = [name.strip() for name in queues.split(",") if name.strip()] or conf.queues()
+        unknown = sorted(set(names) - set(conf.queues()))
+        if unknown:
+            raise CommandError(f"Unknown queues: {', '.join(unknown)}. There are: {', '.join(conf.queues())}.")
+        if not 1 <= processes <= 256:
+            raise CommandError("--processes must be from 1 to 256.")
+        if burst:
+            serve_burst(names)
+            return
+        self.stdout.write(f"{processes} worker processes serve {', '.join(names)}")
+        Pool(lambda: serve(names), processes, stop_seconds).run()
+
+
+def serve(names: list[str]) -> None:
+    """One worker process: RQ's loop around our drains."""
+    station = drain.Station(names)
+    drain.install(station)
+    station.open()
+    try:
+        run_worker(names, name=f"{socket.gethostname()}.{os.getpid()}", on_stop=station.stop)
+    finally:
+        station.close()
+
+
+def serve_burst(names: list[str]) -> None:
+    """In this process, without RQ: all that is due now."""
+    station = drain.Station(names)
+    station.open()
+    try:
+        station.serve(float("inf"), burst=True)
+    finally:
+        station.close()

@@ -1,0 +1,74 @@
+from django.contrib.postgres.functions import TransactionNow
+from django.db import models
+from django.db.models import F, Q
+from django.utils import timezone
+
+from queue_core.querysets import TaskQuerySet
+from queue_core.states import LIVE, TaskState
+
+
+class Task(models.Model):
+    """One piece of work. The row is the truth; Valkey only rings a bell about it."""
+
+    name = models.CharField(max_length=200)
+    queue = models.CharField(max_length=64)
+    priority = models.SmallIntegerField(db_default=0, help_text="-100 to 100; a higher one is taken first")
+    state = models.CharField(max_length=10, choices=TaskState, db_default=TaskState.QUEUED)
+    # A queued task whose run_at lay ahead when it was queued; the ticker unparks it. Keeps the claim's index free of
+    # rows that are not due, however many are scheduled.
+    parked = models.BooleanField(db_default=False, editable=False)
+    payload = models.JSONField(db_default=models.Value({}, models.JSONField()), blank=True)
+    run_at = models.DateTimeField(db_default=TransactionNow())
+    unique_key = models.CharField(max_length=200, null=True, blank=True)  # noqa: DJ001 - NULL takes part in no uniqueness
+
+    attempt = models.IntegerField(db_default=0, help_text="number of the current or last attempt")
+    max_attempts = models.SmallIntegerField(db_default=5)
+    crashes = models.SmallIntegerField(db_default=0, help_text="attempts that ended with their worker")
+    max_crashes = models.SmallIntegerField(db_default=3)
+    # No constraint in the database: it would cost a check per row and batch, and worker rows are pruned.
+    worker = models.ForeignKey(
+        "queue_core.Worker", null=True, blank=True, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False
+    )
+    lease = models.UUIDField(null=True, blank=True, editable=False)
+    error = models.TextField(blank=True, db_default="", help_text="last line of the last failed attempt's error")
+
+    created_at = models.DateTimeField(db_default=TransactionNow())
+    started_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    objects = TaskQuerySet.as_manager()
+
+    class Meta:
+        db_table = "tasks"
+        indexes = [
+            models.Index(
+                F("queue"),
+                F("priority").desc(),
+                F("run_at"),
+                F("id"),
+                condition=Q(state="queued", parked=False),
+                name="tasks_claim",  # lifecycle.claim, ticker
+            ),
+            models.Index(fields=["run_at"], condition=Q(state="queued", parked=True), name="tasks_parked"),  # ticker
+            models.Index(fields=["worker"], condition=Q(state="running"), name="tasks_running"),  # lifecycle.rescue
+            models.Index(fields=["-id"], condition=Q(state="failed"), name="tasks_failed"),  # the admin's failed tab
+        ]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["name", "unique_key"],
+                condition=Q(state__in=sorted(LIVE), unique_key__isnull=False),
+                name="tasks_unique_key",  # services.submit
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} #{self.pk}"
+
+    @property
+    def shown_state(self) -> str:
+        """The state as people read it: a queued task may be scheduled, or retrying."""
+        if self.state == TaskState.QUEUED and self.attempt > 0 and self.error:
+            return "retrying"
+        if self.state == TaskState.QUEUED and self.run_at > timezone.now():
+            return "scheduled"
+        return str(self.state)

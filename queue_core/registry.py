@@ -1,0 +1,96 @@
+"""The tasks this installation can run, by name; and the decorator that makes them."""
+
+import importlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from django_tasks import DEFAULT_TASK_BACKEND_ALIAS, task_backends
+from django_tasks.base import Task as DjangoTask
+
+from queue_core import conf
+from queue_core.errors import UnknownTask
+from queue_core.policies import Backoff
+
+_registered: dict[str, "TaskType"] = {}
+
+
+def default_name(func: Callable[..., Any]) -> str:
+    """`campaigns.tasks.deliver_chunk` -> `campaigns.deliver_chunk`: stable when a module is split."""
+    return f"{func.__module__.removesuffix('.tasks')}.{func.__qualname__}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskType(DjangoTask[Any, Any]):
+    """A registered task: Django's own `Task` with the policy of this queue. Times are seconds."""
+
+    label: str = ""
+    max_attempts: int = field(default_factory=lambda: conf.get("MAX_ATTEMPTS"))
+    max_crashes: int = field(default_factory=lambda: conf.get("MAX_CRASHES"))
+    backoff: Backoff = field(default_factory=Backoff)
+    timeout: float = field(default_factory=lambda: conf.get("TIMEOUT_SECONDS"))
+    # "each": this task's outcome is durable before the next one starts, for work that must not be repeated.
+    acks: Literal["batch", "each"] = "batch"
+
+    def __post_init__(self) -> None:
+        # Not super(): a slots dataclass is a second class object, which zero-argument super() does not know.
+        DjangoTask.__post_init__(self)
+        if not self.label:
+            object.__setattr__(self, "label", default_name(self.func))
+        known = _registered.setdefault(self.label, self)
+        if known.func is not self.func and default_name(known.func) != default_name(self.func):
+            raise ValueError(f"Two tasks are called {self.label!r}: {known.module_path} and {self.module_path}.")
+
+    @property
+    def name(self) -> str:
+        return self.label
+
+
+def task(
+    *, name: str = "", queue: str = "default", priority: int = 0, takes_context: bool = False, **policy: Any
+) -> Callable[[Callable[..., Any]], TaskType]:
+    """Register a module-level function as a task.
+
+    `policy`: `max_attempts`, `max_crashes`, `backoff` (Backoff), `timeout` (seconds), `acks` ("batch" or "each").
+    With `takes_context` the function's first argument, named `context`, is an execution.Context.
+    """
+
+    def register(func: Callable[..., Any]) -> TaskType:
+        backend = task_backends[DEFAULT_TASK_BACKEND_ALIAS]
+        made: TaskType = backend.task_class(
+            func=func, label=name, queue_name=queue, priority=priority, takes_context=takes_context, **policy
+        )
+        return made
+
+    return register
+
+
+def names() -> list[str]:
+    return sorted(_registered)
+
+
+def find(name: str) -> TaskType | None:
+    return _registered.get(name)
+
+
+def get(name: str) -> TaskType:
+    """The registered task of that name; raises UnknownTask."""
+    try:
+        return _registered[name]
+    except KeyError:
+        raise UnknownTask(name, names()) from None
+
+
+def resolve(name: str) -> TaskType:
+    """Like `get`, and imports the module a stored task came from when no app has imported it yet."""
+    if name in _registered:
+        return _registered[name]
+    module = name.rpartition(".")[0]
+    for candidate in (f"{module}.tasks", module):
+        try:
+            importlib.import_module(candidate)
+        except (ImportError, ValueError):
+            continue
+        if name in _registered:
+            return _registered[name]
+    return get(name)

@@ -1,0 +1,106 @@
+"""submit: ask for a task. The row is written in the caller's transaction; the bell rings when it commits."""
+
+import datetime
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from django.db import transaction
+
+from queue_core import broker, conf, lifecycle, registry
+from queue_core.errors import InvalidSubmission, UnknownQueue
+from queue_core.models import Task
+
+PRIORITIES = range(-100, 101)
+BULK_SLICE = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    """`created` is False when `unique_key` named a task that is still live: that one's id is answered."""
+
+    id: int
+    created: bool
+
+
+def _checked_queue(name: str) -> str:
+    if name not in conf.queues():
+        raise UnknownQueue(name, conf.queues())
+    return name
+
+
+def _payload_text(payload: Any) -> str:
+    if not isinstance(payload, Mapping) or not all(isinstance(key, str) for key in payload):
+        raise InvalidSubmission("payload", "must be an object with text keys")
+    try:
+        return lifecycle.dump_json(dict(payload), max_bytes=lifecycle.payload_limit(), what="the payload")
+    except ValueError as exc:
+        raise InvalidSubmission("payload", str(exc)) from None
+
+
+def _checked_number(field: str, value: Any, allowed: range) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value not in allowed:
+        raise InvalidSubmission(field, f"must be a whole number from {allowed[0]} to {allowed[-1]}")
+    return value
+
+
+def _checked_options(options: dict[str, Any]) -> dict[str, Any]:
+    run_at, delay, key = options.pop("run_at", None), options.pop("delay", 0.0), options.pop("unique_key", None)
+    if options:
+        raise InvalidSubmission(min(options), "is not an option of a task")
+    if run_at is not None and (not isinstance(run_at, datetime.datetime) or run_at.tzinfo is None):
+        raise InvalidSubmission("run_at", "must be a time with a time zone")
+    if isinstance(delay, bool) or not isinstance(delay, int | float) or not 0 <= delay < 10 * 366 * 86_400:
+        raise InvalidSubmission("delay", "must be a number of seconds from 0 to ten years")
+    if key is not None and not (isinstance(key, str) and 0 < len(key) <= 200 and "\x00" not in key):
+        raise InvalidSubmission("unique_key", "must be a text of 1 to 200 characters")
+    return {"run_at": run_at, "delay": float(delay), "unique_key": key}
+
+
+def build(name: str, payload: Mapping[str, Any], **options: Any) -> lifecycle.NewTask:
+    """Check a submission and make its row. Raises UnknownTask, UnknownQueue or InvalidSubmission."""
+    task_type = registry.get(name)
+    queue, priority, attempts = (options.pop(key, None) for key in ("queue", "priority", "max_attempts"))
+    return lifecycle.NewTask(
+        name=name,
+        queue=_checked_queue(task_type.queue_name if queue is None else queue),
+        payload=_payload_text(payload),
+        priority=task_type.priority if priority is None else _checked_number("priority", priority, PRIORITIES),
+        max_attempts=(
+            task_type.max_attempts
+            if attempts is None
+            else _checked_number("max_attempts", attempts, range(1, 1001))
+        ),
+        max_crashes=task_type.max_crashes,
+        **_checked_options(options),
+    )
+
+
+def submit(name: str, payload: Mapping[str, Any] | None = None, **options: Any) -> Submitted:
+    """Ask for one task.
+
+    Options: `queue`, `priority` (-100..100, higher first), `run_at` (aware datetime) or `delay` (seconds),
+    `max_attempts`, `unique_key` (at most one live task of this name has it; a second submission answers the first).
+    """
+    row = build(name, payload or {}, **options)
+    while True:
+        ids = lifecycle.insert([row])
+        if ids:
+            transaction.on_commit(partial(broker.ring, row.queue))
+            return Submitted(ids[0], True)
+        live = Task.objects.live().filter(name=name, unique_key=row.unique_key).values_list("pk", flat=True).first()
+        if live is not None:
+            return Submitted(live, False)
+        # The one that was in the way ended between the two statements: try again.
+
+
+def submit_many(rows: Sequence[lifecycle.NewTask]) -> list[int]:
+    """Insert rows made by `build`, all or nothing; ids in order. A live unique key in the way is left out."""
+    ids: list[int] = []
+    with transaction.atomic():
+        for start in range(0, len(rows), BULK_SLICE):
+            ids += lifecycle.insert(rows[start : start + BULK_SLICE])
+        for queue in {row.queue for row in rows}:
+            transaction.on_commit(partial(broker.ring, queue))
+    return ids

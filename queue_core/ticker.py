@@ -1,0 +1,61 @@
+"""The tick: what must happen about once a second, whoever runs it.
+
+Unparks what has come due, takes tasks from lost workers, and rings for every queue in which work is waiting. The last
+one is why nothing is lost when Valkey is emptied.
+"""
+
+import logging
+
+from django.db import connection, transaction
+
+from queue_core import broker, conf, lifecycle
+from queue_core.services.rescue import rescue
+
+logger = logging.getLogger(__name__)
+
+_LOCK = 0x706F7374  # "post": one tick at a time, over all hosts
+_SLICE = 10_000
+_SLICES = 20
+
+_MARK = """
+INSERT INTO ticks (id, ticked_at) VALUES (1, clock_timestamp())
+ON CONFLICT (id) DO UPDATE SET ticked_at = excluded.ticked_at
+WHERE ticks.ticked_at < clock_timestamp() - make_interval(secs => %s)
+RETURNING id
+"""
+# One index probe per queue, however many tasks wait.
+_WAITING = """
+SELECT q.name FROM unnest(%s::text[]) AS q(name)
+WHERE EXISTS (SELECT 1 FROM tasks t WHERE t.queue = q.name AND t.state = 'queued' AND NOT t.parked)
+"""
+
+
+def _take_turn(if_older_than: float) -> bool:
+    """Record this tick; False when another process ticked less than `if_older_than` seconds ago, or is about to."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [_LOCK])
+        if not cursor.fetchone()[0]:
+            return False
+        cursor.execute(_MARK, [if_older_than])
+        return cursor.fetchone() is not None
+
+
+def waiting_queues() -> list[str]:
+    with connection.cursor() as cursor:
+        cursor.execute(_WAITING, [conf.queues()])
+        return [row[0] for row in cursor.fetchall()]
+
+
+def tick(if_older_than: float = 0.5) -> bool:
+    """Tick unless someone did within `if_older_than` seconds. Answers whether it did."""
+    with transaction.atomic():
+        if not _take_turn(if_older_than):
+            return False
+    # Each step commits for itself: a long backlog is worked off in slices, without long locks.
+    for _ in range(_SLICES):
+        if len(lifecycle.unpark(_SLICE)) < _SLICE:
+            break
+    rescue()
+    for queue in waiting_queues():
+        broker.ring(queue)
+    return True

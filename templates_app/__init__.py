@@ -1,0 +1,1 @@
+"""Mail templates: versioned, rendered in a sandbox. A leaf: knows neither the queue nor campaigns."""

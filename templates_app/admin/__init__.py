@@ -1,0 +1,3 @@
+from templates_app.admin.template import EmailTemplateAdmin
+
+__all__ = ["EmailTemplateAdmin"]

@@ -1,0 +1,121 @@
+from functools import partial
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.admin.models import LogEntry
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern, path
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from unfold.admin import ModelAdmin
+from unfold.decorators import action, display
+
+from templates_app import services
+from templates_app.admin import pages
+from templates_app.admin.forms import TemplateForm
+from templates_app.admin.versions import VersionInline
+from templates_app.models import EmailTemplate
+
+
+@admin.register(EmailTemplate)
+class EmailTemplateAdmin(ModelAdmin):  # type: ignore[misc]
+    form = TemplateForm
+    inlines = [VersionInline]
+    list_display = ["name", "version_number", "subject", "updated_at", "state"]
+    list_filter = [("archived_at", admin.EmptyFieldListFilter)]
+    search_fields = ["name", "description"]
+    ordering = ["name"]
+    show_full_result_count = False
+    fieldsets = [
+        (None, {"fields": ["name", "description"]}),
+        ("Content", {"fields": ["subject", "html", "text", "note"]}),
+    ]
+    actions_detail = ["preview", "unarchive"]
+
+    class Media:
+        css = {"all": ["templates_app/templates.css"]}
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[EmailTemplate]:
+        templates: QuerySet[EmailTemplate] = super().get_queryset(request)
+        return templates.select_related("current_version")
+
+    def get_urls(self) -> list[URLPattern]:
+        site_view = self.admin_site.admin_view
+        own = [
+            path("<int:pk>/diff/", site_view(partial(pages.diff, self)), name="templates_app_emailtemplate_diff"),
+            path(
+                "<int:pk>/versions/<int:number>/restore/",
+                site_view(partial(pages.restore, self)),
+                name="templates_app_emailtemplate_restore",
+            ),
+        ]
+        return [*own, *super().get_urls()]
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        """Without Django's bulk deletion, which would know nothing of archiving."""
+        actions: dict[str, Any] = super().get_actions(request)
+        actions.pop("delete_selected", None)
+        return actions
+
+    def delete_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        return pages.remove(self, request, object_id)
+
+    def save_model(
+        self, request: HttpRequest, obj: EmailTemplate, form: TemplateForm, change: bool
+    ) -> None:
+        actor = pages.actor(request)
+        given = form.cleaned_data
+        labels = {"name": given["name"], "description": given["description"], "note": given["note"]}
+        if change:
+            services.edit_template(template=obj, content=form.content(), by=actor, **labels)
+        else:
+            created = services.create_template(content=form.content(), by=actor, **labels)
+            obj.pk = created.pk
+            obj.refresh_from_db()
+
+    # The services have written the entry already; a second one would tell less.
+    def log_addition(self, request: HttpRequest, obj: EmailTemplate, message: Any) -> LogEntry | None:
+        return None
+
+    def log_change(self, request: HttpRequest, obj: EmailTemplate, message: Any) -> LogEntry | None:
+        return None
+
+    @action(description="Preview", url_path="preview", icon="visibility", permissions=["view"])
+    def preview(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return pages.preview(self, request, object_id)
+
+    @action(description="Take out of the archive", url_path="unarchive", icon="unarchive", permissions=["unarchive"])
+    def unarchive(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return pages.unarchive(self, request, object_id)
+
+    def has_unarchive_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
+        is_archived = EmailTemplate.objects.filter(pk=object_id, archived_at__isnull=False).exists()
+        return is_archived and bool(self.has_change_permission(request))
+
+    @display(description="Version", ordering="current_version__number")
+    def version_number(self, template: EmailTemplate) -> int:
+        return template.version.number
+
+    @display(description="State", label={"archived": "warning", "in use": "success"})
+    def state(self, template: EmailTemplate) -> str:
+        return "archived" if template.archived_at else "in use"
+
+    # What somebody sees who may look but not change.
+    @display(description="Subject")
+    def subject(self, template: EmailTemplate) -> str:
+        return template.version.subject
+
+    @display(description="HTML")
+    def html(self, template: EmailTemplate) -> SafeString:
+        return format_html('<pre class="template-source">{}</pre>', template.version.html)
+
+    @display(description="Text")
+    def text(self, template: EmailTemplate) -> SafeString:
+        return format_html('<pre class="template-source">{}</pre>', template.version.text)
+
+    @display(description="Note")
+    def note(self, template: EmailTemplate) -> str:
+        return template.version.note

@@ -1,0 +1,53 @@
+from typing import Any
+
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from unfold.admin import TabularInline
+from unfold.decorators import display
+
+from templates_app.models import TemplateVersion
+
+
+class VersionInline(TabularInline):  # type: ignore[misc]
+    """The history of a template: to read, compare and restore; never to edit."""
+
+    model = TemplateVersion
+    fk_name = "template"
+    tab = True
+    hide_title = True
+    extra = 0
+    per_page = 20
+    ordering = ["-number"]
+    fields = readonly_fields = ["number", "note", "author", "created_at", "links"]
+    verbose_name_plural = "History"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[TemplateVersion]:
+        versions: QuerySet[TemplateVersion] = super().get_queryset(request)
+        return versions.select_related("author").defer("subject", "html", "text")
+
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return request.user.has_perm("templates_app.view_emailtemplate")
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    @display(description="")
+    def links(self, version: TemplateVersion) -> SafeString:
+        template, number = version.template_id, version.number
+        restore = reverse("admin:templates_app_emailtemplate_restore", args=[template, number])
+        diff = reverse("admin:templates_app_emailtemplate_diff", args=[template])
+        return format_html(
+            '<a class="text-link" href="{}?from={}&amp;to={}">What changed</a> · '
+            '<a class="text-link" href="{}?from={}">Compare with current</a> · '
+            '<a class="text-link" href="{}">Restore</a>',
+            *(diff, max(number - 1, 1), number, diff, number, restore),
+        )

@@ -1,0 +1,82 @@
+from collections.abc import Iterable
+from typing import Any
+
+from rest_framework import serializers
+from rest_framework.validators import UniqueValidator
+
+from templates_app.models import EmailTemplate, TemplateVersion
+from templates_app.rendering import Content, compile_version
+from templates_app.variables import Variable
+
+
+class TemplateSummarySerializer(serializers.ModelSerializer[EmailTemplate]):
+    """A template in a list: no bodies, they can be large."""
+
+    version = serializers.IntegerField(source="current_version.number", read_only=True)
+    subject = serializers.CharField(source="current_version.subject", read_only=True)
+
+    class Meta:
+        model = EmailTemplate
+        fields = ["id", "name", "description", "version", "subject", "archived_at", "created_at", "updated_at"]
+
+
+class TemplateSerializer(TemplateSummarySerializer):
+    html = serializers.CharField(source="current_version.html", read_only=True)
+    text = serializers.CharField(source="current_version.text", read_only=True)
+    variables = serializers.SerializerMethodField()
+
+    class Meta(TemplateSummarySerializer.Meta):
+        fields = [*TemplateSummarySerializer.Meta.fields, "html", "text", "variables"]
+
+    def get_variables(self, template: EmailTemplate) -> list[dict[str, Any]]:
+        return listed(compile_version(template.version).variables)
+
+
+class ContentSerializer(serializers.Serializer[Content]):
+    """The three parts; any of them may stay out where `partial`."""
+
+    subject = serializers.CharField(trim_whitespace=False)
+    html = serializers.CharField(trim_whitespace=False)
+    text = serializers.CharField(trim_whitespace=False, allow_blank=True, default="")
+
+
+class CreateTemplateSerializer(ContentSerializer):
+    name = serializers.CharField(
+        max_length=200,
+        validators=[
+            UniqueValidator(EmailTemplate.objects.all(), message="A template with this name exists; choose another.")
+        ],
+    )
+    description = serializers.CharField(allow_blank=True, default="")
+    note = serializers.CharField(max_length=200, allow_blank=True, default="")
+
+
+class EditTemplateSerializer(CreateTemplateSerializer):
+    archived = serializers.BooleanField(required=False, help_text="false takes it back out of the archive")
+
+
+class PreviewSerializer(serializers.Serializer[Any]):
+    context = serializers.DictField(default=dict)
+    lenient = serializers.BooleanField(default=False)
+
+
+class VersionSerializer(serializers.ModelSerializer[TemplateVersion]):
+    author = serializers.CharField(source="author.username", default=None, read_only=True)
+
+    class Meta:
+        model = TemplateVersion
+        fields = ["number", "subject", "note", "author", "created_at"]
+
+
+class VersionDetailSerializer(VersionSerializer):
+    variables = serializers.SerializerMethodField()
+
+    class Meta(VersionSerializer.Meta):
+        fields = [*VersionSerializer.Meta.fields, "html", "text", "variables"]
+
+    def get_variables(self, version: TemplateVersion) -> list[dict[str, Any]]:
+        return listed(compile_version(version).variables)
+
+
+def listed(variables: Iterable[Variable]) -> list[dict[str, Any]]:
+    return [{"name": variable.path, "required": variable.required} for variable in variables]

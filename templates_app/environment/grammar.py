@@ -1,0 +1,125 @@
+"""What a template may say.
+
+Every node of the parsed template must be on the allow-list. Then the tree is rewritten so that whatever costs time or
+memory goes through the meter: loops, comparisons, slices and `~`. The names of the inserted filters cannot be written
+in a template.
+"""
+
+from collections.abc import Collection
+from typing import Any
+
+from jinja2 import nodes
+from jinja2.exceptions import TemplateSyntaxError
+from jinja2.visitor import NodeTransformer
+
+LOOP = "loop over"
+WEIGH = "weigh"
+CONCAT = "join up"
+MAX_NODES = 20_000
+
+_ALLOWED = (
+    *(nodes.Template, nodes.Output, nodes.TemplateData, nodes.If, nodes.For, nodes.With, nodes.Assign),
+    *(nodes.AssignBlock, nodes.FilterBlock, nodes.Name, nodes.Const, nodes.List, nodes.Tuple, nodes.Dict, nodes.Pair),
+    *(nodes.CondExpr, nodes.Filter, nodes.Test, nodes.Call, nodes.Keyword, nodes.Getattr, nodes.Getitem, nodes.Slice),
+    *(nodes.Concat, nodes.Compare, nodes.Operand, nodes.Not, nodes.And, nodes.Or, nodes.Neg, nodes.Pos),
+    *(nodes.Add, nodes.Sub, nodes.Mul, nodes.Div, nodes.FloorDiv, nodes.Mod),
+)
+
+
+_WORDS: dict[type[nodes.Node], str] = {
+    nodes.CallBlock: "call",
+    nodes.FromImport: "from … import",
+    nodes.NSRef: "setting a value inside another",
+    nodes.Pow: "**",
+    nodes.ScopedEvalContextModifier: "autoescape",
+}
+
+
+def harden(tree: nodes.Template, filters: Collection[str], tests: Collection[str]) -> nodes.Template:
+    """Check `tree` against the allow-lists and put the meter into it (in place); raises TemplateSyntaxError."""
+    size = sum(1 for _ in tree.find_all(nodes.Node))
+    if size > MAX_NODES:
+        raise TemplateSyntaxError(f"the template has too many tags ({size} parts, limit {MAX_NODES}); shorten it", 1)
+    hardened: nodes.Template = _Hardener(filters, tests).visit(tree)
+    return hardened
+
+
+class _Hardener(NodeTransformer):
+    def __init__(self, filters: Collection[str], tests: Collection[str]) -> None:
+        self._filters = filters
+        self._tests = tests
+
+    def generic_visit(self, node: nodes.Node, *args: Any, **kwargs: Any) -> nodes.Node:
+        if not isinstance(node, _ALLOWED):
+            word = _WORDS.get(type(node), type(node).__name__.lower())
+            raise TemplateSyntaxError(f"“{word}” is not available in mail templates; remove it", node.lineno)
+        return super().generic_visit(node, *args, **kwargs)
+
+    def visit_For(self, node: nodes.For) -> nodes.Node:
+        if node.recursive:
+            raise TemplateSyntaxError("recursive loops are not available; write nested loops instead", node.lineno)
+        cost = sum(
+            len(inner.data) if isinstance(inner, nodes.TemplateData) else 1 for inner in node.find_all(nodes.Node)
+        )
+        self.generic_visit(node)
+        node.iter = _filter(LOOP, node.iter, nodes.Const(cost))
+        return node
+
+    def visit_Filter(self, node: nodes.Filter) -> nodes.Node:
+        _check_name("filter", node.name, self._filters, node.lineno)
+        return self.generic_visit(node)
+
+    def visit_Test(self, node: nodes.Test) -> nodes.Node:
+        _check_name("test", node.name, self._tests, node.lineno)
+        return self.generic_visit(node)
+
+    def visit_Call(self, node: nodes.Call) -> nodes.Node:
+        callee = node.node
+        is_range = isinstance(callee, nodes.Name) and callee.name == "range"
+        is_cycle = (
+            isinstance(callee, nodes.Getattr)
+            and callee.attr == "cycle"
+            and isinstance(callee.node, nodes.Name)
+            and callee.node.name == "loop"
+        )
+        if not (is_range or is_cycle):
+            raise TemplateSyntaxError(
+                "only range() and loop.cycle() can be called; use a filter instead, such as {{ name|title }}",
+                node.lineno,
+            )
+        return self.generic_visit(node)
+
+    def visit_Concat(self, node: nodes.Concat) -> nodes.Node:
+        self.generic_visit(node)
+        return _filter(CONCAT, node.nodes[0], *node.nodes[1:])
+
+    def visit_Compare(self, node: nodes.Compare) -> nodes.Node:
+        self.generic_visit(node)
+        node.expr = _weighed(node.expr)
+        for operand in node.ops:
+            operand.expr = _weighed(operand.expr)
+        return node
+
+    def visit_Getitem(self, node: nodes.Getitem) -> nodes.Node:
+        self.generic_visit(node)
+        return _weighed(node) if isinstance(node.arg, nodes.Slice) else node
+
+    def visit_CondExpr(self, node: nodes.CondExpr) -> nodes.Node:
+        self.generic_visit(node)
+        if node.expr2 is None:
+            node.expr2 = nodes.Const("", lineno=node.lineno)
+        return node
+
+
+def _check_name(kind: str, name: str, known: Collection[str], line: int) -> None:
+    if name not in known:
+        names = " ".join(sorted(word for word in known if word.isidentifier()))
+        raise TemplateSyntaxError(f"there is no {kind} “{name}”; use one of: {names}", line)
+
+
+def _weighed(node: nodes.Expr) -> nodes.Expr:
+    return node if isinstance(node, nodes.Const) else _filter(WEIGH, node)
+
+
+def _filter(name: str, value: nodes.Expr, *args: nodes.Expr) -> nodes.Filter:
+    return nodes.Filter(value, name, list(args), [], None, None, lineno=value.lineno)

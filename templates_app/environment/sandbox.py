@@ -1,0 +1,98 @@
+"""The two environments: HTML escapes what is printed, TEXT (subject and text part) does not."""
+
+from typing import Any
+
+from jinja2 import nodes, pass_context
+from jinja2.exceptions import SecurityError, TemplateRuntimeError, TemplateSyntaxError
+from jinja2.runtime import Context, LoopContext
+from jinja2.sandbox import ImmutableSandboxedEnvironment, safe_range
+
+from templates_app.environment.data import Branch
+from templates_app.environment.filters import FILTERS_ALLOWED, TESTS_ALLOWED, bounded
+from templates_app.environment.grammar import harden
+from templates_app.environment.meter import meter
+from templates_app.environment.missing import Missing
+
+MAX_SOURCE = 512 * 1024
+_LOOP_ATTRIBUTES = "cycle depth depth0 first index index0 last length nextitem previtem revindex revindex0"
+
+
+@pass_context
+def printable(_context: Context, value: Any) -> Any:
+    """What `{{ value }}` puts out. Taking the context keeps Jinja from calling this while it compiles."""
+    if isinstance(value, str):
+        meter().spend(len(value))
+    elif isinstance(value, Missing):
+        return str(value)
+    elif value is None:
+        return ""
+    elif not isinstance(value, int | float):
+        kind = "list or dictionary" if isinstance(value, list | tuple | dict) else type(value).__name__
+        raise TemplateRuntimeError(f"a {kind} cannot be printed; print one of its values, or use |join(', ')")
+    return value
+
+
+class MailEnvironment(ImmutableSandboxedEnvironment):
+    """Compiles only what `grammar` allows; looks up keys, never attributes or methods."""
+
+    intercepted_binops = frozenset({"+", "-", "*", "/", "//", "%"})
+
+    def __init__(self, *, autoescape: bool) -> None:
+        # Unoptimised: folding constants would run filters, unmetered, while compiling.
+        super().__init__(autoescape=autoescape, undefined=Missing, finalize=printable, optimized=False, cache_size=0)
+        self.globals = {"range": safe_range}
+        self.filters = FILTERS_ALLOWED
+        self.tests = TESTS_ALLOWED
+
+    def _generate(
+        self, source: nodes.Template, name: str | None, filename: str | None, defer_init: bool = False
+    ) -> str:
+        return super()._generate(harden(source, self.filters, self.tests), name, filename, defer_init)
+
+    def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
+        if len(source) > MAX_SOURCE:
+            raise TemplateSyntaxError(f"longer than {MAX_SOURCE // 1024} KiB; shorten it", 1)
+        return super()._parse(source, name, filename)
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        return self.getitem(obj, attribute)
+
+    def getitem(self, obj: Any, argument: Any) -> Any:
+        if isinstance(obj, dict):
+            if argument in obj:
+                return obj[argument]
+        elif isinstance(obj, LoopContext):
+            if argument in _LOOP_ATTRIBUTES.split():
+                return getattr(obj, argument)
+        elif _is_index(obj, argument):
+            return obj[argument]
+        return self.undefined(name=_path(obj, argument))
+
+    def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
+        for operand in (left, right):
+            if isinstance(operand, Missing):
+                operand.note()
+                return operand
+        if isinstance(left, int | float) and isinstance(right, int | float):
+            return bounded(self.binop_table[operator](left, right))
+        if operator == "+" and isinstance(left, str) and isinstance(right, str):
+            meter().spend(len(left) + len(right))
+            return left + right
+        raise SecurityError(f"“{operator}” takes two numbers; to join texts write ~ between them")
+
+
+def _is_index(obj: Any, argument: Any) -> bool:
+    is_indexed = isinstance(obj, list | tuple | str | range) and isinstance(argument, int)
+    return is_indexed and -len(obj) <= argument < len(obj)
+
+
+def _path(obj: Any, argument: Any) -> str:
+    if isinstance(obj, Missing):
+        return f"{obj.path()}.{argument}"
+    if isinstance(obj, Branch) and obj.path:
+        return f"{obj.path}.{argument}"
+    return str(argument)
+
+
+HTML = MailEnvironment(autoescape=True)
+TEXT = MailEnvironment(autoescape=False)

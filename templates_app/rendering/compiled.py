@@ -1,0 +1,155 @@
+"""Compile once per version, render once per mail."""
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from jinja2 import Template, TemplateSyntaxError
+from jinja2.exceptions import TemplateError
+
+from templates_app.environment import HTML, TEXT, Meter, metering, plain
+from templates_app.errors import InvalidTemplate, RenderError, TemplateSyntaxProblem
+from templates_app.models import TemplateVersion
+from templates_app.rendering.content import Content, content_of
+from templates_app.rendering.html_text import html_to_text, tidy
+from templates_app.rendering.text_source import text_source
+from templates_app.variables import Variable, merged, variables_of
+
+MAX_OUTPUT = 1024 * 1024
+MAX_SUBJECT = 255
+_CACHED_VERSIONS = 128
+
+_BREAKS = re.compile(r"[ \x00-\x1f\x7f-\x9f\u2028\u2029]+")
+# What plain data and allow-listed syntax can still raise: a text where a number belongs, a division by zero …
+_FAULTS = (TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError, RecursionError)
+
+
+class Rendered(NamedTuple):
+    subject: str
+    html: str
+    text: str
+
+
+class CompiledTemplate:
+    """A version ready to render; safe to share between threads. `variables` are sorted by path."""
+
+    def __init__(self, content: Content) -> None:
+        """Raises InvalidTemplate with the first problem of each part."""
+        problems: list[TemplateSyntaxProblem] = []
+        found: list[Variable] = []
+        implied: str | None = None
+        self._parts: dict[str, Template] = {}
+        for part, environment in (("subject", TEXT), ("html", HTML), ("text", TEXT)):
+            try:
+                with _naming(part):
+                    tree = environment.parse(getattr(content, part))
+                    found += variables_of(tree)
+                    if part == "html":
+                        implied = text_source(content.html, tree)
+                    self._parts[part] = environment.from_string(tree)
+            except TemplateSyntaxProblem as problem:
+                problems.append(problem)
+        if problems:
+            raise InvalidTemplate(problems)
+        self.content = content
+        self.variables = merged(found)
+        self._text_is_own = bool(content.text.strip())
+        if not self._text_is_own:
+            self._imply_text(implied)
+
+    @property
+    def required(self) -> frozenset[str]:
+        """The paths every context must hold (what the items of its lists hold is left to each mail)."""
+        return frozenset(found.path for found in self.variables if found.required and "[]" not in found.path)
+
+    def render(self, context: Mapping[str, Any]) -> Rendered:
+        """One mail. `context` holds plain data only; raises RenderError, which names *all* missing values."""
+        rendered, missing = self.render_leniently(context)
+        if missing:
+            raise RenderError(
+                next(iter(missing.values())),
+                f"no value for {', '.join(missing)}; give one, or write {{{{ {next(iter(missing))}|default('…') }}}}",
+                list(missing),
+            )
+        return rendered
+
+    def render_leniently(self, context: Mapping[str, Any]) -> tuple[Rendered, dict[str, str]]:
+        """One mail in which missing values show as ⟦name⟧, and those names (name: the part that met it first)."""
+        missing: dict[str, str] = {}
+        try:
+            data = plain(context)
+        except TypeError as error:
+            raise RenderError("context", f"{error}.") from None
+        subject = _one_line(self._render_part("subject", data, missing))
+        html = self._render_part("html", data, missing)
+        if "text" not in self._parts:
+            text = html_to_text(html)
+        else:
+            text = self._render_part("text", data, missing)
+            if not self._text_is_own:
+                text = tidy(text)
+        return Rendered(subject, html, text), missing
+
+    def _render_part(self, part: str, data: dict[str, Any], missing: dict[str, str]) -> str:
+        template, meter = self._parts[part], Meter()
+        try:
+            with metering(meter):
+                output = "".join(template.root_render_func(template.new_context(data)))
+            size = len(output.encode())
+        except _FAULTS as error:
+            raise RenderError(part, _explain(error, template), list(meter.missing)) from None
+        if size > MAX_OUTPUT:
+            raise RenderError(part, f"larger than {MAX_OUTPUT // 1024} KiB; shorten the template or its values.")
+        for name in meter.missing:
+            missing.setdefault(name, part)
+        return output
+
+    def _imply_text(self, source: str | None) -> None:
+        del self._parts["text"]
+        if source is None:
+            return
+        try:
+            with _naming("text"):
+                self._parts["text"] = TEXT.from_string(source)
+        except TemplateSyntaxProblem:
+            # A tag that spans what text leaves out (an `if` that opens in a <style>): each mail is converted instead.
+            return
+
+
+@lru_cache(maxsize=_CACHED_VERSIONS)
+def compile_content(content: Content) -> CompiledTemplate:
+    """The compiled `content`, kept for the next caller; raises InvalidTemplate."""
+    return CompiledTemplate(content)
+
+
+def compile_version(version: TemplateVersion) -> CompiledTemplate:
+    """The compiled `version`. Kept by content, which for a version never changes."""
+    return compile_content(content_of(version))
+
+
+@contextmanager
+def _naming(part: str) -> Iterator[None]:
+    """Tell the author what the compiler tells us."""
+    try:
+        yield
+    except TemplateSyntaxError as error:
+        raise TemplateSyntaxProblem(part, error.lineno, error.message or "cannot be read; check this line") from None
+    except (RecursionError, MemoryError, SyntaxError):
+        raise TemplateSyntaxProblem(part, 1, "nested too deeply; write it with fewer levels") from None
+
+
+def _explain(error: BaseException, template: Template) -> str:
+    """The message of `error` with the template's line it happened on."""
+    line, trace = 0, error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_globals.get("__jinja_template__") is template:
+            line = template.get_corresponding_lineno(trace.tb_lineno)
+        trace = trace.tb_next
+    message = "nested too deeply" if isinstance(error, RecursionError) else str(error).rstrip(".")
+    return f"line {line}: {message}." if line else f"{message}."
+
+
+def _one_line(subject: str) -> str:
+    return _BREAKS.sub(" ", subject).strip()[:MAX_SUBJECT].rstrip()

@@ -1,0 +1,28 @@
+from django.db import transaction
+
+from templates_app.errors import VersionNotFound
+from templates_app.models import EmailTemplate, TemplateVersion
+from templates_app.rendering import compile_version, content_of
+from templates_app.services import audit, versions
+
+
+def restore_version(*, template: EmailTemplate, number: int, by: audit.Actor | None = None) -> TemplateVersion:
+    """Make what version `number` says current again, as a new version; history is only ever added to.
+
+    A version that says what is current already is returned as the current one. Raises VersionNotFound, and
+    InvalidTemplate for a version written before a rule it breaks.
+    """
+    with transaction.atomic():
+        locked = (
+            EmailTemplate.objects.select_for_update(of=("self",)).select_related("current_version").get(pk=template.pk)
+        )
+        old = locked.versions.filter(number=number).first()
+        if old is None:
+            raise VersionNotFound(number)
+        if content_of(old) == content_of(locked.version):
+            return locked.version
+        compile_version(old)
+        version = versions.append(locked, content_of(old), note=f"Restored from version {number}", by=by)
+        audit.record(locked, by=by, flag=audit.CHANGE, message=f"Restored version {number} as {version}.")
+    template.refresh_from_db()
+    return version

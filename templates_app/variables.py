@@ -1,0 +1,233 @@
+"""Which values a template asks for, read from its syntax tree.
+
+A variable is a dotted path such as `recipient.address.city`; `products[].name` is a value of each item of a list that
+is looped over. It is optional when every place that uses it has an answer for its absence: `|default`, `x or y`,
+`is defined`, or a surrounding `{% if x %}`. Names made by the template itself (loops, `set`, `with`) are no variables.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from jinja2 import nodes
+
+_SAMPLES = {
+    "email": "ada@example.com",
+    "name": "Ada Lovelace",
+    "first_name": "Ada",
+    "last_name": "Lovelace",
+    "unsubscribe_url": "https://example.com/unsubscribe/sample/",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    path: str
+    required: bool
+
+
+def variables_of(tree: nodes.Template) -> list[Variable]:
+    """The variables of one parsed part; RecursionError when it is nested too deeply to be compiled anyway."""
+    found: dict[str, bool] = {}
+    _Reader(found).read_all(tree.body, _Place())
+    return [Variable(path, required) for path, required in found.items()]
+
+
+def merged(variables: Iterable[Variable]) -> list[Variable]:
+    """Each path once, sorted; required when one of the parts requires it."""
+    found: dict[str, bool] = {}
+    for variable in variables:
+        found[variable.path] = found.get(variable.path, False) or variable.required
+    return [Variable(path, required) for path, required in sorted(found.items())]
+
+
+def sample_context(variables: Iterable[Variable]) -> dict[str, Any]:
+    """A context that gives every variable a readable value, to start a preview from."""
+    sample: dict[str, Any] = {}
+    for variable in variables:
+        _plant(sample, variable.path.split("."))
+    return sample
+
+
+def _plant(branch: dict[str, Any], path: list[str]) -> None:
+    key, rest = path[0], path[1:]
+    name = key.removesuffix("[]")
+    if not rest:
+        branch.setdefault(name, [name] if key != name else _SAMPLES.get(name, name))
+        return
+    below = branch.get(name)
+    if key != name:
+        if not (isinstance(below, list) and isinstance(below[0], dict)):
+            below = [{}]
+        branch[name] = below
+        _plant(below[0], rest)
+        return
+    branch[name] = below if isinstance(below, dict) else {}
+    _plant(branch[name], rest)
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where in the template a node stands: names the template made (with the path they stand for, if they stand for
+    one), and paths that are known to be there."""
+
+    local: dict[str, str | None] = field(default_factory=lambda: {"loop": None, "range": None})
+    given: frozenset[str] = frozenset()
+
+    def inner(self, names: Mapping[str, str | None]) -> "_Place":
+        return replace(self, local={**self.local, **names})
+
+    def knowing(self, paths: frozenset[str]) -> "_Place":
+        return replace(self, given=self.given | paths)
+
+    def path(self, node: nodes.Node) -> str | None:
+        """The dotted path `node` spells, or None."""
+        match node:
+            case nodes.Name(name=name):
+                return self.local.get(name, name)
+            case nodes.Getattr(node=owner, attr=key) | nodes.Getitem(node=owner, arg=nodes.Const(value=str(key))):
+                above = self.path(owner)
+                return above and f"{above}.{key}"
+            case nodes.Getitem(node=owner, arg=nodes.Const(value=int())):
+                above = self.path(owner)
+                return above and f"{above}[]"
+        return None
+
+    def knows(self, path: str) -> bool:
+        return any(path == known or path.startswith((f"{known}.", f"{known}[]")) for known in self.given)
+
+    def implied(self, test: nodes.Node, outcome: bool) -> frozenset[str]:
+        """The paths that are there whenever `test` comes out as `outcome`."""
+        match test:
+            case nodes.Not(node=inner):
+                return self.implied(inner, not outcome)
+            case nodes.And() | nodes.Or() if isinstance(test, nodes.And) is outcome:
+                return self.implied(test.left, outcome) | self.implied(test.right, outcome)
+            case nodes.Test(name="defined" | "undefined" as word, node=inner) if (word == "defined") is outcome:
+                return self._paths(inner)
+            case nodes.Filter(name="default" | "d", node=inner) if outcome and inner is not None:
+                return self._paths(inner)
+            case nodes.Name() | nodes.Getattr() | nodes.Getitem() if outcome:
+                return self._paths(test)
+        return frozenset()
+
+    def _paths(self, node: nodes.Node) -> frozenset[str]:
+        path = self.path(node)
+        return frozenset({path}) if path else frozenset()
+
+
+class _Reader:
+    """Walks a tree in the order it runs and notes each path in `found` (path: required)."""
+
+    def __init__(self, found: dict[str, bool]) -> None:
+        self._found = found
+
+    def read_all(self, siblings: Iterable[nodes.Node], place: _Place) -> None:
+        for node in siblings:
+            self.read(node, place)
+
+    def read(self, node: nodes.Node, place: _Place) -> None:
+        reader = getattr(self, f"_read_{type(node).__name__.lower()}", None)
+        if reader is not None:
+            reader(node, place)
+        else:
+            self.read_all(node.iter_child_nodes(), place)
+
+    def _note(self, path: str, required: bool, place: _Place) -> None:
+        self._found[path] = self._found.get(path, False) or (required and not place.knows(path))
+
+    def _read_name(self, node: nodes.Name, place: _Place) -> None:
+        if node.ctx == "load":
+            self._read_path(node, place)
+
+    def _read_path(self, node: nodes.Name | nodes.Getattr | nodes.Getitem, place: _Place) -> None:
+        path = place.path(node)
+        if path:
+            self._note(path, True, place)
+        elif not isinstance(node, nodes.Name):
+            self.read_all(node.iter_child_nodes(), place)
+
+    _read_getattr = _read_getitem = _read_path
+
+    def _ask(self, node: nodes.Node | None, place: _Place) -> None:
+        """Read an expression whose absence is answered for."""
+        path = node and place.path(node)
+        if path:
+            self._note(path, False, place)
+        elif isinstance(node, nodes.Not):
+            self._ask(node.node, place)
+        elif isinstance(node, nodes.And | nodes.Or):
+            self._ask(node.left, place)
+            self._ask(node.right, place.knowing(place.implied(node.left, isinstance(node, nodes.And))))
+        elif node is not None:
+            self.read(node, place)
+
+    def _read_filter(self, node: nodes.Filter, place: _Place) -> None:
+        if node.name in ("default", "d"):
+            self._ask(node.node, place)
+        elif node.node is not None:
+            self.read(node.node, place)
+        self.read_all([*node.args, *node.kwargs], place)
+
+    def _read_test(self, node: nodes.Test, place: _Place) -> None:
+        if node.name in ("defined", "undefined"):
+            self._ask(node.node, place)
+        else:
+            self.read_all(node.iter_child_nodes(), place)
+
+    def _read_not(self, node: nodes.Not, place: _Place) -> None:
+        self._ask(node.node, place)
+
+    def _read_or(self, node: nodes.Or, place: _Place) -> None:
+        self._ask(node.left, place)
+        self.read(node.right, place.knowing(place.implied(node.left, False)))
+
+    def _read_and(self, node: nodes.And, place: _Place) -> None:
+        self.read(node.left, place)
+        self.read(node.right, place.knowing(place.implied(node.left, True)))
+
+    def _read_if(self, node: nodes.If, place: _Place) -> None:
+        self._ask(node.test, place)
+        self.read_all(node.body, place.knowing(place.implied(node.test, True)))
+        self.read_all([*node.elif_, *node.else_], place.knowing(place.implied(node.test, False)))
+
+    def _read_condexpr(self, node: nodes.CondExpr, place: _Place) -> None:
+        self._ask(node.test, place)
+        self.read(node.expr1, place.knowing(place.implied(node.test, True)))
+        if node.expr2 is not None:
+            self.read(node.expr2, place.knowing(place.implied(node.test, False)))
+
+    def _read_for(self, node: nodes.For, place: _Place) -> None:
+        self.read(node.iter, place)
+        path = place.path(node.iter)
+        inner = place.inner(_targets(node.target, path and f"{path}[]"))
+        if node.test is not None:
+            self._ask(node.test, inner)
+            inner = inner.knowing(inner.implied(node.test, True))
+        self.read_all(node.body, inner)
+        self.read_all(node.else_, place)
+
+    def _read_with(self, node: nodes.With, place: _Place) -> None:
+        self.read_all(node.values, place)
+        inner = place.inner({})
+        for target, value in zip(node.targets, node.values, strict=True):
+            inner.local.update(_targets(target, place.path(value)))
+        self.read_all(node.body, inner)
+
+    def _read_assign(self, node: nodes.Assign, place: _Place) -> None:
+        self.read(node.node, place)
+        # `set` holds for what follows in the same block, also beyond an `if`.
+        place.local.update(_targets(node.target, place.path(node.node)))
+
+    def _read_assignblock(self, node: nodes.AssignBlock, place: _Place) -> None:
+        self.read_all(node.body, place)
+        place.local.update(_targets(node.target, None))
+
+    def _read_call(self, node: nodes.Call, place: _Place) -> None:
+        self.read_all([*node.args, *node.kwargs], place)
+
+
+def _targets(target: nodes.Node, path: str | None) -> dict[str, str | None]:
+    if isinstance(target, nodes.Name):
+        return {target.name: path}
+    return {name.name: None for name in target.find_all(nodes.Name)}

@@ -1,0 +1,82 @@
+"""Tasks of the tests and benchmarks."""
+
+import os
+import signal
+import time
+from typing import Any
+
+from queue_core.errors import Discard, RetryLater, Snooze
+from queue_core.policies import Backoff
+from queue_core.registry import task
+
+
+@task(name="tests.noop")
+def noop(**_: Any) -> None:
+    pass
+
+
+@task(name="tests.add")
+def add(*, a: int, b: int) -> int:
+    return a + b
+
+
+@task(name="tests.sleep")
+def sleep(*, seconds: float) -> None:
+    time.sleep(seconds)
+
+
+@task(name="tests.fail", max_attempts=3, backoff=Backoff(base=0.01, cap=0.02))
+def fail(*, text: str = "no") -> None:
+    raise ValueError(text)
+
+
+@task(name="tests.discard")
+def discard() -> None:
+    raise Discard("never")
+
+
+@task(name="tests.retry_later", max_attempts=2)
+def retry_later(*, seconds: float) -> None:
+    raise RetryLater("busy", seconds=seconds)
+
+
+@task(name="tests.snooze")
+def snooze(*, seconds: float) -> None:
+    raise Snooze(seconds)
+
+
+@task(name="tests.slow", timeout=0.2, max_attempts=1)
+def slow() -> None:
+    try:
+        time.sleep(5)
+    except Exception:  # noqa: BLE001
+        time.sleep(5)
+
+
+@task(name="tests.deaf", timeout=0.2, max_attempts=1)
+def deaf() -> None:
+    while True:
+        try:
+            time.sleep(60)
+        except BaseException:  # noqa: BLE001, S112
+            continue
+
+
+@task(name="tests.die", max_crashes=2)
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@task(name="tests.surrogate")
+def surrogate() -> str:
+    return "\udc80"
+
+
+@task(name="tests.context", takes_context=True)
+def context(context: Any, *, tag: str) -> dict[str, Any]:
+    return {"id": context.task_id, "attempt": context.attempt, "tag": tag}
+
+
+@task(name="tests.coroutine")
+async def coroutine(*, value: int) -> int:
+    return value * 2

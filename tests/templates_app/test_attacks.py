@@ -1,0 +1,163 @@
+"""What a hostile author, or hostile data, may try. Each must end soon, small, and in an error or in harmless text."""
+
+import time
+
+import pytest
+
+from templates_app.environment.meter import SECONDS
+from templates_app.errors import InvalidTemplate, RenderError, TemplateError
+from templates_app.rendering import Content, compile_content, html_to_text
+
+CONTEXT = {"name": "Ada", "big": "b" * 900_000, "recipient": {"email": "a@example.com"}}
+
+
+def attack(html: str):
+    return compile_content(Content("", html, "-")).render(CONTEXT)
+
+
+@pytest.mark.parametrize(
+    "html",
+    [
+        "{{ ''.__class__ }}",
+        "{{ ().__class__.__mro__[1].__subclasses__ }}",
+        "{{ name['__class__'] }}",
+        "{{ recipient.__init__.__globals__ }}",
+        "{{ range.__globals__ }}",
+        "{{ loop.__class__ }}",
+        "{% for x in [1] %}{{ loop._iterable }}{{ loop.__call__ }}{% endfor %}",
+        "{{ [name]|map(attribute='__class__')|first }}",
+        "{{ name|first|map(attribute='upper')|list|join }}",
+        "{{ self }}",
+        "{{ self._TemplateReference__context }}",
+        "{{ cycler }}{{ lipsum }}{{ namespace }}{{ joiner }}{{ dict }}",
+        "{{ env }}{{ environ }}{{ settings }}{{ config }}",
+        "{{ range }}",
+    ],
+)
+def test_finds_nothing_behind_the_values(html):
+    with pytest.raises(RenderError):
+        attack(html)
+
+
+@pytest.mark.parametrize(
+    "html",
+    [
+        "{{ '{0.__class__}'.format(1) }}",
+        "{{ name.upper() }}",
+        "{{ recipient.clear() }}",
+        "{{ (name|upper)() }}",
+        "{{ name|attr('upper') }}",
+        "{{ name|format(1) }}",
+        "{{ name|center(5000000) }}",
+        "{{ name|xmlattr }}",
+        "{{ name|pprint }}",
+        "{{ [1]|map('attr', '__class__') }}{{ x|attr('y') }}",
+        "{{ 10 ** 10 ** 10 }}",
+        "{% include 'x' %}",
+        "{% import 'x' as x %}",
+        "{% from 'x' import y %}",
+        "{% extends 'x' %}",
+        "{% block x %}{{ self.x() }}{% endblock %}",
+        "{% macro m() %}{{ m() }}{% endmacro %}{{ m() }}",
+        "{% call x() %}{% endcall %}",
+        "{% autoescape false %}{{ name }}{% endautoescape %}",
+        "{% set recipient.email = 'x' %}",
+        "{% for x in [1] recursive %}{{ loop([1]) }}{% endfor %}",
+        "{% do 1 %}",
+        "x" * (512 * 1024 + 1),
+        "{{ a }}" * 30_000,
+        "{{ " + "(" * 5_000 + "1" + ")" * 5_000 + " }}",
+        "{{ 1" + " + 1" * 10_000 + " }}",
+        "{{ " + "[" * 900 + "]" * 900 + " }}",
+        "{% for x in y %}" * 30 + "{% endfor %}" * 30,
+        "{{ x" + "|upper" * 3_000 + " }}",
+    ],
+)
+def test_refuses_to_compile(html):
+    with pytest.raises(InvalidTemplate):
+        attack(html)
+
+
+DOUBLE_LIST = "{% set a = [1] %}{% set b = [1] %}" + "{% set a = [a, a] %}{% set b = [b, b] %}" * 60
+
+
+@pytest.mark.parametrize(
+    "html",
+    [
+        "{% for a in range(100000) %}{% for b in range(100000) %}{% endfor %}{% endfor %}",
+        "{% for a in range(1000) %}{% for b in range(1000) %}{% for c in range(1000) %}{{ c }}{% endfor %}{% endfor %}{% endfor %}",
+        "{% for a in range(100000) %}" + "x" * 10_000 + "{% endfor %}",
+        "{% for a in range(100000) %}{{ big }}{% endfor %}",
+        "{% for a in range(100000) %}{% if 'a' in big %}{% endif %}{% endfor %}",
+        "{% for a in range(100000) %}{% set x = big|upper %}{% endfor %}",
+        "{% for a in range(100000) if a > 100000 %}{% for b in range(100000) %}{% endfor %}{% endfor %}{{ 1 / 0 }}",
+        "{% set a = big[:99999] %}" + "{% set a = a ~ a %}" * 60,
+        "{% set a = name %}" + "{% set a = a + a %}" * 60,
+        "{% set a = name %}" + "{% set a %}{{ a }}{{ a }}{% endset %}" * 60,
+        "{% set a = name|replace('', name) %}" + "{% set a = a|replace('A', a) %}" * 30,
+        "{% set a = name %}" + "{% set a = [a, a]|join(a) %}" * 30,
+        "{{ range(100000)|join(big) }}",
+        "{{ big|replace('b', big) }}",
+        DOUBLE_LIST + "{{ a == b }}",
+        DOUBLE_LIST + "{{ a in [b] }}",
+        DOUBLE_LIST + "{{ a|string }}",
+        DOUBLE_LIST + "{{ a|join }}",
+        DOUBLE_LIST + "{{ a ~ '' }}",
+        DOUBLE_LIST + "{{ [a, b]|sort|length }}",
+        DOUBLE_LIST + "{{ a is eq(b) }}",
+        DOUBLE_LIST + "{% for x in a %}{{ x }}{% endfor %}",
+        "{% set a = 9 %}" + "{% set a = a * a %}" * 60,
+        "{{ ('f' * 100000) }}",
+        "{{ '%1000000000d' % 1 }}",
+        "{{ 5|round(-1000000000) }}",
+        "{{ 1|number(1000000000) }}",
+        "{{ ('9' ~ big)|int }}{{ [1] }}",
+        "{{ range(1000000000) }}",
+        "{{ range(100000)" + "|map('string')" * 80 + "|list|length }}",
+        "{{ big }}{{ big }}",
+    ],
+)
+def test_stops(html):
+    started = time.thread_time()
+    with pytest.raises(TemplateError):
+        attack(html)
+    # The allowance of one part, and as much again for compiling the longest of these.
+    assert time.thread_time() - started < 2 * SECONDS
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "javascript:alert(1)",
+        " javascript:alert(1)",
+        "java\tscript:alert(1)",
+        "JAVASCRIPT:alert(1)",
+        "data:text/html,x",
+        "vbscript:x",
+        "//example.com",
+        "https://example.com/\" onclick=\"x",
+        "https://example.com/\nBcc: x",
+        "",
+    ],
+)
+def test_lets_no_other_address_through_safe_url(address):
+    with pytest.raises(RenderError, match="not a http, https or mailto address"):
+        compile_content(Content("", '<a href="{{ u|safe_url }}">x</a>')).render({"u": address})
+
+
+@pytest.mark.parametrize("address", ["https://example.com/?a=1&b=2", "HTTP://example.com", "mailto:a@example.com?subject=x"])
+def test_lets_web_and_mail_addresses_through_safe_url(address):
+    assert compile_content(Content("{{ u|safe_url }}", "")).render({"u": address}).subject == address
+
+
+def test_does_not_run_tags_inside_values():
+    assert attack("{{ x }}".replace("x", "'{{ 7 * 7 }}'")).html == "{{ 7 * 7 }}"
+    mail = compile_content(Content("{{ n }}", "{{ n }}")).render({"n": "{{ 7 * 7 }}{% if %}"})
+    assert {mail.subject, mail.html, mail.text} == {"{{ 7 * 7 }}{% if %}"}
+
+
+@pytest.mark.parametrize("unit", ["<!--", '<a href="', "<a ", "<style>", "<", "&", "<div display:", "<!", "<a href='"])
+def test_turns_broken_markup_into_text_in_linear_time(unit):
+    started = time.thread_time()
+    html_to_text(unit * (500_000 // len(unit)))
+    assert time.thread_time() - started < 2

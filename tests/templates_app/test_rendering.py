@@ -1,0 +1,169 @@
+from datetime import UTC, date, datetime
+from decimal import Decimal
+
+import pytest
+from django.utils.safestring import mark_safe
+from hypothesis import given
+from hypothesis import strategies as st
+
+from templates_app.errors import InvalidTemplate, RenderError
+from templates_app.rendering import Content, compile_content
+
+
+def render(html="", context=None, *, subject="", text=""):
+    return compile_content(Content(subject, html, text)).render(context or {})
+
+
+def test_escapes_in_html_and_nowhere_else():
+    mail = render("<b>{{ n }}</b>", {"n": "O'Brien & <Co>"}, subject="{{ n }}", text="{{ n }}")
+    assert mail == ("O'Brien & <Co>", "<b>O&#39;Brien &amp; &lt;Co&gt;</b>", "O'Brien & <Co>")
+
+
+def test_escapes_text_that_python_calls_safe():
+    assert render("{{ n }}", {"n": mark_safe("<b>")}).html == "&lt;b&gt;"
+
+
+@pytest.mark.parametrize("key", ["items", "keys", "values", "get", "copy", "update", "title", "pop"])
+def test_finds_keys_named_like_methods(key):
+    assert render(f"{{{{ recipient.{key} }}}}|{{{{ recipient['{key}'] }}}}", {"recipient": {key: "x"}}).html == "x|x"
+
+
+@pytest.mark.parametrize("breaker", ["\r\nBcc: evil@example.com", "\n", "\r", "\x00", "\x85", "\u2028", "\u2029", "\x0b"])
+def test_keeps_the_subject_on_one_line(breaker):
+    subject = render(context={"n": f"a{breaker} b"}, subject=" Hi {{ n }}\n").subject
+    assert subject == " ".join(f"Hi a{breaker} b".split())
+
+
+@given(st.text())
+def test_leaves_no_control_character_in_the_subject(name):
+    subject = render(context={"n": name.encode(errors="ignore").decode()}, subject="{{ n }}").subject
+    assert not any(ord(c) < 32 or 127 <= ord(c) < 160 or c in "\u2028\u2029" for c in subject)
+    assert len(subject) <= 255
+
+
+def test_names_all_missing_values_at_once():
+    html = "{{ a }}{{ b.c.d }}{{ b.e|upper }}{% for x in b.list %}{% endfor %}{{ b.n + 1 }}{% if b.q == 3 %}{% endif %}"
+    with pytest.raises(RenderError) as caught:
+        render(html, {"b": {}}, subject="{{ s }}")
+    assert caught.value.missing == ("s", "a", "b.c.d", "b.e", "b.list", "b.n", "b.q")
+    assert "a, b.c.d" in caught.value.message
+    assert caught.value.part == "subject"
+
+
+def test_names_a_missing_value_inside_a_list():
+    with pytest.raises(RenderError) as caught:
+        render("{% for p in products %}{{ p.price }}{% endfor %}", {"products": [{"name": "x"}]})
+    assert caught.value.missing == ("products[].price",)
+
+
+def test_treats_null_as_not_given():
+    assert render("{{ x|default('friend') }}{% if x %}!{% endif %}", {"x": None}).html == "friend"
+    with pytest.raises(RenderError):
+        render("{{ x }}", {"x": None})
+
+
+@pytest.mark.parametrize(
+    "html",
+    ["{{ x|default('-') }}", "{{ x or '-' }}", "{% if x is defined %}{{ x }}{% else %}-{% endif %}", "{{ x if x else '-' }}"],
+)
+def test_accepts_absence_where_the_template_answers_for_it(html):
+    assert render(html).html == "-"
+
+
+def test_gives_dates_as_iso_text_and_formats_them():
+    context = {"day": date(2026, 3, 1), "at": datetime(2026, 3, 1, 9, 30, tzinfo=UTC), "sum": 1234.5}
+    html = "{{ day }} {{ day|date }} {{ at|date('j M Y H:i') }} {{ sum|number }}"
+    assert render(html, context).html == "2026-03-01 1 March 2026 1 Mar 2026 09:30 1,234.50"
+
+
+@pytest.mark.parametrize("value", [object(), Decimal(1), {1, 2}, {"a": {1: 2}}, lambda: 1, b"x"])
+def test_refuses_what_is_not_plain_data(value):
+    with pytest.raises(RenderError, match="context: “x"):
+        render("", {"x": value})
+
+
+def test_refuses_data_without_end():
+    loop = []
+    loop.append(loop)
+    with pytest.raises(RenderError, match="nested too deeply"):
+        render("", {"x": loop})
+
+
+@pytest.mark.parametrize(
+    ("html", "line"), [("\n\n{% if %}", 3), ("{{ x", 1), ("a\n{{ x|nope }}", 2), ("{{ x is nope }}", 1), ("{% if x %}", 1)]
+)
+def test_says_which_line_is_wrong(html, line):
+    with pytest.raises(InvalidTemplate) as caught:
+        render(html)
+    (message,) = caught.value.by_part()["html"]
+    assert message.startswith(f"line {line}: ")
+
+
+def test_reports_the_first_problem_of_each_part():
+    with pytest.raises(InvalidTemplate) as caught:
+        render("{{", subject="{% x %}", text="{{ a.b() }}")
+    assert set(caught.value.by_part()) == {"subject", "html", "text"}
+
+
+@pytest.mark.parametrize("html", ["\n{{ 1 / 0 }}", "\n{{ 'a' - 1 }}", "\n{{ [1] }}", "\n{{ 'x'|date }}", "\n{{ {}[[]] }}"])
+def test_says_on_which_line_a_value_did_not_fit(html):
+    with pytest.raises(RenderError, match="html: line 2: "):
+        render(html)
+
+
+def test_refuses_characters_that_cannot_be_sent():
+    with pytest.raises(RenderError, match="surrogates"):
+        render("{{ x }}", {"x": "\ud800"})
+
+
+def test_supports_what_templates_are_written_with():
+    html = (
+        "{% set greeting = 'Hi' %}{{ greeting ~ ' ' ~ name }}"
+        "{% for p in products if p.n > 1 %}{{ loop.index }}/{{ loop.length }} {{ p.name }}{{ loop.cycle('a', 'b') }}"
+        "{% if not loop.last %}, {% endif %}{% else %}none{% endfor %}"
+        "{% with x = 2 %}{{ x * 3 }}{% endwith %}{% filter upper %}up{% endfilter %}"
+        "{{ products|map(attribute='name')|join('+') }}{{ products|sum(attribute='n') }}{{ 'x' if 0 }}{{ name[:1] }}"
+    )
+    context = {"name": "Ada", "products": [{"name": "t", "n": 1}, {"name": "u", "n": 2}, {"name": "v", "n": 3}]}
+    assert render(html, context).html == "Hi Ada1/2 ua, 2/2 vb6UPt+u+v6A"
+
+
+def test_makes_the_text_from_the_html():
+    html = """
+      <style>p { color: red }</style><div style="display: none">Preheader</div>
+      <h1>Tea &amp; more</h1><p>Dear {{ name }},<br>hello</p>
+      <ul>{% for t in teas %}<li>{{ t }}</li>{% endfor %}</ul>
+      <img src="x" alt="Leaf"> <a href="{{ url }}">Order</a> <a href="mailto:a@b.c">a@b.c</a> <a href="#top">Up</a>
+    """
+    mail = render(html, {"name": "<Ada>", "teas": ["green", "black"], "url": "https://example.com/?a=1&b=2"})
+    assert mail.text == (
+        "Tea & more\n\nDear <Ada>,\nhello\n\n- green\n\n- black\n\n"
+        "Leaf Order (https://example.com/?a=1&b=2) a@b.c Up"
+    )
+
+
+def test_makes_the_text_from_the_mail_where_values_bring_markup():
+    assert render("<p>{{ body|safe }}</p>", {"body": "<b>Hi</b> <i>you</i>"}).text == "Hi you"
+
+
+def test_makes_the_text_when_a_tag_spans_what_text_leaves_out():
+    assert render("<style>{% if x %}</style><p>a</p><style>{% endif %}</style><p>b</p>", {"x": 1}).text == "a\n\nb"
+
+
+def test_does_not_run_tags_that_the_html_only_shows():
+    assert render("<p>&#123;{ 1 + 1 }}</p>").text == "{{ 1 + 1 }}"
+
+
+def test_keeps_the_text_its_author_wrote():
+    assert render("<p>x</p>", {"n": "A"}, text="Hi {{ n }},\n\n\n\nbye").text == "Hi A,\n\n\n\nbye"
+
+
+def test_shows_missing_values_when_lenient():
+    rendered, missing = compile_content(Content("{{ s }}", "<p>{{ r.name }}</p>")).render_leniently({})
+    assert rendered == ("⟦s⟧", "<p>⟦r.name⟧</p>", "⟦r.name⟧")
+    assert missing == {"s": "subject", "r.name": "html"}
+
+
+def test_compiles_a_version_once():
+    content = Content("once", "only {{ x }}")
+    assert compile_content(content) is compile_content(Content(*content))

@@ -1,0 +1,96 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from templates_app.errors import RenderError
+from templates_app.rendering import Content, compile_content
+from templates_app.variables import Variable, sample_context
+
+
+def variables(html: str) -> dict[str, bool]:
+    return {found.path: found.required for found in compile_content(Content("", html)).variables}
+
+
+@pytest.mark.parametrize(
+    ("html", "expected"),
+    [
+        ("{{ recipient.address.city }}", {"recipient.address.city": True}),
+        ("{{ recipient['first name'] }}", {"recipient.first name": True}),
+        ("{{ a|default('x') }}", {"a": False}),
+        ("{{ a|upper|default('x') }}", {"a": True}),
+        ("{{ a|default(b) }}", {"a": False, "b": True}),
+        ("{{ a or b }}", {"a": False, "b": True}),
+        ("{{ a or b or 'x' }}", {"a": False, "b": False}),
+        ("{{ a and b }}", {"a": True, "b": True}),
+        ("{% if a %}{{ a.b }}{% endif %}", {"a": False, "a.b": False}),
+        ("{% if a is defined %}{{ a }}{% else %}{{ b }}{% endif %}", {"a": False, "b": True}),
+        ("{% if a is undefined %}x{% else %}{{ a }}{% endif %}", {"a": False}),
+        ("{% if not a %}x{% else %}{{ a }}{% endif %}", {"a": False}),
+        ("{% if a and a.b == 1 %}{{ a.c }}{% endif %}", {"a": False, "a.b": False, "a.c": False}),
+        ("{% if a %}{{ a }}{% endif %}{{ a }}", {"a": True}),
+        ("{% if a == 1 %}x{% elif b %}{{ b }}{% endif %}", {"a": True, "b": False}),
+        ("{{ a if a else b }}", {"a": False, "b": True}),
+        ("{% for p in shop.products %}{{ p.name }}{{ loop.index }}{% endfor %}", {"shop.products": True, "shop.products[].name": True}),
+        ("{% for p in ps|sort %}{{ p.name }}{% endfor %}", {"ps": True}),
+        ("{% for k, v in a|items %}{{ k }}{{ v }}{% endfor %}", {"a": True}),
+        ("{% set x = a %}{{ x.b }}{{ x }}", {"a": True, "a.b": True}),
+        ("{{ x }}{% set x = 1 %}{{ x }}", {"x": True}),
+        ("{% set x %}{{ y }}{% endset %}{{ x }}", {"y": True}),
+        ("{% with x = a.b %}{{ x.c }}{% endwith %}", {"a.b": True, "a.b.c": True}),
+        ("{% for i in range(n) %}{{ i }}{% endfor %}", {"n": True}),
+        ("{{ a[0].name }}", {"a[].name": True}),
+        ("{{ a[b] }}", {"a": True, "b": True}),
+        ("{{ a|replace(b, c) }}", {"a": True, "b": True, "c": True}),
+        ("{% raw %}{{ a }}{% endraw %}{# {{ b }} #}", {}),
+    ],
+)
+def test_reads_the_variables_of(html, expected):
+    assert variables(html) == expected
+
+
+def test_lists_each_variable_of_all_parts_once():
+    compiled = compile_content(Content("{{ b }}", "{{ a }}{{ b|default('') }}", "{{ c }}"))
+    assert compiled.variables == [Variable("a", True), Variable("b", True), Variable("c", True)]
+
+
+def test_requires_of_every_context_only_what_is_not_an_item_of_a_list():
+    compiled = compile_content(Content("", "{{ a }}{{ b|d('') }}{% for p in ps %}{{ p.x }}{% endfor %}"))
+    assert compiled.required == {"a", "ps"}
+
+
+@pytest.mark.parametrize(
+    "html",
+    [
+        "{{ recipient.name }}{{ recipient.a.b }}{{ recipient }}{{ x }}{{ x.y }}"[0:55],
+        "{% for p in ps %}{{ p.name }}{% for q in p.qs %}{{ q.z }}{{ q.a.b }}{% endfor %}{% endfor %}",
+        "{% for p in ps %}{{ p }}{% endfor %}",
+        "{{ rows[0].x }}{{ rows[0].y }}",
+    ],
+)
+def test_samples_a_context_the_template_renders_with(html):
+    compiled = compile_content(Content("", html))
+    assert compiled.render(sample_context(compiled.variables))
+
+
+_NAMES = st.sampled_from(["a", "b", "c"])
+_EXPRESSIONS = st.recursive(
+    _NAMES | st.just("'text'"),
+    lambda inner: (
+        st.tuples(inner, inner).map(lambda pair: f"({pair[0]} or {pair[1]})")
+        | st.tuples(inner, inner).map(lambda pair: f"({pair[0]} and {pair[1]})")
+        | st.tuples(inner, inner, _NAMES).map(lambda three: f"({three[0]} if {three[2]} else {three[1]})")
+        | inner.map(lambda value: f"({value}|default('x'))")
+        | st.tuples(inner, inner).map(lambda pair: f"({pair[0]} ~ {pair[1]})")
+    ),
+    max_leaves=8,
+)
+
+
+@given(_EXPRESSIONS, st.sets(_NAMES))
+def test_never_calls_a_variable_optional_whose_absence_fails_a_mail(expression, given_names):
+    compiled = compile_content(Content("", f"{{{{ {expression} }}}}"))
+    required = {found.path for found in compiled.variables if found.required}
+    try:
+        compiled.render(dict.fromkeys(required | given_names, "value"))
+    except RenderError as error:
+        pytest.fail(f"{expression}: {error}")

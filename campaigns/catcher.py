@@ -6,11 +6,12 @@ from concurrent.futures import ThreadPoolExecutor
 from email.errors import HeaderParseError
 from email.header import decode_header, make_header
 from email.parser import BytesHeaderParser
+from itertools import chain
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
 from aiosmtpd.smtp import SMTP
-from django.db import Error, connections
+from django.db import Error, connection, connections
 
 from campaigns.models import CaughtMessage
 
@@ -18,6 +19,8 @@ MAX_BYTES = 25 * 1024 * 1024
 # Keeps an indexed value below what a B-tree entry holds, whatever its characters.
 MAX_INDEXED = 600
 _SECONDS_FOR_LAST_ANSWERS = 0.1
+
+_INSERT = f"INSERT INTO {CaughtMessage._meta.db_table} (mail_from, rcpt_to, subject, message_id, size, raw) VALUES "
 
 logger = logging.getLogger(__name__)
 
@@ -59,7 +62,7 @@ class Mailcatcher:
         await asyncio.sleep(_SECONDS_FOR_LAST_ANSWERS)
 
     def _conversation(self) -> SMTP:
-        return SMTP(
+        return _Conversation(
             self,
             data_size_limit=MAX_BYTES,
             enable_SMTPUTF8=True,
@@ -76,6 +79,45 @@ class Mailcatcher:
         if await self._writer.keep(Mail(envelope.mail_from or "", envelope.rcpt_tos, envelope.content)):
             return "250 2.0.0 Kept"
         return "451 4.3.0 The message could not be kept; try again later"
+
+
+class _Conversation(SMTP):  # type: ignore[misc]
+    """aiosmtpd, reading bodies by the buffer: its line by line costs a millisecond for every 10 KB."""
+
+    line_length_limit = 65536
+
+    async def smtp_DATA(self, arg: str | None) -> None:
+        if await self.check_helo_needed():
+            return
+        if arg or not self.envelope.rcpt_tos:
+            await self.push("501 5.5.4 Syntax: DATA" if arg else "503 5.5.1 Give a recipient (RCPT) first")
+            return
+        await self.push("354 End with a dot on a line of its own")
+        self.envelope.content = await _read_body(self._reader)
+        status = "552 5.3.4 The message is too big"
+        if self.envelope.content is not None:
+            status = await self.event_handler.handle_DATA(self, self.session, self.envelope)
+        self._set_post_data_state()
+        await self.push(status)
+
+
+async def _read_body(reader: asyncio.StreamReader) -> bytes | None:
+    """Everything up to the lone dot, dots unstuffed; None when that is over MAX_BYTES."""
+    pieces: list[bytes] = []
+    size, tail = 0, b"\r\n"
+    while tail != b"\r\n.\r\n":
+        try:
+            piece = await reader.readuntil(b".\r\n")
+        except asyncio.LimitOverrunError as error:
+            piece = await reader.readexactly(error.consumed)
+        size, tail = size + len(piece), (tail + piece)[-5:]
+        if size <= MAX_BYTES:
+            pieces.append(piece)
+        else:
+            pieces.clear()
+    if size > MAX_BYTES:
+        return None
+    return b"".join([b"\r\n", *pieces])[:-3].replace(b"\r\n.", b"\r\n")[2:]
 
 
 class _Writer:
@@ -118,8 +160,12 @@ class _Writer:
 
 def _store(mails: list[Mail]) -> bool:
     """Commit all of them, or none and say so; a broken connection is given up, the next group opens another."""
+    rows = [row for mail in mails for row in _rows(mail)]
+    # One statement is one commit; bulk_create would take three times as long for the same rows.
+    statement = _INSERT + ", ".join(["(%s, %s, %s, %s, %s, %s)"] * len(rows))
     try:
-        CaughtMessage.objects.bulk_create([row for mail in mails for row in _rows(mail)])
+        with connection.cursor() as cursor:
+            cursor.execute(statement, list(chain.from_iterable(rows)))
     except Error as error:
         logger.warning("%d messages could not be kept and are refused for now: %s", len(mails), error)
         connections.close_all()
@@ -127,18 +173,11 @@ def _store(mails: list[Mail]) -> bool:
     return True
 
 
-def _rows(mail: Mail) -> list[CaughtMessage]:
+def _rows(mail: Mail) -> list[tuple[str, str, str, str, int, bytes]]:
     headers = BytesHeaderParser().parsebytes(mail.raw.partition(b"\r\n\r\n")[0])
-    subject, message_id = _decoded(headers["Subject"]), _text(str(headers["Message-ID"] or ""))
+    subject, message_id = _decoded(headers["Subject"]), _text(str(headers["Message-ID"] or ""))[:MAX_INDEXED]
     return [
-        CaughtMessage(
-            mail_from=_text(mail.mail_from),
-            rcpt_to=_text(rcpt_to)[:MAX_INDEXED],
-            subject=subject,
-            message_id=message_id[:MAX_INDEXED],
-            size=len(mail.raw),
-            raw=mail.raw,
-        )
+        (_text(mail.mail_from), _text(rcpt_to)[:MAX_INDEXED], subject, message_id, len(mail.raw), mail.raw)
         for rcpt_to in mail.rcpt_tos
     ]
 

@@ -58,6 +58,8 @@ class Skeleton:
         senders = _mailboxes("From", from_email)
         if len(senders) != 1:
             raise MessageError("From: give exactly one address.")
+        # The bare address: the envelope's sender, and the domain of the Message-IDs.
+        self.sender = parse_address(getaddresses([from_email])[0][1])
         self._opening = _folded("From", senders[0])
         fixed = [_folded("Reply-To", ", ".join(_mailboxes("Reply-To", reply_to)))] if reply_to else []
         fixed += [_extra_header(name, value) for name, value in (headers or {}).items()]

@@ -12,10 +12,11 @@ from typing import Any
 from jinja2 import nodes
 
 _SAMPLES = {
-    "email": "ada@example.com",
-    "name": "Ada Lovelace",
-    "first_name": "Ada",
-    "last_name": "Lovelace",
+    "campaign.name": "Autumn news",
+    "recipient.email": "ada@example.com",
+    "recipient.first_name": "Ada",
+    "recipient.last_name": "Lovelace",
+    "recipient.name": "Ada Lovelace",
     "unsubscribe_url": "https://example.com/unsubscribe/sample/",
 }
 
@@ -45,25 +46,26 @@ def sample_context(variables: Iterable[Variable]) -> dict[str, Any]:
     """A context that gives every variable a readable value, to start a preview from."""
     sample: dict[str, Any] = {}
     for variable in variables:
-        _plant(sample, variable.path.split("."))
+        keys = variable.path.split(".")
+        _plant(sample, keys, _SAMPLES.get(variable.path, keys[-1].removesuffix("[]")))
     return sample
 
 
-def _plant(branch: dict[str, Any], path: list[str]) -> None:
-    key, rest = path[0], path[1:]
+def _plant(branch: dict[str, Any], keys: list[str], value: str) -> None:
+    """Put `value` under `keys`. What holds others becomes a dictionary; a key that ends in [] a list of one."""
+    key, *rest = keys
     name = key.removesuffix("[]")
+    is_list = key != name
     if not rest:
-        branch.setdefault(name, [name] if key != name else _SAMPLES.get(name, name))
+        branch.setdefault(name, [value] if is_list else value)
         return
     below = branch.get(name)
-    if key != name:
-        if not (isinstance(below, list) and isinstance(below[0], dict)):
-            below = [{}]
-        branch[name] = below
-        _plant(below[0], rest)
-        return
-    branch[name] = below if isinstance(below, dict) else {}
-    _plant(branch[name], rest)
+    if is_list and isinstance(below, list):
+        below = below[0]
+    if not isinstance(below, dict):
+        below = {}
+    branch[name] = [below] if is_list else below
+    _plant(below, rest, value)
 
 
 @dataclass(frozen=True, slots=True)

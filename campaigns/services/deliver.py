@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from campaigns import conf, lifecycle, mailer
 from campaigns.lifecycle import Leased, Settled
-from campaigns.message import MessageError, Skeleton, message_id
+from campaigns.message import Letter, MessageError, Skeleton, message_id
 from campaigns.models import CampaignTask
 from campaigns.services.unsubscribe import unsubscribe_url
 from campaigns.smtp import Envelope, Outcome, Verdict
@@ -93,22 +93,23 @@ class Delivery:
                 del self.leased[row.id]
                 self.settled.append(Settled(row.id, S.REJECTED, detail=f"the message could not be made: {exc}"[:500]))
                 continue
-            yield Envelope(row.id, self.skeleton.envelope_from, row.email, data)
+            yield Envelope(row.id, self.skeleton.sender.email, row.email, data)
 
     def message(self, row: Leased) -> bytes:
         link = unsubscribe_url(row.id)
         recipient: dict[str, Any] = {**json.loads(row.attributes), "email": row.email, "name": row.name}
         rendered = self.template.render({**self.context, "recipient": recipient, "unsubscribe_url": link})
-        return self.skeleton.build(
+        letter = Letter(
             to=row.email,
             to_name=row.name,
             subject=rendered.subject,
             html=rendered.html,
             text=rendered.text,
-            message_id=message_id(self.campaign.pk, row.id, self.skeleton.domain, self.key),
+            message_id=message_id(self.campaign.pk, row.id, self.skeleton.sender.domain, self.key),
             date=timezone.now(),
             headers={"List-Unsubscribe": f"<{link}>"},
         )
+        return self.skeleton.build(letter)
 
     def note(self, row: Leased, outcome: Outcome) -> None:
         """What an SMTP outcome means for the recipient: about them, or about us."""

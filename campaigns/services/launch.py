@@ -29,7 +29,7 @@ def launch(campaign: Campaign, *, by: Any = None) -> Campaign:
         lifecycle.move_campaign(
             "launch",
             locked.pk,
-            template_version=locked.template.current,
+            template_version=locked.template.current_version,
             total=sum(lifecycle.counts(locked.pk).values()),
             launched_at=timezone.now(),
             launched_by=by,

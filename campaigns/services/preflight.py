@@ -19,7 +19,7 @@ def problems(campaign: Campaign) -> list[str]:
     found = _sender_problems(campaign)
     if not lifecycle.counts(campaign.pk)[RecipientState.PENDING]:
         found.append("There is no recipient to mail: import some first.")
-    version = campaign.template.current
+    version = campaign.template.current_version
     if version is None:
         return [*found, "The template has no content yet."]
     try:

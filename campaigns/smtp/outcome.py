@@ -62,8 +62,8 @@ class Reply(NamedTuple):
         match = _ENHANCED.match(texts[0])
         enhanced = match[1] if match and match[1][0] == str(code)[0] else ""
         if enhanced:
-            texts = [text.removeprefix(enhanced).strip() for text in texts]
-        return cls(code, enhanced, " ".join(texts).strip()[:MAX_TEXT])
+            texts = [text.removeprefix(enhanced) for text in texts]
+        return cls(code, enhanced, " ".join(" ".join(texts).split())[:MAX_TEXT])
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,7 +53,8 @@ class Server(ABC):
         return self.url_at(record.address(self.var, self.name, self.is_running))
 
     @abstractmethod
-    def url_at(self, address: record.Address) -> str: ...
+    def url_at(self, address: record.Address) -> str:
+        """As `url`, for a known address."""
 
     @property
     @abstractmethod

@@ -8,6 +8,7 @@ RQ's own loop. Tokens and jobs never pile up: there is at most one of each per q
 import functools
 import logging
 import time
+from typing import Any
 
 import django_rq
 import redis
@@ -42,13 +43,19 @@ def _ring_script() -> Script:
     return _connection().register_script(_RING)
 
 
+@functools.cache
+def _rq_queue(name: str) -> Any:
+    # django-rq builds a client per call, which costs more than the ring itself.
+    return django_rq.get_queue(name, connection=_connection())
+
+
 def ring(queue: str) -> None:
     """Wake a worker for `queue`. Never raises: a bell that is lost is rung again by the next tick."""
     global _muted_until
     if time.monotonic() < _muted_until:
         return
     try:
-        rq_queue = django_rq.get_queue(queue)
+        rq_queue = _rq_queue(queue)
         if _ring_script()(keys=[_PREFIX + queue, rq_queue.key]) == 0:
             rq_queue.enqueue(DRAIN, queue, job_timeout=-1, result_ttl=0, failure_ttl=3600, description=f"drain {queue}")
     except redis.RedisError as exc:

@@ -7,6 +7,7 @@ from typing import Any
 
 from django_rq.workers import get_worker
 from rq import SimpleWorker
+from rq.serializers import JSONSerializer
 from rq.timeouts import BaseDeathPenalty
 
 
@@ -37,7 +38,7 @@ class DrainWorker(SimpleWorker):
 
 def run_worker(queues: Sequence[str], *, name: str, on_stop: Callable[[], None], burst: bool = False) -> None:
     """Serve the queues until SIGTERM or SIGINT (or, with `burst`, until RQ has no drain waiting)."""
-    worker: Any = get_worker(*queues, worker_class=DrainWorker, name=name)
+    worker: Any = get_worker(*queues, worker_class=DrainWorker, name=name, serializer=JSONSerializer)
     worker.on_stop = on_stop
     worker.log_job_description = False
     with contextlib.suppress(SystemExit):

@@ -34,6 +34,7 @@ class TemplateForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at
     class Meta:
         model = EmailTemplate
         fields = ["name", "description"]
+        widgets = {"description": UnfoldAdminTextareaWidget(attrs={"rows": 2})}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

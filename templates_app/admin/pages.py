@@ -23,10 +23,11 @@ _FRAME_POLICY = (
     '<!doctype html><meta http-equiv="Content-Security-Policy" '
     "content=\"default-src 'none'; style-src 'unsafe-inline'; img-src data:\">"
 )
+_PART_NAMES = {"subject": "Subject", "html": "HTML", "text": "Text"}
 
 
 def actor(request: HttpRequest) -> services.Actor:
-    return services.Actor(request.user, "admin")
+    return services.Actor(request.user, "admin")  # type: ignore[arg-type]  # the admin lets nobody in unknown
 
 
 def preview(model_admin: ModelAdmin, request: HttpRequest, pk: str | int) -> HttpResponse:
@@ -59,7 +60,11 @@ def diff(model_admin: ModelAdmin, request: HttpRequest, pk: int) -> HttpResponse
     parts = services.diff(old=old, new=new)
     page = {
         "title": f"{template}: {old} and {new}",
-        "parts": [(part, [(_kind(line), line) for line in text.splitlines()]) for part, text in parts.items() if text],
+        "parts": [
+            (_PART_NAMES[part], [(_kind(line), line) for line in text.splitlines()])
+            for part, text in parts.items()
+            if text
+        ],
     }
     return _answer(model_admin, request, template, "diff", page)
 
@@ -145,7 +150,7 @@ def _answer(
         {
             **model_admin.admin_site.each_context(request),
             "opts": EmailTemplate._meta,
-            "template": template,
+            "original": template,
             "back": reverse("admin:templates_app_emailtemplate_change", args=[template.pk]),
             **context,
         },

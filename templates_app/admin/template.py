@@ -9,7 +9,8 @@ from django.urls import URLPattern, path
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.admin import ModelAdmin
-from unfold.decorators import action, display
+from unfold.decorators import action
+from unfold.decorators import display as label
 
 from templates_app import services
 from templates_app.admin import pages
@@ -26,7 +27,6 @@ class EmailTemplateAdmin(ModelAdmin):  # type: ignore[misc]
     list_filter = [("archived_at", admin.EmptyFieldListFilter)]
     search_fields = ["name", "description"]
     ordering = ["name"]
-    show_full_result_count = False
     fieldsets = [
         (None, {"fields": ["name", "description"]}),
         ("Content", {"fields": ["subject", "html", "text", "note"]}),
@@ -63,9 +63,7 @@ class EmailTemplateAdmin(ModelAdmin):  # type: ignore[misc]
     ) -> HttpResponse:
         return pages.remove(self, request, object_id)
 
-    def save_model(
-        self, request: HttpRequest, obj: EmailTemplate, form: TemplateForm, change: bool
-    ) -> None:
+    def save_model(self, request: HttpRequest, obj: EmailTemplate, form: TemplateForm, change: bool) -> None:
         actor = pages.actor(request)
         given = form.cleaned_data
         labels = {"name": given["name"], "description": given["description"], "note": given["note"]}
@@ -83,39 +81,41 @@ class EmailTemplateAdmin(ModelAdmin):  # type: ignore[misc]
     def log_change(self, request: HttpRequest, obj: EmailTemplate, message: Any) -> LogEntry | None:
         return None
 
-    @action(description="Preview", url_path="preview", icon="visibility", permissions=["view"])
+    @action(description="Preview", url_path="preview", icon="visibility", permissions=["view"])  # type: ignore[untyped-decorator]
     def preview(self, request: HttpRequest, object_id: str) -> HttpResponse:
         return pages.preview(self, request, object_id)
 
-    @action(description="Take out of the archive", url_path="unarchive", icon="unarchive", permissions=["unarchive"])
+    @action(description="Take out of the archive", url_path="unarchive", icon="unarchive", permissions=["unarchive"])  # type: ignore[untyped-decorator]
     def unarchive(self, request: HttpRequest, object_id: str) -> HttpResponse:
         return pages.unarchive(self, request, object_id)
 
     def has_unarchive_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
-        is_archived = EmailTemplate.objects.filter(pk=object_id, archived_at__isnull=False).exists()
+        is_archived = EmailTemplate.objects.filter(pk=object_id or 0, archived_at__isnull=False).exists()
         return is_archived and bool(self.has_change_permission(request))
 
-    @display(description="Version", ordering="current_version__number")
+    @admin.display(description="Version", ordering="current_version__number")
     def version_number(self, template: EmailTemplate) -> int:
         return template.version.number
 
-    @display(description="State", label={"archived": "warning", "in use": "success"})
+    @label(  # type: ignore[untyped-decorator]
+        description="State", label={"archived": "warning", "active": "success"}
+    )
     def state(self, template: EmailTemplate) -> str:
-        return "archived" if template.archived_at else "in use"
+        return "archived" if template.archived_at else "active"
 
     # What somebody sees who may look but not change.
-    @display(description="Subject")
+    @admin.display(description="Subject")
     def subject(self, template: EmailTemplate) -> str:
         return template.version.subject
 
-    @display(description="HTML")
+    @admin.display(description="HTML")
     def html(self, template: EmailTemplate) -> SafeString:
         return format_html('<pre class="template-source">{}</pre>', template.version.html)
 
-    @display(description="Text")
+    @admin.display(description="Text")
     def text(self, template: EmailTemplate) -> SafeString:
         return format_html('<pre class="template-source">{}</pre>', template.version.text)
 
-    @display(description="Note")
+    @admin.display(description="Note")
     def note(self, template: EmailTemplate) -> str:
         return template.version.note

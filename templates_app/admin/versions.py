@@ -1,12 +1,12 @@
 from typing import Any
 
+from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.admin import TabularInline
-from unfold.decorators import display
 
 from templates_app.models import TemplateVersion
 
@@ -22,7 +22,7 @@ class VersionInline(TabularInline):  # type: ignore[misc]
     per_page = 20
     ordering = ["-number"]
     fields = readonly_fields = ["number", "note", "author", "created_at", "links"]
-    verbose_name_plural = "History"
+    verbose_name_plural = "Versions"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[TemplateVersion]:
         versions: QuerySet[TemplateVersion] = super().get_queryset(request)
@@ -40,7 +40,7 @@ class VersionInline(TabularInline):  # type: ignore[misc]
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
 
-    @display(description="")
+    @admin.display(description="")
     def links(self, version: TemplateVersion) -> SafeString:
         template, number = version.template_id, version.number
         restore = reverse("admin:templates_app_emailtemplate_restore", args=[template, number])

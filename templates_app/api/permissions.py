@@ -1,5 +1,3 @@
-from typing import ClassVar
-
 from rest_framework.permissions import DjangoModelPermissions
 
 _VIEW = ["%(app_label)s.view_%(model_name)s"]
@@ -8,7 +6,7 @@ _VIEW = ["%(app_label)s.view_%(model_name)s"]
 class TemplatePermissions(DjangoModelPermissions):
     """Looking needs “view”, which Django REST framework leaves open."""
 
-    perms_map: ClassVar[dict[str, list[str]]] = {
+    perms_map = {
         **DjangoModelPermissions.perms_map,
         "GET": _VIEW,
         "HEAD": _VIEW,
@@ -19,13 +17,13 @@ class TemplatePermissions(DjangoModelPermissions):
 class LookPermissions(TemplatePermissions):
     """For a POST that changes nothing: a preview, a check."""
 
-    perms_map: ClassVar[dict[str, list[str]]] = {**TemplatePermissions.perms_map, "POST": _VIEW}
+    perms_map = {**TemplatePermissions.perms_map, "POST": _VIEW}
 
 
 class ChangePermissions(TemplatePermissions):
     """For a POST that changes a template there is already."""
 
-    perms_map: ClassVar[dict[str, list[str]]] = {
+    perms_map = {
         **TemplatePermissions.perms_map,
         "POST": ["%(app_label)s.change_%(model_name)s"],
     }

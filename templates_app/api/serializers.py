@@ -56,7 +56,7 @@ class EditTemplateSerializer(CreateTemplateSerializer):
 
 
 class PreviewSerializer(serializers.Serializer[Any]):
-    context = serializers.DictField(default=dict)
+    context = serializers.DictField(default=dict)  # type: ignore[assignment]  # also the name of DRF's own
     lenient = serializers.BooleanField(default=False)
 
 

@@ -1,7 +1,7 @@
 """The filters and tests a template may use. Each pays for what it reads and for what it makes."""
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import date
 from functools import wraps
 from typing import Any
@@ -23,6 +23,8 @@ LARGEST_NUMBER = 10**18
 _SAFE_URL = re.compile(r"(?:https?://|mailto:)[^\s<>\"'\x00-\x20\x7f-\x9f]+", re.IGNORECASE)
 
 Function = Callable[..., Any]
+_JINJA_FILTERS: Mapping[str, Any] = FILTERS
+_JINJA_TESTS: Mapping[str, Any] = TESTS
 
 
 def bounded(number: int | float) -> int | float:
@@ -57,14 +59,14 @@ def join_up(eval_ctx: EvalContext, *values: Any) -> str:
 def join(eval_ctx: EvalContext, value: Iterable[Any], d: str = "", attribute: str | int | None = None) -> str:
     items = list(value)
     meter().spend(len(items) * len(d))
-    joined: str = do_join(eval_ctx, items, d, attribute)  # type: ignore[assignment]
+    joined: str = do_join(eval_ctx, items, d, attribute)
     return joined
 
 
 @pass_eval_context
 def replace(eval_ctx: EvalContext, value: Any, old: str, new: str, count: int | None = None) -> str:
     meter().spend(str(value).count(str(old)) * len(str(new)))
-    replaced: str = FILTERS["replace"](eval_ctx, value, old, new, count)
+    replaced: str = _JINJA_FILTERS["replace"](eval_ctx, value, old, new, count)
     return replaced
 
 
@@ -143,7 +145,7 @@ _BORROWED = (
     "safe select selectattr sort string title trim truncate unique upper urlencode wordcount"
 )
 _OWN: dict[str, Function] = {
-    "count": FILTERS["length"],
+    "count": _JINJA_FILTERS["length"],
     "date": formatted_date,
     "int": whole,
     "join": join,
@@ -156,7 +158,10 @@ _OWN: dict[str, Function] = {
 _INSERTED: dict[str, Function] = {grammar.LOOP: loop_over, grammar.WEIGH: weigh, grammar.CONCAT: join_up}
 
 FILTERS_ALLOWED: dict[str, Function] = {
-    **{name: _metered(function) for name, function in {**{n: FILTERS[n] for n in _BORROWED.split()}, **_OWN}.items()},
+    **{
+        name: _metered(function)
+        for name, function in {**{n: _JINJA_FILTERS[n] for n in _BORROWED.split()}, **_OWN}.items()
+    },
     "d": do_default,
     "default": do_default,
     **_INSERTED,
@@ -167,6 +172,6 @@ _KIND_TESTS = "boolean defined false float integer iterable mapping none number 
 _VALUE_TESTS = "!= < <= == > >= divisibleby eq equalto even ge gt in le lower lt ne odd upper"
 
 TESTS_ALLOWED: dict[str, Function] = {
-    **{name: TESTS[name] for name in _KIND_TESTS.split()},
-    **{name: _metered_test(TESTS[name]) for name in _VALUE_TESTS.split()},
+    **{name: _JINJA_TESTS[name] for name in _KIND_TESTS.split()},
+    **{name: _metered_test(_JINJA_TESTS[name]) for name in _VALUE_TESTS.split()},
 }

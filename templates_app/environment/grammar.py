@@ -31,7 +31,7 @@ _WORDS: dict[type[nodes.Node], str] = {
     nodes.FromImport: "from … import",
     nodes.NSRef: "setting a value inside another",
     nodes.Pow: "**",
-    nodes.ScopedEvalContextModifier: "autoescape",
+    nodes.Scope: "autoescape",
 }
 
 
@@ -52,7 +52,7 @@ class _Hardener(NodeTransformer):
     def generic_visit(self, node: nodes.Node, *args: Any, **kwargs: Any) -> nodes.Node:
         if not isinstance(node, _ALLOWED):
             word = _WORDS.get(type(node), type(node).__name__.lower())
-            raise TemplateSyntaxError(f"“{word}” is not available in mail templates; remove it", node.lineno)
+            raise TemplateSyntaxError(f"“{word}” is not available in mail templates; remove it", node.lineno or 1)
         return super().generic_visit(node, *args, **kwargs)
 
     def visit_For(self, node: nodes.For) -> nodes.Node:
@@ -62,7 +62,8 @@ class _Hardener(NodeTransformer):
             len(inner.data) if isinstance(inner, nodes.TemplateData) else 1 for inner in node.find_all(nodes.Node)
         )
         self.generic_visit(node)
-        node.iter = _filter(LOOP, node.iter, nodes.Const(cost))
+        walked: nodes.Expr = node.iter  # type: ignore[assignment]  # a Node by Jinja's own annotation
+        node.iter = _filter(LOOP, walked, nodes.Const(cost))
         return node
 
     def visit_Filter(self, node: nodes.Filter) -> nodes.Node:

@@ -43,7 +43,8 @@ class Missing(Undefined):
         self.note()
         return False
 
-    __eq__ = __lt__ = __le__ = __gt__ = __ge__ = __contains__ = _unlike
+    __eq__ = __contains__ = _unlike
+    __lt__ = __le__ = __gt__ = __ge__ = _unlike  # type: ignore[assignment]  # Jinja's never return
 
     def __ne__(self, other: object) -> bool:
         return not self._unlike(other)

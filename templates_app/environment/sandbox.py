@@ -41,8 +41,8 @@ class MailEnvironment(ImmutableSandboxedEnvironment):
         # Unoptimised: folding constants would run filters, unmetered, while compiling.
         super().__init__(autoescape=autoescape, undefined=Missing, finalize=printable, optimized=False, cache_size=0)
         self.globals = {"range": safe_range}
-        self.filters = FILTERS_ALLOWED
-        self.tests = TESTS_ALLOWED
+        self.filters: dict[str, Any] = {**FILTERS_ALLOWED}
+        self.tests: dict[str, Any] = {**TESTS_ALLOWED}
 
     def _generate(
         self, source: nodes.Template, name: str | None, filename: str | None, defer_init: bool = False

@@ -1,5 +1,6 @@
 from django.contrib.auth.models import Permission, User
 
+from campaigns.models import Campaign
 from templates_app.models import EmailTemplate
 from templates_app.rendering import Content
 from templates_app.services import create_template
@@ -18,3 +19,10 @@ def make_user(username: str, *actions: str) -> User:
     codenames = [f"{action}_emailtemplate" for action in actions]
     user.user_permissions.set(Permission.objects.filter(codename__in=codenames))
     return user
+
+
+def make_used_template() -> EmailTemplate:
+    """A template that a campaign refers to, so that it cannot be deleted."""
+    template = make_template()
+    Campaign.objects.create(name="Autumn", template=template, from_email="shop@example.com")
+    return template

@@ -85,7 +85,7 @@ DOUBLE_LIST = "{% set a = [1] %}{% set b = [1] %}" + "{% set a = [a, a] %}{% set
     "html",
     [
         "{% for a in range(100000) %}{% for b in range(100000) %}{% endfor %}{% endfor %}",
-        "{% for a in range(1000) %}{% for b in range(1000) %}{% for c in range(1000) %}{{ c }}{% endfor %}{% endfor %}{% endfor %}",
+        "{% for a in range(1000) %}" * 3 + "{{ a }}" + "{% endfor %}" * 3,
         "{% for a in range(100000) %}" + "x" * 10_000 + "{% endfor %}",
         "{% for a in range(100000) %}{{ big }}{% endfor %}",
         "{% for a in range(100000) %}{% if 'a' in big %}{% endif %}{% endfor %}",
@@ -135,7 +135,7 @@ def test_stops(html):
         "data:text/html,x",
         "vbscript:x",
         "//example.com",
-        "https://example.com/\" onclick=\"x",
+        'https://example.com/" onclick="x',
         "https://example.com/\nBcc: x",
         "",
     ],
@@ -145,7 +145,9 @@ def test_lets_no_other_address_through_safe_url(address):
         compile_content(Content("", '<a href="{{ u|safe_url }}">x</a>')).render({"u": address})
 
 
-@pytest.mark.parametrize("address", ["https://example.com/?a=1&b=2", "HTTP://example.com", "mailto:a@example.com?subject=x"])
+@pytest.mark.parametrize(
+    "address", ["https://example.com/?a=1&b=2", "HTTP://example.com", "mailto:a@example.com?subject=x"]
+)
 def test_lets_web_and_mail_addresses_through_safe_url(address):
     assert compile_content(Content("{{ u|safe_url }}", "")).render({"u": address}).subject == address
 

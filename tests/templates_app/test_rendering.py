@@ -28,10 +28,12 @@ def test_finds_keys_named_like_methods(key):
     assert render(f"{{{{ recipient.{key} }}}}|{{{{ recipient['{key}'] }}}}", {"recipient": {key: "x"}}).html == "x|x"
 
 
-@pytest.mark.parametrize("breaker", ["\r\nBcc: evil@example.com", "\n", "\r", "\x00", "\x85", "\u2028", "\u2029", "\x0b"])
+@pytest.mark.parametrize(
+    "breaker", ["\r\nBcc: evil@example.com", "\n", "\r", "\x00", "\x85", "\u2028", "\u2029", "\x0b"]
+)
 def test_keeps_the_subject_on_one_line(breaker):
     subject = render(context={"n": f"a{breaker} b"}, subject=" Hi {{ n }}\n").subject
-    assert subject == " ".join(f"Hi a{breaker} b".split())
+    assert subject == ("Hi a Bcc: evil@example.com b" if "Bcc" in breaker else "Hi a b")
 
 
 @given(st.text())
@@ -64,7 +66,12 @@ def test_treats_null_as_not_given():
 
 @pytest.mark.parametrize(
     "html",
-    ["{{ x|default('-') }}", "{{ x or '-' }}", "{% if x is defined %}{{ x }}{% else %}-{% endif %}", "{{ x if x else '-' }}"],
+    [
+        "{{ x|default('-') }}",
+        "{{ x or '-' }}",
+        "{% if x is defined %}{{ x }}{% else %}-{% endif %}",
+        "{{ x if x else '-' }}",
+    ],
 )
 def test_accepts_absence_where_the_template_answers_for_it(html):
     assert render(html).html == "-"
@@ -90,7 +97,8 @@ def test_refuses_data_without_end():
 
 
 @pytest.mark.parametrize(
-    ("html", "line"), [("\n\n{% if %}", 3), ("{{ x", 1), ("a\n{{ x|nope }}", 2), ("{{ x is nope }}", 1), ("{% if x %}", 1)]
+    ("html", "line"),
+    [("\n\n{% if %}", 3), ("{{ x", 1), ("a\n{{ x|nope }}", 2), ("{{ x is nope }}", 1), ("{% if x %}", 1)],
 )
 def test_says_which_line_is_wrong(html, line):
     with pytest.raises(InvalidTemplate) as caught:
@@ -105,7 +113,9 @@ def test_reports_the_first_problem_of_each_part():
     assert set(caught.value.by_part()) == {"subject", "html", "text"}
 
 
-@pytest.mark.parametrize("html", ["\n{{ 1 / 0 }}", "\n{{ 'a' - 1 }}", "\n{{ [1] }}", "\n{{ 'x'|date }}", "\n{{ {}[[]] }}"])
+@pytest.mark.parametrize(
+    "html", ["\n{{ 1 / 0 }}", "\n{{ 'a' - 1 }}", "\n{{ [1] }}", "\n{{ 'x'|date }}", "\n{{ {}[[]] }}"]
+)
 def test_says_on_which_line_a_value_did_not_fit(html):
     with pytest.raises(RenderError, match="html: line 2: "):
         render(html)
@@ -137,8 +147,7 @@ def test_makes_the_text_from_the_html():
     """
     mail = render(html, {"name": "<Ada>", "teas": ["green", "black"], "url": "https://example.com/?a=1&b=2"})
     assert mail.text == (
-        "Tea & more\n\nDear <Ada>,\nhello\n\n- green\n\n- black\n\n"
-        "Leaf Order (https://example.com/?a=1&b=2) a@b.c Up"
+        "Tea & more\n\nDear <Ada>,\nhello\n\n- green\n\n- black\n\nLeaf Order (https://example.com/?a=1&b=2) a@b.c Up"
     )
 
 

@@ -1,0 +1,211 @@
+import pytest
+from django.contrib.admin.models import LogEntry
+from rest_framework.test import APIClient
+
+from templates_app.models import EmailTemplate
+from tests.templates_app.factories import CONTEXT, HTML, make_template, make_used_template, make_user
+
+pytestmark = pytest.mark.django_db
+ROOT = "/api/v1/templates/"
+EVERYTHING = ("view", "add", "change", "delete")
+
+
+def client_for(*actions):
+    client = APIClient()
+    client.force_authenticate(make_user("-".join(actions) or "nobody", *actions))
+    return client
+
+
+@pytest.fixture
+def api():
+    return client_for(*EVERYTHING)
+
+
+def rows(response):
+    return response.data["results"] if isinstance(response.data, dict) else response.data
+
+
+def texts(response) -> str:
+    return response.content.decode()
+
+
+def test_create_answers_with_the_template(api):
+    answer = api.post(ROOT, {"name": "N", "subject": "Hi {{ a }}", "html": "<p>{{ b|default('') }}</p>"})
+    assert answer.status_code == 201
+    assert {key: answer.data[key] for key in ("name", "subject", "html", "text", "version", "archived_at")} == {
+        "name": "N",
+        "subject": "Hi {{ a }}",
+        "html": "<p>{{ b|default('') }}</p>",
+        "text": "",
+        "version": 1,
+        "archived_at": None,
+    }
+    assert answer.data["variables"] == [{"name": "a", "required": True}, {"name": "b", "required": False}]
+    assert LogEntry.objects.get().change_message == "Created. (api)"
+
+
+def test_create_names_the_line_of_a_syntax_error(api):
+    answer = api.post(ROOT, {"name": "N", "subject": "{{", "html": "a\n\n{% if %}"})
+    assert answer.status_code == 400
+    assert "line 3: " in texts(answer)
+    assert "line 1: " in texts(answer)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"name": "N"},
+        {"name": "", "subject": "s", "html": "h"},
+        {"name": "x" * 201, "subject": "s", "html": "h"},
+        [],
+    ],
+)
+def test_create_refuses(api, body):
+    assert api.post(ROOT, body).status_code == 400
+
+
+def test_create_refuses_a_name_in_use(api):
+    make_template("N")
+    answer = api.post(ROOT, {"name": "N", "subject": "s", "html": "h"})
+    assert answer.status_code == 400
+    assert "choose another" in texts(answer)
+
+
+def test_list_shows_the_newest_first_without_bodies(api):
+    first, second = make_template("A"), make_template("B")
+    listed = rows(api.get(ROOT))
+    assert [row["id"] for row in listed] == [second.pk, first.pk]
+    assert "html" not in listed[0]
+
+
+def test_list_runs_as_many_queries_for_many_as_for_one(api, django_assert_max_num_queries):
+    for name in "ABCDEF":
+        make_template(name)
+    api.get(ROOT)
+    with django_assert_max_num_queries(6):
+        api.get(ROOT)
+
+
+def test_list_filters_archived_ones(api):
+    make_template("A")
+    archived = make_template("B")
+    EmailTemplate.objects.filter(pk=archived.pk).update(archived_at="2026-01-01T00:00Z")
+    assert [row["name"] for row in rows(api.get(ROOT, {"archived": "false"}))] == ["A"]
+    assert [row["name"] for row in rows(api.get(ROOT, {"archived": "true"}))] == ["B"]
+
+
+def test_patch_makes_the_next_version_from_the_parts_given(api):
+    template = make_template()
+    answer = api.patch(f"{ROOT}{template.pk}/", {"subject": "New", "note": "why"})
+    assert (answer.status_code, answer.data["version"], answer.data["subject"]) == (200, 2, "New")
+    assert answer.data["html"] == HTML
+
+
+def test_patch_refuses_a_syntax_error(api):
+    answer = api.patch(f"{ROOT}{make_template().pk}/", {"html": "{{"})
+    assert answer.status_code == 400
+    assert "line 1" in texts(answer)
+
+
+def test_patch_keeps_its_own_name(api):
+    template = make_template("N")
+    assert api.patch(f"{ROOT}{template.pk}/", {"name": "N", "description": "d"}).data["description"] == "d"
+
+
+def test_delete_removes_an_unused_template(api):
+    template = make_template()
+    assert api.delete(f"{ROOT}{template.pk}/").status_code == 204
+    assert api.get(f"{ROOT}{template.pk}/").status_code == 404
+
+
+def test_delete_archives_a_used_template_and_patch_takes_it_back(api):
+    template = make_used_template()
+    answer = api.delete(f"{ROOT}{template.pk}/")
+    assert answer.status_code == 200
+    assert answer.data["archived_at"] is not None
+    assert api.patch(f"{ROOT}{template.pk}/", {"archived": False}).data["archived_at"] is None
+
+
+def test_preview_renders(api):
+    answer = api.post(f"{ROOT}{make_template().pk}/preview/", {"context": CONTEXT})
+    assert answer.status_code == 200
+    assert answer.data["subject"] == "Hi Ada"
+    assert set(answer.data) >= {"subject", "html", "text", "headers", "warnings"}
+
+
+def test_preview_names_what_is_missing_unless_lenient(api):
+    url = f"{ROOT}{make_template().pk}/preview/"
+    answer = api.post(url, {})
+    assert answer.status_code == 400
+    assert "recipient.name, unsubscribe_url" in texts(answer)
+    assert api.post(url, {"lenient": True}).data["subject"] == "Hi ⟦recipient.name⟧"
+
+
+@pytest.mark.parametrize("sample", [[], "x", 3, None])
+def test_preview_refuses_a_context_that_is_no_object(api, sample):
+    assert api.post(f"{ROOT}{make_template().pk}/preview/", {"context": sample}).status_code == 400
+
+
+def test_validate_checks_a_draft_and_changes_nothing(api):
+    template = make_template()
+    url = f"{ROOT}{template.pk}/validate/"
+    assert api.post(url, {}).data["valid"] is True
+    answer = api.post(url, {"html": "\n{{"})
+    assert (answer.data["valid"], list(answer.data["errors"])) == (False, ["html"])
+    assert template.versions.count() == 1
+
+
+def test_versions_can_be_listed_read_restored_and_compared(api):
+    url = f"{ROOT}{make_template().pk}/"
+    api.patch(url, {"html": "<p>new</p>"})
+    assert [row["number"] for row in rows(api.get(f"{url}versions/"))] == [2, 1]
+    assert api.get(f"{url}versions/1/").data["html"] == HTML
+    compared = api.get(f"{url}diff/", {"from": 1, "to": 2}).data
+    assert "+<p>new</p>" in compared["html"]
+    restored = api.post(f"{url}versions/1/restore/")
+    assert (restored.status_code, restored.data["version"], restored.data["html"]) == (200, 3, HTML)
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("versions/9/", 404),
+        ("diff/?from=1&to=9", 404),
+        ("diff/?from=x", 400),
+        ("diff/", 400),
+        ("diff/?from=99999999999999999999", 400),
+        ("versions/9999999999/", 404),
+    ],
+)
+def test_asking_for_a_version_there_is_not_is_refused(api, path, status):
+    assert api.get(f"{ROOT}{make_template().pk}/{path}").status_code == status
+
+
+def test_restoring_a_version_there_is_not_is_refused(api):
+    assert api.post(f"{ROOT}{make_template().pk}/versions/9/restore/").status_code == 404
+
+
+CALLS = [
+    ("get", "", "view"),
+    ("get", "{}/", "view"),
+    ("get", "{}/versions/", "view"),
+    ("get", "{}/versions/1/", "view"),
+    ("get", "{}/diff/?from=1", "view"),
+    ("post", "{}/preview/", "view"),
+    ("post", "{}/validate/", "view"),
+    ("post", "", "add"),
+    ("patch", "{}/", "change"),
+    ("post", "{}/versions/1/restore/", "change"),
+    ("delete", "{}/", "delete"),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "needed"), CALLS)
+def test_every_call_needs_its_permission(method, path, needed):
+    template = make_template()
+    url = ROOT + path.format(template.pk)
+    others = [action for action in EVERYTHING if action != needed]
+    assert getattr(client_for(*others), method)(url, {}).status_code == 403
+    assert getattr(client_for("view", needed), method)(url, {}).status_code != 403
+    assert getattr(APIClient(), method)(url, {}).status_code in (401, 403)

@@ -76,12 +76,12 @@ class Mailcatcher:
         return [offers[0], "250-PIPELINING", *offers[1:]]
 
     async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
-        if await self._writer.keep(Mail(envelope.mail_from or "", envelope.rcpt_tos, envelope.content)):
+        if await self._writer.keep(Mail(envelope.mail_from, envelope.rcpt_tos, envelope.content)):
             return "250 2.0.0 Kept"
         return "451 4.3.0 The message could not be kept; try again later"
 
 
-class _Conversation(SMTP):  # type: ignore[misc]
+class _Conversation(SMTP):
     """aiosmtpd, reading bodies by the buffer: its line by line costs a millisecond for every 10 KB."""
 
     line_length_limit = 65536
@@ -89,15 +89,16 @@ class _Conversation(SMTP):  # type: ignore[misc]
     async def smtp_DATA(self, arg: str | None) -> None:
         if await self.check_helo_needed():
             return
-        if arg or not self.envelope.rcpt_tos:
+        envelope = self.envelope
+        if arg or envelope is None or not envelope.rcpt_tos:
             await self.push("501 5.5.4 Syntax: DATA" if arg else "503 5.5.1 Give a recipient (RCPT) first")
             return
         await self.push("354 End with a dot on a line of its own")
-        self.envelope.content = await _read_body(self._reader)
+        envelope.content = await _read_body(self._reader)
         status = "552 5.3.4 The message is too big"
-        if self.envelope.content is not None:
-            status = await self.event_handler.handle_DATA(self, self.session, self.envelope)
-        self._set_post_data_state()
+        if envelope.content is not None:
+            status = await self.event_handler.handle_DATA(self, self.session, envelope)
+        self.envelope = self._create_envelope()
         await self.push(status)
 
 

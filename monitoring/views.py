@@ -17,4 +17,6 @@ def live(request: HttpRequest) -> JsonResponse:
 def ready(request: HttpRequest) -> JsonResponse:
     """Every part works, or 503 and which one does not."""
     everything, parts = health.ready()
-    return JsonResponse({"status": "ok" if everything else "failing", "parts": parts}, status=200 if everything else 503)
+    return JsonResponse(
+        {"status": "ok" if everything else "failing", "parts": parts}, status=200 if everything else 503
+    )

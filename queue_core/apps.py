@@ -7,4 +7,6 @@ class QueueCoreConfig(AppConfig):
     verbose_name = "Queue"
 
     def ready(self) -> None:
+        from queue_core import checks  # noqa: F401
+
         autodiscover_modules("tasks")

@@ -34,9 +34,7 @@ class PosthasteBackend(BaseTaskBackend):
         """Submit; the row belongs to the caller's transaction, as all of its writes do."""
         self.validate_task(task)
         payload = {**({"*args": list(args)} if args else {}), **kwargs}
-        submitted = submit(
-            task.name, payload, queue=task.queue_name, priority=task.priority, run_at=task.run_after
-        )
+        submitted = submit(task.name, payload, queue=task.queue_name, priority=task.priority, run_at=task.run_after)
         return self.get_result(str(submitted.id))
 
     def get_result(self, result_id: str) -> TaskResult[Any]:

@@ -1,6 +1,7 @@
 """Running one claimed task and saying how it ended. The only broad `except` of the project is here."""
 
 import json
+import logging
 import signal
 import traceback
 from collections.abc import Callable
@@ -19,6 +20,9 @@ from queue_core.lifecycle import Claimed, Ended
 from queue_core.registry import TaskType
 from queue_core.states import Outcome, TaskState
 
+logger = logging.getLogger(__name__)
+
+_UNKNOWN_TASK_SECONDS = 30.0
 _ERROR_CHARS = 500
 _TRACEBACK_CHARS = 20_000
 
@@ -94,6 +98,7 @@ def failed(task: Claimed, task_type: TaskType | None, exc: BaseException, starte
     """How a failed attempt goes on: queued again after a delay while attempts are left, else failed."""
     error, trace = describe(exc)
     path = f"{type(exc).__module__}.{type(exc).__qualname__}"[:200]
+    logger.warning("attempt %d of task %d (%s) failed: %s", task.attempt, task.id, task.name, error)
     ended = Ended(task, TaskState.FAILED, Outcome.FAILED, started, finished, 0.0, error, path, trace)
     failures = task.attempt - task.crashes
     if isinstance(exc, Discard) or failures >= task.max_attempts:
@@ -102,7 +107,8 @@ def failed(task: Claimed, task_type: TaskType | None, exc: BaseException, starte
     if isinstance(exc, RetryLater):
         ended.delay = exc.seconds
     elif task_type is None:
-        ended.delay = 30.0  # an unknown task: probably a worker older than the web process, in the middle of a deployment
+        # An unknown task: probably a worker older than the web process, in the middle of a deployment.
+        ended.delay = _UNKNOWN_TASK_SECONDS
     else:
         ended.delay = task_type.backoff.delay(failures)
     return ended

@@ -89,7 +89,9 @@ class Hand:
             del self._ended[:count]
             self._oldest = self.clock()
         if len(held) < count:
-            logger.warning("%d outcomes came too late: their leases were lost and others run the tasks", count - len(held))
+            logger.warning(
+                "%d outcomes came too late: their leases were lost and others run the tasks", count - len(held)
+            )
 
     def _finish_singly(self, ended: list[Ended]) -> set[int]:
         """One outcome of the batch cannot be stored: find it, and fail that task with the reason."""

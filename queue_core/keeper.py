@@ -103,8 +103,6 @@ class Keeper(threading.Thread):
         logger.error("task %d ignored its timeout of %g s; its process is killed", current.id, timeout)
         error = f"TimeoutError: ignored its timeout of {timeout:g} s for {grace:g} s more; its process was killed"
         finished = self.hand.since_claim()
-        lifecycle.finish(
-            [Ended(current, TaskState.FAILED, Outcome.FAILED, finished - running, finished, error=error)]
-        )
+        lifecycle.finish([Ended(current, TaskState.FAILED, Outcome.FAILED, finished - running, finished, error=error)])
         stop_worker(self.worker_id)
         os.kill(os.getpid(), signal.SIGKILL)

@@ -16,7 +16,6 @@ from django.db import connection
 
 from queue_core import conf
 
-
 # A NUL inside a JSON text: \u0000 behind an even number of backslashes.
 _ESCAPED_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 
@@ -77,7 +76,8 @@ def _numbers(values: Iterable[Any]) -> str:
 def _rows(sql: str, params: Sequence[Any]) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(sql, params)
-        return cursor.fetchall()
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+    return rows
 
 
 # A row whose run_at is not due yet is parked: the claim's index holds only what can be taken now.
@@ -256,7 +256,8 @@ SELECT id, queue, state FROM moved
 def rescue(limit: int) -> list[tuple[int, str, str]]:
     """Take tasks from workers that stopped beating: running -> queued, or failed after `max_crashes` such losses.
 
-    Returns (id, queue, new state). The attempt is recorded as lost; a stopped worker that wakes up finds its lease gone.
+    Returns (id, queue, new state). The attempt is recorded as lost; a stopped worker that
+    wakes up finds its lease gone.
     """
     return [(row[0], row[1], row[2]) for row in _rows(_RESCUE, [limit])]
 

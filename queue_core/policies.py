@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Backoff:
-    """Exponential backoff with full jitter: the n-th failure waits between 0 and min(cap, base * factor**(n-1)) seconds.
+    """Exponential with full jitter: the n-th failure waits between 0 and min(cap, base * factor**(n-1)) seconds.
 
     Full jitter spreads a burst of failures best:
     https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/
@@ -21,5 +21,5 @@ class Backoff:
         # The exponent is bounded because factor**n overflows a float long before `cap` is reached again.
         return min(self.cap, self.base * self.factor ** min(failures - 1, 64))
 
-    def delay(self, failures: int, rand: random.Random | None = None) -> float:
-        return (rand or random).uniform(0, self.ceiling(failures))  # type: ignore[union-attr]
+    def delay(self, failures: int) -> float:
+        return random.uniform(0, self.ceiling(failures))  # noqa: S311 - spreads load, guards nothing

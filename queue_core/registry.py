@@ -5,7 +5,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from django_tasks import DEFAULT_TASK_BACKEND_ALIAS, task_backends
 from django_tasks.base import Task as DjangoTask
 
 from queue_core import conf
@@ -56,11 +55,9 @@ def task(
     """
 
     def register(func: Callable[..., Any]) -> TaskType:
-        backend = task_backends[DEFAULT_TASK_BACKEND_ALIAS]
-        made: TaskType = backend.task_class(
+        return TaskType(
             func=func, label=name, queue_name=queue, priority=priority, takes_context=takes_context, **policy
         )
-        return made
 
     return register
 

@@ -18,7 +18,9 @@ def find_campaign(campaign_id: int | None) -> Campaign:
     # PostgreSQL's bigint ends there; a larger number is nobody's id.
     found = Campaign.objects.filter(pk=campaign_id).first() if 0 < campaign_id < 2**63 else None
     if found is None:
-        known = ", ".join(f"{pk} “{name}”" for pk, name in Campaign.objects.order_by("-pk").values_list("pk", "name")[:5])
+        known = ", ".join(
+            f"{pk} “{name}”" for pk, name in Campaign.objects.order_by("-pk").values_list("pk", "name")[:5]
+        )
         raise CommandError(f"There is no campaign {campaign_id}. The latest: {known or 'none yet'}.")
     return found
 

@@ -115,9 +115,7 @@ def read_header(text: TextIO) -> tuple[Columns, Any]:
     return Columns(email, whole or parts, attributes, len(headers), number), csv.reader(text, delimiter=delimiter)
 
 
-def _rows(
-    reader: Any, header: int, report: Report, progress: Callable[[int], None]
-) -> Iterator[tuple[int, list[str]]]:
+def _rows(reader: Any, header: int, report: Report, progress: Callable[[int], None]) -> Iterator[tuple[int, list[str]]]:
     """(line, cells) of every row that is not blank. Raises ImportRefused where the file stops being a CSV."""
     try:
         for row in reader:

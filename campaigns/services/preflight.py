@@ -39,10 +39,8 @@ def _sender_problems(campaign: Campaign) -> list[str]:
 
 def _variable_problems(campaign: Campaign, compiled: CompiledTemplate) -> list[str]:
     found = []
-    for path in (variable.path for variable in compiled.variables if variable.required):
-        if path in _GIVEN:
-            continue
-        root, _, rest = path.removesuffix("[]").partition(".")
+    for path in sorted(compiled.required - _GIVEN):
+        root, _, rest = path.partition(".")
         if root == "recipient":
             found += _lacking(campaign, rest)
         elif root not in campaign.context:

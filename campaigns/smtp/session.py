@@ -195,7 +195,7 @@ class Session:
         except Lost:
             return _not_sent(str(error))
         self._hang_up()
-        return Outcome.of(Stage.DOT, reply) if reply.code >= 400 else _not_sent(str(error))
+        return Outcome.of(Stage.DOT, reply) if 400 <= reply.code < 600 else _not_sent(str(error))
 
     def _hang_up(self) -> None:
         if self._connection is not None:

@@ -40,10 +40,7 @@ class Wire:
     @property
     def own_address(self) -> str:
         """The address literal by which EHLO names this end."""
-        try:
-            host = str(self._socket.getsockname()[0])
-        except OSError as error:
-            raise Lost(f"The connection was lost: {_reason(error)}.") from None
+        host = str(self._socket.getsockname()[0])
         return f"[IPv6:{host}]" if ":" in host else f"[{host}]"
 
     def start_tls(self) -> None:
@@ -61,7 +58,7 @@ class Wire:
             raise Lost(f"No TLS with {self._transport.host}: {_reason(error)}.") from None
 
     def send(self, data: bytes) -> None:
-        """Write all of it, at the latest by the timeout plus a second per 16 KiB."""
+        """Write all of it; no part may wait longer than the timeout, the whole by a second per 16 KiB longer."""
         deadline = time.monotonic() + self.timeout + len(data) / _SLOWEST
         view, sent = memoryview(data), 0
         try:
@@ -113,7 +110,7 @@ class Wire:
         remaining = deadline - time.monotonic()
         if remaining <= 0:
             raise TimeoutError
-        self._socket.settimeout(remaining)
+        self._socket.settimeout(min(remaining, self.timeout))
 
 
 def _reason(error: Exception) -> str:

@@ -38,7 +38,8 @@ class DrainWorker(SimpleWorker):
 
 def run_worker(queues: Sequence[str], *, name: str, on_stop: Callable[[], None], burst: bool = False) -> None:
     """Serve the queues until SIGTERM or SIGINT (or, with `burst`, until RQ has no drain waiting)."""
-    worker: Any = get_worker(*queues, worker_class=DrainWorker, name=name, serializer=JSONSerializer)
+    worker_class: Any = DrainWorker  # django-rq's annotation names RQ's forking Worker only
+    worker: Any = get_worker(*queues, worker_class=worker_class, name=name, serializer=JSONSerializer)
     worker.on_stop = on_stop
     worker.log_job_description = False
     with contextlib.suppress(SystemExit):

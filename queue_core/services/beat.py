@@ -7,7 +7,9 @@ UPDATE workers SET heartbeat_at = now(), lease_until = now() + make_interval(sec
     finished_tasks = %s, memory_mib = %s, current_task = %s
 WHERE id = %s AND state = 'online' AND lease_until > now()
 """
-_STOP = "UPDATE workers SET state = 'stopped', lease_until = now(), current_task = NULL WHERE id = %s AND state = 'online'"
+_STOP = (
+    "UPDATE workers SET state = 'stopped', lease_until = now(), current_task = NULL WHERE id = %s AND state = 'online'"
+)
 
 
 def beat(worker_id: int, *, finished_tasks: int, memory_mib: int, current_task: int | None) -> bool:

@@ -68,9 +68,7 @@ def build(name: str, payload: Mapping[str, Any], **options: Any) -> lifecycle.Ne
         payload=_payload_text(payload),
         priority=task_type.priority if priority is None else _checked_number("priority", priority, PRIORITIES),
         max_attempts=(
-            task_type.max_attempts
-            if attempts is None
-            else _checked_number("max_attempts", attempts, range(1, 1001))
+            task_type.max_attempts if attempts is None else _checked_number("max_attempts", attempts, range(1, 1001))
         ),
         max_crashes=task_type.max_crashes,
         **_checked_options(options),

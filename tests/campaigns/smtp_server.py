@@ -11,9 +11,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
-# Instead of a reply: end the connection, or leave the client waiting.
+# Instead of a reply: end the connection, leave the client waiting, or keep it busy with a reply that never ends.
 DROP = "drop"
 HANG = "hang"
+TRICKLE = "trickle"
 
 PIPELINING = ("PIPELINING", "8BITMIME", "SIZE 1000000")
 _AGREES = {"greeting": "220 test", "mail": "250 ok", "rcpt": "250 ok", "data": "354 go", "dot": "250 2.0.0 ok",
@@ -142,7 +143,9 @@ class SmtpServer:
         reply = script.popleft() if script else _AGREES.get(command, "502 what?")
         if reply == HANG:
             self._released.wait(10)
-        if reply in (DROP, HANG):
+        while reply == TRICKLE and not self._released.wait(0.05):
+            connection.sendall(b"2")
+        if reply in (DROP, HANG, TRICKLE):
             raise _Dropped
         data = reply if isinstance(reply, bytes) else reply.encode() + b"\r\n"
         connection.sendall(data)

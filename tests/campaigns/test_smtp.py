@@ -13,7 +13,8 @@ from aiosmtpd.smtp import AuthResult
 from campaigns.smtp import Envelope, Outcome, Session, Stage, Transport, Verdict, classify
 from campaigns.smtp.outcome import Reply
 from campaigns.smtp.transport import Security
-from tests.campaigns.smtp_server import CERTIFICATE, DROP, HANG, PIPELINING, SmtpServer
+from campaigns.smtp.wire import Lost, Wire
+from tests.campaigns.smtp_server import CERTIFICATE, DROP, HANG, PIPELINING, TRICKLE, SmtpServer
 
 BODY = b"Subject: Hello\r\n\r\nHello\r\n"
 NO_PIPELINING = PIPELINING[1:]
@@ -276,6 +277,7 @@ def test_knows_what_a_loss_means(
     ("replies", "expected"),
     [
         ({"greeting": [HANG]}, ["blocked"]),
+        ({"greeting": [TRICKLE]}, ["blocked"]),
         ({"rcpt": [HANG]}, ["not_sent"]),
         ({"dot": [HANG]}, ["unconfirmed", "not_sent"]),
     ],
@@ -285,11 +287,60 @@ def test_waits_no_longer_than_its_timeout(replies: dict[str, list[str | bytes]],
         assert verdicts(server, 2, timeout=0.2) == expected
 
 
-def test_hears_why_a_server_hangs_up_on_a_body() -> None:
-    with SmtpServer({"body": ["552 5.3.4 Too big"]}, extensions=()) as server:
-        outcome = only_outcome(server, body=b"x\r\n" * 5_000_000)
-    # The system may throw the reply away together with the connection.
-    assert (outcome.verdict, outcome.code) in [(Verdict.REJECTED, 552), (Verdict.NOT_SENT, 0)]
+def test_gives_up_a_body_that_nobody_reads() -> None:
+    with SmtpServer({"body": [HANG]}, extensions=()) as server:
+        outcome = only_outcome(server, body=b"x\r\n" * 5_000_000, timeout=0.2)
+    assert outcome.verdict == Verdict.NOT_SENT
+
+
+def cut(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
+    """Let the write of a body fail after `count` bytes of it, which do leave; negative: counted from its dot."""
+    send = Wire.send
+
+    def failing_send(wire: Wire, data: bytes) -> None:
+        end = data.find(b"\r\n.\r\n") + 5
+        if end < 5:
+            return send(wire, data)
+        sent = count if count >= 0 else end + 1 + count
+        send(wire, data[:sent])
+        raise Lost("The cable was cut.", sent)
+
+    monkeypatch.setattr(Wire, "send", failing_send)
+
+
+@pytest.mark.parametrize(
+    ("replies", "count", "verdict", "code"),
+    [
+        # The dot has left: only the answer counts.
+        ({}, -1, Verdict.SENT, 250),
+        ({"dot": ["554 5.6.0 No"]}, -1, Verdict.REJECTED, 554),
+        ({"dot": [DROP]}, -1, Verdict.UNCONFIRMED, 0),
+        # It has not: whatever is heard, nothing was accepted.
+        ({}, -2, Verdict.NOT_SENT, 0),
+        ({"body": ["552 5.3.4 Too big"]}, 5, Verdict.REJECTED, 552),
+        ({"body": ["452 4.3.1 Disk full"]}, 5, Verdict.DEFERRED, 452),
+        ({"body": ["250 2.0.0 ok"]}, 5, Verdict.NOT_SENT, 0),
+        ({"body": [DROP]}, 5, Verdict.NOT_SENT, 0),
+    ],
+)
+def test_knows_to_the_byte_whether_a_body_has_left(
+    replies: dict[str, Any], count: int, verdict: Verdict, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cut(monkeypatch, count)
+    with SmtpServer(replies) as server:
+        outcome = only_outcome(server, timeout=0.5)
+    assert (outcome.verdict, outcome.code) == (verdict, code)
+    assert len(arrived(server)) == (1 if count == -1 else 0)
+
+
+def test_goes_on_after_a_body_that_was_turned_down_halfway(monkeypatch: pytest.MonkeyPatch) -> None:
+    with SmtpServer({"body": ["552 5.3.4 Too big"]}) as server, Session(transport(server)) as session:
+        with monkeypatch.context() as patch:
+            cut(patch, 5)
+            outcomes = session.deliver(envelopes(3))
+            assert next(outcomes)[1].verdict == "rejected"
+        assert [outcome.verdict for _, outcome in outcomes] == ["sent", "sent"]
+    assert arrived(server) == [1, 2]
 
 
 def test_replaces_a_connection_that_died_while_idle() -> None:
@@ -333,6 +384,14 @@ def test_stops_between_messages(extensions: tuple[str, ...]) -> None:
         assert arrived(server) == [0, 1]
         assert list(session.deliver(envelopes(1), lambda: True)) == []
         assert [outcome.verdict for _, outcome in session.deliver(envelopes(1))] == ["sent"]
+
+
+def test_keeps_two_deliveries_apart() -> None:
+    with SmtpServer() as server, Session(transport(server)) as session:
+        one, other = session.deliver(envelopes(3)), session.deliver(envelopes(3))
+        pairs = [[str(outcome.verdict) for _, outcome in pair] for pair in zip(one, other, strict=True)]
+    assert pairs == [["sent", "sent"]] * 3
+    assert arrived(server) == [0, 0, 1, 1, 2, 2]
 
 
 def test_survives_a_source_that_fails() -> None:

@@ -21,9 +21,7 @@ class Command(BaseCommand):
         parser.add_argument("--dry-run", action="store_true", help="say what would happen, write nothing")
         parser.add_argument("--errors", metavar="FILE", help="where rejected rows go (default: FILE.errors.csv)")
 
-    def handle(
-        self, *args: Any, file: str, campaign: int, dry_run: bool, errors: str | None, **options: Any
-    ) -> None:
+    def handle(self, *args: Any, file: str, campaign: int, dry_run: bool, errors: str | None, **options: Any) -> None:
         path = Path(file)
         try:
             report = self.run_import(find_campaign(campaign), path, dry_run)

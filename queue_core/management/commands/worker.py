@@ -1,4 +1,5 @@
 import os
+import secrets
 import socket
 from argparse import ArgumentParser
 from typing import Any
@@ -17,7 +18,9 @@ class Command(BaseCommand):
         parser.add_argument("--queues", default="", help="comma-separated, served in this order (default: all)")
         parser.add_argument("--processes", type=int, default=2, help="worker processes (default: 2)")
         parser.add_argument("--burst", action="store_true", help="one process; end when nothing is due")
-        parser.add_argument("--stop-seconds", type=float, default=60.0, help="time to finish after SIGTERM (default: 60)")
+        parser.add_argument(
+            "--stop-seconds", type=float, default=60.0, help="time to finish after SIGTERM (default: 60)"
+        )
 
     def handle(self, *args: Any, queues: str, processes: int, burst: bool, stop_seconds: float, **options: Any) -> None:
         names = [name.strip() for name in queues.split(",") if name.strip()] or conf.queues()
@@ -39,7 +42,10 @@ def serve(names: list[str]) -> None:
     drain.install(station)
     station.open()
     try:
-        run_worker(names, name=f"{socket.gethostname()}.{os.getpid()}", on_stop=station.stop)
+        # RQ refuses the name of a worker that died without a word for minutes, and a restarted container gets the
+        # same host name and pid again.
+        name = f"{socket.gethostname()}.{os.getpid()}.{secrets.token_hex(4)}"
+        run_worker(names, name=name, on_stop=station.stop)
     finally:
         station.close()
 

@@ -49,7 +49,7 @@ def snooze(*, seconds: float) -> None:
 def slow() -> None:
     try:
         time.sleep(5)
-    except Exception:  # noqa: BLE001
+    except Exception:
         time.sleep(5)
 
 
@@ -58,7 +58,7 @@ def deaf() -> None:
     while True:
         try:
             time.sleep(60)
-        except BaseException:  # noqa: BLE001, S112
+        except BaseException:
             continue
 
 

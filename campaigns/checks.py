@@ -1,0 +1,51 @@
+"""Wrong settings are said at the start, not when the first campaign is launched."""
+
+from typing import Any
+from urllib.parse import urlsplit
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, register
+
+from campaigns import conf, mailer
+from campaigns.services.chunk import CONDUCT, DELIVER
+from queue_core import registry
+
+
+@register("campaigns")
+def check_addresses(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """SMTP_URL and PUBLIC_URL can be used."""
+    found: list[CheckMessage] = []
+    try:
+        mailer.transport()
+    except ValueError as exc:
+        found.append(Error(f"SMTP_URL cannot be used: {exc}", id="campaigns.E001"))
+    public = urlsplit(settings.PUBLIC_URL)
+    if public.scheme not in ("http", "https") or not public.netloc or not settings.PUBLIC_URL.isascii():
+        found.append(
+            Error(
+                f"PUBLIC_URL must be an http(s) address in ASCII, not {settings.PUBLIC_URL!r}.",
+                hint="It begins every unsubscribe link, for example https://mail.example.com",
+                id="campaigns.E002",
+            )
+        )
+    return found
+
+
+@register("campaigns")
+def check_knobs(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """CAMPAIGNS_* settings are known."""
+    return [
+        Error(f"{name} is not a setting of campaigns.", id="campaigns.E003")
+        for name in dir(settings)
+        if name.startswith("CAMPAIGNS_") and name.removeprefix("CAMPAIGNS_") not in conf.DEFAULTS
+    ]
+
+
+@register("campaigns")
+def check_tasks(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """Services submit by name, so that they need not import tasks: the names must be registered."""
+    return [
+        Error(f"The task {name!r} is not registered; it belongs in campaigns/tasks.py.", id="campaigns.E004")
+        for name in (DELIVER, CONDUCT)
+        if registry.find(name) is None
+    ]

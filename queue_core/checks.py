@@ -1,0 +1,48 @@
+"""Wrong settings are said at the start, not found at night."""
+
+from typing import Any
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, register
+
+from queue_core import conf
+
+
+@register("queue_core")
+def check_knobs(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """QUEUE_* settings: known, and positive numbers."""
+    found: list[CheckMessage] = []
+    for name in dir(settings):
+        if not name.startswith("QUEUE_"):
+            continue
+        knob, value = name.removeprefix("QUEUE_"), getattr(settings, name)
+        if knob not in conf.DEFAULTS:
+            known = ", ".join(f"QUEUE_{known}" for known in conf.DEFAULTS)
+            found.append(Error(f"{name} is not a setting of the queue.", hint=f"Known: {known}.", id="queue_core.E001"))
+        elif isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
+            found.append(Error(f"{name} must be a number above 0, not {value!r}.", id="queue_core.E002"))
+    if not found and conf.get("LEASE_SECONDS") < 2 * conf.get("HEARTBEAT_SECONDS"):
+        found.append(
+            Error(
+                "QUEUE_LEASE_SECONDS must be at least twice QUEUE_HEARTBEAT_SECONDS.",
+                hint="A single late heartbeat would take all tasks from a healthy worker.",
+                id="queue_core.E003",
+            )
+        )
+    return found
+
+
+@register("queue_core")
+def check_queues(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """QUEUES: names that fit their column and a command line."""
+    names = list(settings.QUEUES)
+    bad = [name for name in names if not name or len(name) > 64 or not name.replace("-", "").replace("_", "").isalnum()]
+    if bad or not names or len(set(names)) != len(names):
+        return [
+            Error(
+                f"QUEUES is not a list of different queue names: {names!r}.",
+                hint="Letters, digits, - and _, at most 64; for example QUEUES=high,default,low.",
+                id="queue_core.E004",
+            )
+        ]
+    return []

@@ -19,3 +19,7 @@ STORAGES = {
 MEDIA_ROOT = tempfile.gettempdir()
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = True
+
+# Tests that kill workers cannot wait for the leases of production.
+if os.environ.get("QUICK_LEASE"):
+    QUEUE_LEASE_SECONDS, QUEUE_HEARTBEAT_SECONDS, QUEUE_GRACE_SECONDS = 2.0, 0.5, 0.5

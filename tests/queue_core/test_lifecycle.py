@@ -1,0 +1,186 @@
+"""The guards: what each verb may move, and what a lost lease can still do (nothing)."""
+
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from queue_core import lifecycle, services
+from queue_core.lifecycle import Claimed, Ended
+from queue_core.models import Execution, Result, Task, Worker
+from queue_core.services.register_worker import register_worker
+from queue_core.services.rescue import rescue
+from queue_core.states import FINAL, TRANSITIONS, Outcome, TaskState
+
+pytestmark = pytest.mark.django_db
+LEASE = uuid.uuid4()
+
+
+def claim(worker_id: int, limit: int = 10, queues: tuple[str, ...] = ("default",)) -> list[Claimed]:
+    return sorted(lifecycle.claim(queues, worker_id, limit), key=lambda task: task.id)
+
+
+def succeeded(task: Claimed, result: str | None = None) -> Ended:
+    return Ended(task, TaskState.SUCCEEDED, Outcome.SUCCEEDED, 0.001, 0.002, result=result)
+
+
+def in_state(state: TaskState, worker_id: int) -> Task:
+    """A task put into a state by hand, held by LEASE when it runs."""
+    pk = services.submit("tests.noop").id
+    held = state == TaskState.RUNNING
+    Task.objects.filter(pk=pk).update(
+        state=state,
+        attempt=1,
+        started_at=timezone.now(),
+        lease=LEASE if held else None,
+        worker_id=worker_id if held else None,
+    )
+    return Task.objects.get(pk=pk)
+
+
+def verbs(worker_id: int, lose: Callable[[int], None]) -> dict[str, Callable[[Task], Any]]:
+    def as_claimed(task: Task) -> Claimed:
+        return Claimed(task.pk, task.name, task.queue, "{}", task.attempt, task.max_attempts, 0, LEASE)
+
+    def lose_and_rescue(task: Task) -> None:
+        lose(worker_id)
+        rescue()
+
+    return {
+        "claim": lambda task: claim(worker_id),
+        "release": lambda task: lifecycle.release([task.pk], LEASE),
+        "finish": lambda task: lifecycle.finish([succeeded(as_claimed(task))]),
+        "rescue": lose_and_rescue,
+        "retry": lambda task: services.retry([task.pk]),
+        "cancel": lambda task: services.cancel([task.pk]),
+    }
+
+
+@pytest.mark.parametrize("state", list(TaskState))
+@pytest.mark.parametrize("verb", list(TRANSITIONS))
+def test_every_verb_moves_exactly_the_states_of_the_map(
+    verb: str, state: TaskState, worker_id: int, lose: Callable[[int], None]
+) -> None:
+    task = in_state(state, worker_id)
+    verbs(worker_id, lose)[verb](task)
+    after = Task.objects.get(pk=task.pk)
+    allowed = TRANSITIONS[verb].get(state)
+    if allowed is None:
+        assert after.state == state
+        assert (after.attempt, after.lease) == (task.attempt, task.lease)
+    else:
+        assert after.state in allowed
+
+
+def test_no_verb_of_the_map_leaves_success() -> None:
+    left = {state for moves in TRANSITIONS.values() for state in moves}
+    assert TaskState.SUCCEEDED not in left
+    assert FINAL - left == {TaskState.SUCCEEDED, TaskState.EXPIRED}
+
+
+def test_claim_takes_queues_in_order_then_priority_then_age(worker_id: int) -> None:
+    low = services.submit("tests.noop", queue="low", priority=100).id
+    old = services.submit("tests.noop").id
+    urgent = services.submit("tests.noop", priority=5).id
+    high = services.submit("tests.noop", queue="high", priority=-100).id
+    services.submit("tests.noop", delay=60)
+    order = []
+    while batch := claim(worker_id, 1, ("high", "default", "low")):
+        order += [task.id for task in batch]
+    assert order == [high, urgent, old, low]
+
+
+def test_claim_takes_no_more_than_the_limit_over_all_queues(worker_id: int) -> None:
+    for queue in ("high", "default", "low"):
+        services.submit_many([services.build("tests.noop", {}, queue=queue) for _ in range(5)])
+    batch = claim(worker_id, 7, ("high", "default", "low"))
+    assert sorted(task.queue for task in batch) == ["default"] * 2 + ["high"] * 5
+
+
+def test_claim_gives_nothing_to_a_worker_that_is_not_alive(worker_id: int, lose: Callable[[int], None]) -> None:
+    services.submit("tests.noop")
+    lose(worker_id)
+    assert claim(worker_id) == []
+    assert claim(worker_id + 1_000_000) == []
+
+
+def test_finish_writes_state_history_and_result_together(worker_id: int) -> None:
+    pk = services.submit("tests.add", {"a": 1, "b": 2}).id
+    (task,) = claim(worker_id)
+    assert lifecycle.finish([succeeded(task, "3")]) == {pk}
+    row, attempt = Task.objects.get(pk=pk), Execution.objects.get(task_id=pk)
+    assert (row.state, row.lease, row.worker_id) == ("succeeded", None, worker_id)
+    assert (attempt.attempt, attempt.outcome, attempt.worker_id) == (1, "succeeded", worker_id)
+    assert row.started_at < attempt.started_at < attempt.finished_at
+    assert Result.objects.get(task_id=pk).value == 3
+
+
+def test_finish_of_a_lost_lease_changes_nothing(worker_id: int, lose: Callable[[int], None]) -> None:
+    pk = services.submit("tests.noop").id
+    (stale,) = claim(worker_id)
+    lose(worker_id)
+    assert rescue() == {"default"}
+    other = register_worker(["default"])
+    (fresh,) = claim(other)
+    assert lifecycle.finish([succeeded(stale, '"stale"')]) == set()
+    assert Task.objects.get(pk=pk).state == "running"
+    assert lifecycle.finish([succeeded(fresh, '"fresh"')]) == {pk}
+    assert lifecycle.finish([succeeded(fresh, '"again"')]) == set()
+    assert Result.objects.get(task_id=pk).value == "fresh"
+    history = Execution.objects.filter(task_id=pk).order_by("attempt").values_list("attempt", "outcome", "worker_id")
+    assert list(history) == [(1, "lost", worker_id), (2, "succeeded", other)]
+    assert Worker.objects.get(pk=worker_id).state == "lost"
+
+
+def test_release_uses_no_attempt_and_leaves_no_history(worker_id: int) -> None:
+    pk = services.submit("tests.noop").id
+    (task,) = claim(worker_id)
+    assert lifecycle.release([pk], task.lease) == [pk]
+    row = Task.objects.get(pk=pk)
+    assert (row.state, row.attempt, row.worker_id) == ("queued", 0, None)
+    assert not Execution.objects.exists()
+
+
+def test_rescue_ends_a_task_that_kills_its_workers(lose: Callable[[int], None]) -> None:
+    pk = services.submit("tests.die").id
+    for _ in range(2):
+        worker = register_worker(["default"])
+        assert [task.id for task in claim(worker)] == [pk]
+        lose(worker)
+        rescue()
+    row = Task.objects.get(pk=pk)
+    assert (row.state, row.crashes, row.attempt) == ("failed", 2, 2)
+    assert Execution.objects.filter(task_id=pk, outcome="lost").count() == 2
+
+
+def test_rescue_leaves_live_workers_alone(worker_id: int) -> None:
+    services.submit("tests.noop")
+    claim(worker_id)
+    assert rescue() == set()
+
+
+def test_retry_gives_a_used_up_task_one_more_attempt(worker_id: int) -> None:
+    task = in_state(TaskState.FAILED, worker_id)
+    Task.objects.filter(pk=task.pk).update(attempt=7, crashes=2, max_attempts=5, max_crashes=2)
+    outcome = services.retry([task.pk])
+    row = Task.objects.get(pk=task.pk)
+    assert (outcome.changed, row.max_attempts, row.max_crashes, row.attempt) == (1, 6, 3, 7)
+    assert services.retry([task.pk]).sentence("Retried") == "Retried 0 tasks; 1 was not failed or cancelled."
+
+
+def test_cancel_counts_what_it_leaves_alone(worker_id: int) -> None:
+    waiting, running = in_state(TaskState.QUEUED, worker_id), in_state(TaskState.RUNNING, worker_id)
+    outcome = services.cancel([waiting.pk, running.pk])
+    assert outcome.sentence("Cancelled") == "Cancelled 1 task; 1 was not waiting any more."
+
+
+def test_unpark_takes_what_is_due(worker_id: int) -> None:
+    pk = services.submit("tests.noop", delay=60, queue="low").id
+    assert lifecycle.unpark(10) == []
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE tasks SET run_at = now() WHERE id = %s", [pk])
+    assert lifecycle.unpark(10) == ["low"]
+    assert [task.id for task in claim(worker_id, 10, ("low",))] == [pk]

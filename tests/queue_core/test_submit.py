@@ -1,0 +1,125 @@
+import datetime
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.db import transaction
+from django.utils import timezone
+
+from queue_core import services
+from queue_core.errors import InvalidSubmission, UnknownQueue, UnknownTask
+from queue_core.models import Task
+
+pytestmark = pytest.mark.django_db
+
+
+def test_submit_writes_a_queued_row_with_the_policy_of_its_type() -> None:
+    submitted = services.submit("tests.fail", {"text": "é\n😀"})
+    task = Task.objects.get(pk=submitted.id)
+    assert (task.state, task.queue, task.max_attempts, task.attempt) == ("queued", "default", 3, 0)
+    assert task.payload == {"text": "é\n😀"}
+    assert not task.parked
+
+
+@pytest.mark.django_db(transaction=True)
+def test_submit_rings_only_when_the_transaction_commits(silent_bell: list[str]) -> None:
+    with transaction.atomic():
+        services.submit("tests.noop", queue="high")
+        assert silent_bell == []
+    assert silent_bell == ["high"]
+    with pytest.raises(RuntimeError), transaction.atomic():
+        services.submit("tests.noop")
+        raise RuntimeError
+    assert silent_bell == ["high"]
+    assert Task.objects.count() == 1
+
+
+def test_submit_parks_what_is_not_due() -> None:
+    later = timezone.now() + datetime.timedelta(hours=1)
+    by_time = services.submit("tests.noop", run_at=later)
+    by_delay = services.submit("tests.noop", delay=60)
+    for submitted in (by_time, by_delay):
+        task = Task.objects.get(pk=submitted.id)
+        assert task.parked
+        assert task.shown_state == "scheduled"
+
+
+def test_submit_answers_the_live_task_for_a_used_unique_key() -> None:
+    first = services.submit("tests.noop", unique_key="k")
+    assert services.submit("tests.noop", unique_key="k") == services.Submitted(first.id, created=False)
+    assert services.submit("tests.add", {"a": 1, "b": 1}, unique_key="k").created
+    services.cancel([first.id])
+    assert services.submit("tests.noop", unique_key="k").created
+
+
+@pytest.mark.django_db(transaction=True)
+def test_submit_from_many_at_once_makes_one_row_for_a_unique_key(in_thread: Callable[..., threading.Thread]) -> None:
+    answers: list[services.Submitted] = []
+    barrier = threading.Barrier(6)
+
+    def race() -> None:
+        barrier.wait(10)
+        answers.append(services.submit("tests.noop", unique_key="race"))
+
+    for thread in [in_thread(race) for _ in range(6)]:
+        thread.join(20)
+    assert len(answers) == 6
+    assert sum(answer.created for answer in answers) == 1
+    assert len({answer.id for answer in answers}) == 1
+
+
+def test_submit_many_answers_ids_in_order_and_all_or_nothing() -> None:
+    rows = [services.build("tests.noop", {"i": i}, priority=i % 3) for i in range(7_000)]
+    ids = services.submit_many(rows)
+    assert ids == sorted(ids)
+    assert [task.payload["i"] for task in Task.objects.filter(pk__in=ids).order_by("pk")] == list(range(7_000))
+
+
+DEEP: Any = []
+for _ in range(100_000):
+    DEEP = [DEEP]
+
+
+@pytest.mark.parametrize(
+    ("name", "payload", "options", "error", "word"),
+    [
+        ("no.such", {}, {}, UnknownTask, "no.such"),
+        ("tests.noop", {}, {"queue": "nowhere"}, UnknownQueue, "nowhere"),
+        ("tests.noop", [1], {}, InvalidSubmission, "payload"),
+        ("tests.noop", "text", {}, InvalidSubmission, "payload"),
+        ("tests.noop", {1: 2}, {}, InvalidSubmission, "payload"),
+        ("tests.noop", {"x": object()}, {}, InvalidSubmission, "payload"),
+        ("tests.noop", {"x": float("nan")}, {}, InvalidSubmission, "payload"),
+        ("tests.noop", {"x": "\x00"}, {}, InvalidSubmission, "NUL"),
+        ("tests.noop", {"x\x00": 1}, {}, InvalidSubmission, "NUL"),
+        ("tests.noop", {"x": "\ud800"}, {}, InvalidSubmission, "payload"),
+        ("tests.noop", {"x": DEEP}, {}, InvalidSubmission, "payload"),
+        ("tests.noop", {"x": "y" * 1024 * 1024}, {}, InvalidSubmission, "limit"),
+        ("tests.noop", {}, {"priority": 101}, InvalidSubmission, "priority"),
+        ("tests.noop", {}, {"priority": 1.5}, InvalidSubmission, "priority"),
+        ("tests.noop", {}, {"priority": True}, InvalidSubmission, "priority"),
+        ("tests.noop", {}, {"priority": "high"}, InvalidSubmission, "priority"),
+        ("tests.noop", {}, {"max_attempts": 0}, InvalidSubmission, "max_attempts"),
+        ("tests.noop", {}, {"run_at": "tomorrow"}, InvalidSubmission, "run_at"),
+        ("tests.noop", {}, {"run_at": datetime.datetime(2030, 1, 1)}, InvalidSubmission, "time zone"),  # noqa: DTZ001
+        ("tests.noop", {}, {"delay": -1}, InvalidSubmission, "delay"),
+        ("tests.noop", {}, {"delay": float("inf")}, InvalidSubmission, "delay"),
+        ("tests.noop", {}, {"delay": float("nan")}, InvalidSubmission, "delay"),
+        ("tests.noop", {}, {"unique_key": ""}, InvalidSubmission, "unique_key"),
+        ("tests.noop", {}, {"unique_key": "x" * 201}, InvalidSubmission, "unique_key"),
+        ("tests.noop", {}, {"unique_key": "\x00"}, InvalidSubmission, "unique_key"),
+        ("tests.noop", {}, {"colour": "red"}, InvalidSubmission, "colour"),
+    ],
+)
+def test_submit_refuses_what_cannot_run(
+    name: str, payload: Any, options: dict[str, Any], error: type[Exception], word: str
+) -> None:
+    with pytest.raises(error, match=word):
+        services.submit(name, payload, **options)
+    assert not Task.objects.exists()
+
+
+def test_submit_takes_text_that_only_looks_like_nul() -> None:
+    submitted = services.submit("tests.noop", {"x": "\\u0000", "y": "\\\\u0000"})
+    assert Task.objects.get(pk=submitted.id).payload == {"x": "\\u0000", "y": "\\\\u0000"}

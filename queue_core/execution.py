@@ -80,8 +80,10 @@ def _shorten(text: str, limit: int) -> str:
 
 def describe(exc: BaseException) -> tuple[str, str]:
     """(one line, traceback) of an error, bounded, and storable as text."""
+    # What a task says about itself needs no class name in front.
+    prefix = "" if isinstance(exc, RetryLater | Discard) else f"{type(exc).__name__}: "
     try:
-        line = f"{type(exc).__name__}: {exc}".strip().removesuffix(":")
+        line = f"{prefix}{exc}".strip().removesuffix(":")
         trace = "".join(traceback.format_exception(exc))
     except Exception as broken:  # an exception whose own __str__ fails must not take the worker down
         line, trace = f"{type(exc).__name__} (its text could not be read: {type(broken).__name__})", ""

@@ -1,10 +1,12 @@
 """Chunks: ranges of recipient ids, each worked off by one queue task."""
 
 from django.db import connection, transaction
+from django.db.models import QuerySet
 
 from campaigns import conf
 from campaigns.models import CampaignTask
 from queue_core import services as queue
+from queue_core.states import LIVE
 
 DELIVER = "campaigns.deliver_chunk"
 CONDUCT = "campaigns.conduct"
@@ -45,7 +47,14 @@ def submit_conductor(campaign_id: int, *, delay: float = 0.0) -> None:
     queue.submit(CONDUCT, {"campaign": campaign_id}, unique_key=str(campaign_id), delay=delay)
 
 
+def _live_chunks(campaign_id: int) -> QuerySet[CampaignTask]:
+    return CampaignTask.objects.filter(campaign_id=campaign_id, task__state__in=sorted(LIVE))
+
+
 def has_live_chunks(campaign_id: int) -> bool:
-    return CampaignTask.objects.filter(
-        campaign_id=campaign_id, task__state__in=["blocked", "queued", "running"]
-    ).exists()
+    return _live_chunks(campaign_id).exists()
+
+
+def chunk_error(campaign_id: int) -> str:
+    """Why a chunk that is still in line failed the last time; "" when none did."""
+    return _live_chunks(campaign_id).exclude(task__error="").values_list("task__error", flat=True).first() or ""

@@ -1,7 +1,7 @@
 """conduct: what a campaign under way needs besides sending, every few seconds until it is over."""
 
 from campaigns import conf, lifecycle
-from campaigns.services.chunk import has_live_chunks, submit_chunks
+from campaigns.services.chunk import chunk_error, has_live_chunks, submit_chunks
 from campaigns.states import RecipientState
 from queue_core.errors import Snooze
 
@@ -20,4 +20,5 @@ def conduct(campaign_id: int) -> None:
     stranded = lifecycle.counts(campaign_id)[RecipientState.PENDING] and not has_live_chunks(campaign_id)
     if revived or stranded:
         submit_chunks(campaign_id)
+    lifecycle.note_trouble(campaign_id, chunk_error(campaign_id))
     raise Snooze(conf.get("CONDUCT_SECONDS"))

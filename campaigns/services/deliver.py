@@ -41,7 +41,7 @@ class Delivery:
         self.key = settings.SECRET_KEY.encode()
         self.settled: list[Settled] = []
         self.leased: dict[int, Leased] = {}
-        self.blocked: Outcome | None = None
+        self.blocked: Outcome | None = None  # the refusal, or the loss, that is about us and not about a recipient
         self._looked_at = time.monotonic()
         self._stopped = False
 
@@ -64,8 +64,12 @@ class Delivery:
             limit=conf.get("GROUP_SIZE"),
         )
         self.leased = {row.id: row for row in group}
+        lost = None
         for key, outcome in mailer.deliver(self.envelopes(group), self.should_stop):
             self.note(self.leased.pop(key), outcome)
+            lost = outcome if outcome.verdict == Verdict.NOT_SENT and not self._stopped else None
+        if lost and not any(settled.state == S.SENT for settled in self.settled):
+            self.blocked = self.blocked or lost
         self.give_back()
         return reached
 
@@ -141,9 +145,7 @@ def deliver_chunk(chunk_id: int, *, task_id: int, lease: UUID) -> None:
     delivery = Delivery(chunk, task_id, lease)
     delivery.run()
     if delivery.blocked:
-        text = f"The mail server refuses us: {delivery.blocked.text}"[:500]
-        lifecycle.note_trouble(chunk.campaign_id, text)
-        raise RetryLater(text, seconds=conf.get("BLOCKED_SECONDS"))
-    if chunk.campaign.trouble:
-        lifecycle.note_trouble(chunk.campaign_id, "")
+        raise RetryLater(
+            f"The mail server does not take our mail: {delivery.blocked.text}", seconds=conf.get("BLOCKED_SECONDS")
+        )
     lifecycle.complete(chunk.campaign_id)

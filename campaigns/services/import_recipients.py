@@ -6,6 +6,7 @@ import io
 import json
 import re
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, BinaryIO, TextIO
 
@@ -60,7 +61,8 @@ def slug(header: str) -> str:
     return re.sub(r"\W+", "_", header.strip().lower()).strip("_")
 
 
-def open_text(raw: BinaryIO) -> TextIO:
+@contextmanager
+def open_text(raw: BinaryIO) -> Iterator[TextIO]:
     """The file as text; UTF-8 (with or without BOM) or UTF-16 with BOM. Raises ImportRefused for anything binary."""
     head = raw.read(4096)
     raw.seek(0)
@@ -72,7 +74,11 @@ def open_text(raw: BinaryIO) -> TextIO:
         raise ImportRefused("This is a binary file, not a CSV. Export the sheet as “CSV UTF-8” and import that.")
     else:
         encoding = "utf-8-sig"
-    return io.TextIOWrapper(raw, encoding=encoding, newline="")
+    text = io.TextIOWrapper(raw, encoding=encoding, newline="")
+    try:
+        yield text
+    finally:
+        text.detach()  # the file is the caller's to close
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,6 +169,12 @@ def _stage(reader: Any, columns: Columns, report: Report, progress: Callable[[in
                         report.rejected.append((line, shown.replace("\x00", "")[:320], str(exc)[:200]))
 
 
+def _drop_staging() -> None:
+    """At once, not at the commit: the caller's transaction may import another file."""
+    with connection.cursor() as cursor:
+        cursor.execute("DROP TABLE incoming_recipients")
+
+
 def _one(sql: str, params: list[Any]) -> tuple[int, ...]:
     with connection.cursor() as cursor:
         cursor.execute(sql, params)
@@ -185,8 +197,8 @@ def import_recipients(
     Raises ImportRefused (then nothing was imported) or WrongState. `progress` hears the number of rows read.
     """
     report = Report()
-    columns, reader = read_header(open_text(raw))
-    with transaction.atomic():
+    with open_text(raw) as text, transaction.atomic():
+        columns, reader = read_header(text)
         locked = Campaign.objects.select_for_update().get(pk=campaign.pk)
         if locked.state != CampaignState.DRAFT:
             raise WrongState(locked.name, locked.state, "given more recipients")
@@ -198,6 +210,7 @@ def import_recipients(
             transaction.set_rollback(True)
         else:
             report.created, report.suppressed = lifecycle.add_incoming(campaign.pk)
+            _drop_staging()
         report.existing = distinct - report.created
         if not dry_run:
             _record(campaign, filename, by, report)

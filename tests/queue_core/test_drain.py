@@ -54,7 +54,7 @@ def test_drain_retries_with_backoff_until_attempts_are_used_up(station: Station)
 def test_drain_does_not_retry_a_discarded_task(station: Station) -> None:
     pk = services.submit("tests.discard").id
     station.serve(10, burst=True)
-    assert ended(pk) == ("failed", 1, "Discard: never")
+    assert ended(pk) == ("failed", 1, "never")
 
 
 def test_drain_waits_as_long_as_the_task_says(station: Station) -> None:

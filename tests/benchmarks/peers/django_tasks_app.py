@@ -1,0 +1,35 @@
+"""django-tasks with its database backend. Worker: `db_worker`, twice."""
+
+import os
+import time
+
+import django
+from django.core.management import call_command
+from django.db import connection
+
+os.environ["DJANGO_SETTINGS_MODULE"] = "tests.benchmarks.peers.django_tasks_settings"
+django.setup()
+
+from django_tasks import task  # noqa: E402
+
+from tests.benchmarks import marks  # noqa: E402
+
+
+@task()
+def mark(number: int, sent: float, seconds: float) -> None:
+    marks.mark(number, sent, seconds)
+
+
+def reset() -> None:
+    call_command("migrate", verbosity=0)
+    with connection.cursor() as cursor:
+        cursor.execute("TRUNCATE django_tasks_database_dbtaskresult")
+
+
+def fill(n: int, seconds: float) -> None:
+    for number in range(n):
+        mark.enqueue(number, time.time(), seconds)
+
+
+if __name__ == "__main__":
+    call_command("db_worker", reload=False, startup_delay=False)

@@ -1,0 +1,71 @@
+"""Ours: the shipped path. Submission by the services, work by `manage.py worker --processes 2`, ledger rows written."""
+
+import time
+from collections.abc import Iterable
+
+import django
+from django.core.management import call_command
+from django.db import connection
+
+django.setup()
+
+from queue_core.services.submit import build, submit, submit_many  # noqa: E402
+from tests.benchmarks.tasks import mark  # noqa: E402
+
+_TABLES = "tasks, task_executions, task_results, workers"
+_UNFINISHED = "SELECT count(*) FROM tasks WHERE state <> 'succeeded'"
+_LEDGER = "SELECT count(*) FROM task_executions WHERE outcome = 'succeeded' AND finished_at > started_at"
+_HISTORY = """
+WITH task AS (
+    INSERT INTO tasks (name, queue, payload, state, attempt, worker_id, run_at, created_at, started_at, finished_at)
+    SELECT %s, 'default', jsonb_build_object('number', i, 'sent', 0, 'seconds', 0), 'succeeded', 1, 1, t, t, t, t
+    FROM generate_series(1, %s) AS i, LATERAL (SELECT now() - make_interval(secs => i)) AS past(t)
+    RETURNING id, started_at
+)
+INSERT INTO task_executions (task_id, attempt, worker_id, outcome, started_at, finished_at)
+SELECT id, 1, 1, 'succeeded', started_at, started_at + interval '1 ms' FROM task
+"""
+
+
+def reset() -> None:
+    call_command("migrate", verbosity=0)
+    with connection.cursor() as cursor:
+        cursor.execute(f"TRUNCATE {_TABLES}")
+
+
+def history(n: int) -> None:
+    """Put n finished tasks with their execution rows into the tables."""
+    with connection.cursor() as cursor:
+        cursor.execute(_HISTORY, [mark.name, n])
+
+
+def _payload(number: int, seconds: float = 0.0) -> dict[str, float]:
+    return {"number": number, "sent": time.time(), "seconds": seconds}
+
+
+def fill(n: int, seconds: float) -> None:
+    submit_many([build(mark.name, _payload(number, seconds)) for number in range(n)])
+
+
+def submit_each(numbers: Iterable[int]) -> None:
+    for number in numbers:
+        submit(mark.name, _payload(number))
+
+
+def settled(n: int) -> float:
+    """When the last outcome was written, by PostgreSQL's clock; waits for it, and checks the ledger on the way."""
+    deadline = time.monotonic() + 30
+    while _one(_UNFINISHED):
+        if time.monotonic() > deadline:
+            raise SystemExit("Some tasks were run but their outcomes were not written within 30 s.")
+        time.sleep(0.05)
+    tasks, executions = _one("SELECT count(*) FROM tasks"), _one(_LEDGER)
+    if tasks != executions or tasks < n:
+        raise SystemExit(f"{tasks:g} tasks, {executions:g} execution rows, {n} submitted: these should agree.")
+    return _one("SELECT extract(epoch FROM max(finished_at)) FROM tasks")
+
+
+def _one(sql: str) -> float:
+    with connection.cursor() as cursor:
+        cursor.execute(sql)
+        return float(cursor.fetchone()[0])

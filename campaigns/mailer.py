@@ -21,13 +21,19 @@ def transport() -> Transport:
     return Transport.from_url(settings.SMTP_URL)
 
 
-def _session() -> Session:
-    session: Session | None = getattr(_local, "session", None)
-    if session is not None and time.monotonic() - _local.used_at > _IDLE_SECONDS:
+def close() -> None:
+    """Hang up this thread's connection, if it has one."""
+    session: Session | None = _local.__dict__.pop("session", None)
+    if session is not None:
         session.close()
-        session = None
-    if session is None:
-        session = _local.session = Session(transport())
+
+
+def _session() -> Session:
+    if hasattr(_local, "session") and time.monotonic() - _local.used_at > _IDLE_SECONDS:
+        close()
+    if not hasattr(_local, "session"):
+        _local.session = Session(transport())
+    session: Session = _local.session
     return session
 
 

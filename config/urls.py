@@ -9,3 +9,8 @@ urlpatterns = [
     path("", include("monitoring.urls")),
     path("", include("campaigns.urls")),
 ]
+
+# Under /api/ also these answer with problem details.
+handler400 = "config.api.problems.bad_request"
+handler404 = "config.api.problems.not_found"
+handler500 = "config.api.problems.server_error"

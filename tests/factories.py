@@ -59,12 +59,12 @@ class UserFactory(DjangoModelFactory[User]):
             self.user_permissions.set(Permission.objects.filter(codename__in=names))
 
 
-def add_recipients(campaign: Campaign, count: int, *, domain: str = "example.com", **attributes: str) -> list[Recipient]:
+def add_recipients(campaign: Campaign, count: int, *, domain: str = "example.com", **values: str) -> list[Recipient]:
     """Import r0@…, r1@… into a draft campaign, by the verb."""
     out = io.StringIO()
     writer = csv.writer(out)
-    writer.writerow(["email", "name", *attributes])
-    writer.writerows([f"r{n}@{domain}", f"Reader {n}", *attributes.values()] for n in range(count))
+    writer.writerow(["email", "name", *values])
+    writer.writerows([f"r{n}@{domain}", f"Reader {n}", *values.values()] for n in range(count))
     services.import_recipients(campaign, io.BytesIO(out.getvalue().encode()), filename="made.csv")
     return list(Recipient.objects.filter(campaign=campaign).order_by("pk"))
 

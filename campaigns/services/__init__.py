@@ -5,7 +5,7 @@ from campaigns.services.launch import launch
 from campaigns.services.pause import cancel, pause, resume
 from campaigns.services.preflight import problems
 from campaigns.services.status import status
-from campaigns.services.unsubscribe import recipient_of, unsubscribe
+from campaigns.services.unsubscribe import recipient_of, unsubscribe, unsubscribe_url
 
 __all__ = [
     "Report",
@@ -18,4 +18,5 @@ __all__ = [
     "resume",
     "status",
     "unsubscribe",
+    "unsubscribe_url",
 ]

@@ -132,7 +132,7 @@ def defer(row: Leased, outcome: Outcome) -> Settled:
     waits = conf.get("DEFER_SECONDS")
     if row.attempts > len(waits):
         return Settled(row.id, S.REJECTED, outcome.code, f"gave up after {row.attempts} attempts: {outcome.text}"[:500])
-    return Settled(row.id, S.DEFERRED, outcome.code, outcome.text, waits[row.attempts - 1])
+    return Settled(row.id, S.DEFERRED, outcome.code, outcome.text, float(waits[row.attempts - 1]))
 
 
 def deliver_chunk(chunk_id: int, *, task_id: int, lease: UUID) -> None:

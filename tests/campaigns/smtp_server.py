@@ -60,9 +60,15 @@ class SmtpServer:
     recipients: list[str] = field(default_factory=list)
     commands: list[str] = field(default_factory=list)
     connections: int = 0
+    # Seconds before each answer to a final dot.
+    delay: float = 0.0
+
+    def script(self, **replies: list[str | bytes]) -> None:
+        """Answer so from now on; commands that are not named are agreed to."""
+        self._scripts = defaultdict(deque, {command: deque(answers) for command, answers in replies.items()})
 
     def __enter__(self) -> Self:
-        self._scripts = defaultdict(deque, {command: deque(replies) for command, replies in self.replies.items()})
+        self.script(**self.replies)
         self._released = threading.Event()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
@@ -135,6 +141,7 @@ class SmtpServer:
         else:
             return
         self.bodies.append(body)
+        self._released.wait(self.delay)
         self._answer(connection, "dot")
 
     def _answer(self, connection: socket.socket, command: str) -> str:

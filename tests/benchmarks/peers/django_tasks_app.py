@@ -1,13 +1,11 @@
 """django-tasks with its database backend. Worker: `db_worker`, twice."""
 
-import os
 import time
 
 import django
 from django.core.management import call_command
 from django.db import connection
 
-os.environ["DJANGO_SETTINGS_MODULE"] = "tests.benchmarks.peers.django_tasks_settings"
 django.setup()
 
 from django_tasks import task  # noqa: E402
@@ -29,7 +27,3 @@ def reset() -> None:
 def fill(n: int, seconds: float) -> None:
     for number in range(n):
         mark.enqueue(number, time.time(), seconds)
-
-
-if __name__ == "__main__":
-    call_command("db_worker", reload=False, startup_delay=False)

@@ -14,7 +14,7 @@ from tests.benchmarks.tasks import mark  # noqa: E402
 
 _TABLES = "tasks, task_executions, task_results, workers"
 _UNFINISHED = "SELECT count(*) FROM tasks WHERE state <> 'succeeded'"
-_LEDGER = "SELECT count(*) FROM task_executions WHERE outcome = 'succeeded' AND finished_at > started_at"
+_LEDGER = "SELECT count(*) FROM task_executions WHERE outcome = 'succeeded'"
 _HISTORY = """
 WITH task AS (
     INSERT INTO tasks (name, queue, payload, state, attempt, worker_id, run_at, created_at, started_at, finished_at)

@@ -1,0 +1,37 @@
+"""The OpenAPI description: what drf-spectacular finds, and the errors that every operation may answer."""
+
+from typing import Any
+
+from config.api.problems import MEDIA_TYPE
+
+_PROBLEM = {
+    "type": "object",
+    "description": "RFC 9457",
+    "required": ["type", "title", "status", "detail"],
+    "properties": {
+        "type": {"type": "string", "format": "uri-reference"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string", "description": "what is wrong, and what to do"},
+        "errors": {
+            "type": "object",
+            "description": "messages by field",
+            "additionalProperties": {"type": "array", "items": {"type": "string"}},
+        },
+        "state": {"type": "string", "description": "with 409: the state that does not allow the verb"},
+        "problems": {"type": "array", "items": {"type": "string"}, "description": "with 409: what is not ready"},
+    },
+}
+_METHODS = {"get", "post", "put", "patch", "delete"}
+
+
+def add_problems(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
+    """A drf-spectacular hook: problem details as the default answer of every operation."""
+    result["components"].setdefault("schemas", {})["Problem"] = _PROBLEM
+    for methods in result["paths"].values():
+        for operation in (methods[method] for method in _METHODS & methods.keys()):
+            operation["responses"]["default"] = {
+                "description": "Anything else",
+                "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+            }
+    return result

@@ -1,0 +1,98 @@
+"""Filters of the task list. Their choices are known without asking the table."""
+
+import datetime
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Q, QuerySet
+from django.db.models.functions import Now
+from django.http import HttpRequest
+from django.utils import timezone
+from unfold.contrib.filters.admin import RangeDateFilter
+
+from queue_core import conf, registry
+from queue_core.states import TaskState
+
+_RETRYING = Q(state=TaskState.QUEUED, attempt__gt=0) & ~Q(error="")
+
+# The states as people read them (see Task.shown_state). Both arms of `parked` are written out because each has an
+# index of its own.
+SHOWN_STATES: dict[str, Q] = {
+    "queued": Q(state=TaskState.QUEUED, parked=False) & ~_RETRYING,
+    "scheduled": Q(state=TaskState.QUEUED, parked=True, run_at__gt=Now()) & ~_RETRYING,
+    "retrying": _RETRYING & (Q(parked=True) | Q(parked=False)),
+    **{state.value: Q(state=state) for state in TaskState if state is not TaskState.QUEUED},
+}
+TAB_STATES = ("queued", "scheduled", "running", "retrying", "failed", "succeeded", "cancelled")
+
+
+class StateFilter(admin.SimpleListFilter):
+    title = "state"
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(state, state.capitalize()) for state in SHOWN_STATES]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        wanted = SHOWN_STATES.get(self.value() or "")
+        return queryset if wanted is None else queryset.filter(wanted)
+
+
+class QueueFilter(admin.SimpleListFilter):
+    title = "queue"
+    parameter_name = "queue"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(name, name) for name in conf.queues()]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(queue=self.value()) if self.value() in conf.queues() else queryset
+
+
+class NameFilter(admin.SimpleListFilter):
+    title = "task"
+    parameter_name = "name"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(name, name) for name in registry.names()]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(name=self.value()) if self.value() in registry.names() else queryset
+
+
+class DayRange(RangeDateFilter):  # type: ignore[misc]
+    """From one day to another, both included, in the current time zone. A text that is no date is left out."""
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        first, last = (_day(self.used_parameters.get(f"{self.parameter_name}_{end}")) for end in ("from", "to"))
+        if first:
+            queryset = queryset.filter(**{f"{self.parameter_name}__gte": first})
+        if last:
+            queryset = queryset.filter(**{f"{self.parameter_name}__lt": last + datetime.timedelta(days=1)})
+        return queryset
+
+
+def _day(text: str | None) -> datetime.datetime | None:
+    try:
+        return timezone.make_aware(datetime.datetime.combine(datetime.date.fromisoformat(text or ""), datetime.time()))
+    except (ValueError, OverflowError):
+        return None
+
+
+def tabs(model: str, path: str, chosen: str, states: tuple[str, ...]) -> list[dict[str, Any]]:
+    """Unfold's tabs above a list: one per state, without counting. `model` is `app.name`."""
+    items = [("", "All"), *((state, state.capitalize()) for state in states)]
+    return [
+        {
+            "models": [model],
+            "items": [
+                {
+                    "title": title,
+                    "link": f"{path}?state={state}" if state else path,
+                    "active": state == chosen,
+                    "has_permission": True,
+                }
+                for state, title in items
+            ],
+        }
+    ]

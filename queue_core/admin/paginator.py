@@ -1,0 +1,75 @@
+"""Pages over tables that grow: how many rows there are is said only as exactly as it can be known at once."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from django.core.paginator import Paginator
+from django.db import OperationalError, connection, transaction
+from django.db.models import QuerySet
+from django.utils.functional import cached_property
+from psycopg.errors import QueryCanceled
+
+# Nobody turns 200 pages, and OFFSET reads all it skips; beyond that a filter is the way.
+CAP = 10_000
+_COUNT_SECONDS = 1.0
+
+
+class TooSlow(Exception):
+    """A statement ran into its time limit."""
+
+
+@contextmanager
+def time_limit(seconds: float) -> Iterator[None]:
+    """Raises TooSlow when a statement inside takes longer; PostgreSQL has ended it then."""
+    try:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SELECT set_config('statement_timeout', %s, true)", [str(round(seconds * 1000))])
+            yield
+            cursor.execute("SET LOCAL statement_timeout TO DEFAULT")
+    except OperationalError as exc:
+        if isinstance(exc.__cause__, QueryCanceled):
+            raise TooSlow from None
+        raise
+
+
+def bounded_count(rows: QuerySet[Any]) -> int:
+    """How many rows, up to CAP + 1; also CAP + 1 when that cannot be found out within a second."""
+    try:
+        with time_limit(_COUNT_SECONDS):
+            return rows.order_by().values("pk")[: CAP + 1].count()
+    except TooSlow:
+        return CAP + 1
+
+
+def shown(count: int) -> str:
+    """`9 513`, or `10 000+` for a bounded count that hit its bound."""
+    return f"{min(count, CAP):,}".replace(",", "\u00a0") + ("+" if count > CAP else "")
+
+
+class LedgerPaginator(Paginator):  # type: ignore[type-arg]  # generic in the stubs only
+    """Never counts a big table: 10 000 rows can be turned over, and without a filter the planner's estimate is shown."""
+
+    template_name = "queue_core/admin/pagination.html"
+
+    @cached_property
+    def _found(self) -> int:
+        return bounded_count(self.object_list)  # type: ignore[arg-type]  # the admin gives querysets
+
+    @cached_property
+    def count(self) -> int:
+        return min(self._found, CAP)
+
+    @cached_property
+    def shown_count(self) -> str:
+        rows: QuerySet[Any] = self.object_list  # type: ignore[assignment]
+        if self._found <= CAP or rows.query.where:
+            return shown(self._found)
+        return f"about {_estimate(rows.model._meta.db_table):,}".replace(",", "\u00a0")
+
+
+def _estimate(table: str) -> int:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT reltuples::bigint FROM pg_class WHERE oid = %s::regclass", [table])
+        (estimate,) = cursor.fetchone()
+    return max(int(estimate), CAP)

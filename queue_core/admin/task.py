@@ -1,0 +1,186 @@
+import json
+from functools import partial
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
+from django.utils.text import Truncator
+from unfold.decorators import display as label
+
+from queue_core import services
+from queue_core.admin import task_pages
+from queue_core.admin.filters import TAB_STATES, DayRange, NameFilter, QueueFilter, StateFilter, tabs
+from queue_core.admin.ledger import LedgerAdmin, note
+from queue_core.admin.times import moment, span
+from queue_core.models import Execution, Result, Task
+
+# Colours of Unfold's labels, for the states as people read them.
+STATE_LABELS = {
+    "blocked": "default",
+    "queued": "info",
+    "scheduled": "default",
+    "running": "primary",
+    "retrying": "warning",
+    "succeeded": "success",
+    "failed": "danger",
+    "cancelled": "default",
+    "expired": "default",
+}
+OUTCOME_LABELS = {"succeeded": "success", "failed": "danger", "lost": "warning"}
+_SHOWN_ATTEMPTS = 100
+_BIGGEST_ID = 2**63 - 1
+
+
+@admin.register(Task)
+class TaskAdmin(LedgerAdmin):
+    list_display = ["number", "name", "queue", "priority", "state_label", "attempts", "short_error", "created", "took"]
+    list_display_links = ["number", "name"]
+    list_filter = [StateFilter, QueueFilter, NameFilter, ("created_at", DayRange)]
+    list_filter_submit = True
+    lookups = ("state", "queue", "name", "created_at_from", "created_at_to")
+    search_fields = ["name"]
+    search_help_text = "Id, task name or its beginning, unique key"
+    actions = ["retry_selected", "cancel_selected"]
+    detail_template = "queue_core/admin/task.html"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Task]:
+        return Task.objects.all()
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        chosen = request.GET.get("state", "")
+        above = {"tab_list": tabs("queue_core.task", request.path, chosen, TAB_STATES), "title": "Tasks"}
+        answer: HttpResponse = super().changelist_view(request, {**(extra_context or {}), **above})
+        return answer
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Task], search_term: str
+    ) -> tuple[QuerySet[Task], bool]:
+        if not search_term:
+            return queryset.for_list(), False  # type: ignore[attr-defined]
+        wanted = Q(name__startswith=search_term) | Q(unique_key=search_term)
+        if search_term.isascii() and search_term.isdigit() and int(search_term[:20]) <= _BIGGEST_ID:
+            wanted = Q(pk=int(search_term)) | Q(unique_key=search_term)
+        return queryset.for_list().filter(wanted), False  # type: ignore[attr-defined]
+
+    def get_urls(self) -> list[URLPattern]:
+        site_view = self.admin_site.admin_view
+        own = [
+            path("<int:pk>/retry/", site_view(partial(task_pages.retry, self)), name="queue_core_task_retry"),
+            path("<int:pk>/cancel/", site_view(partial(task_pages.cancel, self)), name="queue_core_task_cancel"),
+        ]
+        return [*own, *super().get_urls()]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("queue_core.add_task")
+
+    def has_operate_permission(self, request: HttpRequest) -> bool:
+        """Retry and cancel: for those who may change tasks, although nobody edits their rows."""
+        return request.user.has_perm("queue_core.change_task")
+
+    def add_view(
+        self, request: HttpRequest, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        return task_pages.submit(self, request)
+
+    def detail(self, request: HttpRequest, obj: Task) -> dict[str, Any]:
+        result = Result.objects.filter(pk=obj.pk).first()
+        attempts = Execution.objects.filter(task=obj.pk).select_related("worker").order_by("-attempt")
+        return {
+            "title": str(obj),
+            "label": {"text": obj.shown_state, "type": STATE_LABELS[obj.shown_state]},
+            "buttons": task_pages.buttons(self, request, obj),
+            "facts": facts(obj),
+            "error": obj.error,
+            "payload": _pretty(obj.payload),
+            "result": _pretty(result.value) if result else "",
+            "attempts": [
+                {
+                    "row": attempt,
+                    "type": OUTCOME_LABELS[attempt.outcome],
+                    "worker": worker_link(attempt.worker_id, attempt.worker and attempt.worker.name),
+                    "started": moment(attempt.started_at),
+                    "took": span(attempt.finished_at - attempt.started_at),
+                }
+                for attempt in attempts[:_SHOWN_ATTEMPTS]
+            ],
+        }
+
+    @admin.action(description="Retry", permissions=["operate"])
+    def retry_selected(self, request: HttpRequest, queryset: QuerySet[Task]) -> None:
+        self._report(request, "Retried", services.retry(_ids(queryset)))
+
+    @admin.action(description="Cancel", permissions=["operate"])
+    def cancel_selected(self, request: HttpRequest, queryset: QuerySet[Task]) -> None:
+        self._report(request, "Cancelled", services.cancel(_ids(queryset)))
+
+    def _report(self, request: HttpRequest, verb: str, outcome: services.BulkOutcome) -> None:
+        sentence = outcome.sentence(verb)
+        if outcome.changed:
+            note(request, Task, "selected tasks", sentence)
+        messages.add_message(request, messages.SUCCESS if outcome.changed else messages.WARNING, sentence)
+
+    @admin.display(description="Id")
+    def number(self, task: Task) -> int:
+        return task.pk
+
+    @label(description="State", label=STATE_LABELS)  # type: ignore[untyped-decorator]
+    def state_label(self, task: Task) -> str:
+        return task.shown_state
+
+    @admin.display(description="Attempt")
+    def attempts(self, task: Task) -> str:
+        return f"{task.attempt}/{task.max_attempts}"
+
+    @admin.display(description="Error")
+    def short_error(self, task: Task) -> str:
+        return format_html('<span title="{}">{}</span>', task.error[:500], Truncator(task.error).chars(60))
+
+    @admin.display(description="Created")
+    def created(self, task: Task) -> str:
+        return moment(task.created_at)
+
+    @admin.display(description="Duration")
+    def took(self, task: Task) -> str:
+        return span(task.finished_at - task.started_at if task.finished_at and task.started_at else None)
+
+
+def facts(task: Task) -> list[tuple[str, Any]]:
+    """(label, value) of what a task is; values are ready to be shown."""
+    took = task.finished_at - task.started_at if task.finished_at and task.started_at else None
+    rows: list[tuple[str, Any]] = [
+        ("Task", task.name),
+        ("Queue", task.queue),
+        ("Priority", task.priority),
+        ("Attempts", f"{task.attempt} of {task.max_attempts}"),
+        ("Lost workers", f"{task.crashes} of {task.max_crashes}"),
+        ("Unique key", task.unique_key or "–"),  # noqa: RUF001
+        ("Worker", worker_link(task.worker_id, task.worker and task.worker.name)),
+        ("Created", moment(task.created_at)),
+        ("Due", moment(task.run_at)),
+        ("Started", moment(task.started_at)),
+        ("Finished", moment(task.finished_at)),
+        ("Duration", span(took)),
+    ]
+    return rows
+
+
+def worker_link(pk: int | None, name: str | None) -> str:
+    """A link to a worker; only its number when its row was pruned."""
+    if pk is None:
+        return "–"  # noqa: RUF001
+    if name is None:
+        return f"worker {pk}"
+    url = reverse("admin:queue_core_worker_change", args=[pk])
+    return format_html('<a class="ph-link" href="{}">{}</a>', url, name)
+
+
+def _pretty(value: Any) -> str:
+    return json.dumps(value, indent=2, ensure_ascii=False)
+
+
+def _ids(queryset: QuerySet[Task]) -> list[int]:
+    # No more than a page can be ticked; a forged request cannot ask for a whole table.
+    return list(queryset.values_list("pk", flat=True)[:1000])

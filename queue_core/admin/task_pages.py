@@ -1,0 +1,105 @@
+"""The task admin's own pages: submit, retry, cancel. Each checks its permission, then calls one verb."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.urls import reverse
+from unfold.admin import ModelAdmin
+
+from queue_core import services
+from queue_core.admin.forms import SubmitForm
+from queue_core.admin.ledger import demand, find, page
+from queue_core.errors import QueueError
+from queue_core.models import Task
+
+
+def submit(model_admin: ModelAdmin, request: HttpRequest) -> HttpResponse:
+    """Asks for the task on GET, submits it on POST; errors are shown at their field."""
+    demand(model_admin.has_add_permission(request))
+    form = SubmitForm(request.POST or None)
+    if form.is_valid():
+        name = form.cleaned_data["name"]
+        try:
+            made = services.submit(name, form.cleaned_data["payload"], **form.options())
+        except QueueError as exc:
+            form.add_error(getattr(exc, "field", None), str(exc))
+        else:
+            return _submitted(model_admin, request, name, made)
+    return page(
+        model_admin,
+        request,
+        "queue_core/admin/form.html",
+        title="Submit a task",
+        form=form,
+        button="Submit",
+        back=reverse("admin:queue_core_task_changelist"),
+    )
+
+
+def _submitted(model_admin: ModelAdmin, request: HttpRequest, name: str, made: services.Submitted) -> HttpResponse:
+    if made.created:
+        model_admin.log_addition(request, Task(pk=made.id, name=name), "Submitted (admin)")
+        messages.success(request, f"Submitted {name} as task {made.id}.")
+    else:
+        messages.info(request, f"Nothing new: task {made.id} has this unique key and is not finished yet.")
+    return _back_to(made.id)
+
+
+def retry(model_admin: ModelAdmin, request: HttpRequest, pk: int) -> HttpResponse:
+    task = find(model_admin, request, pk)
+    demand(model_admin.has_operate_permission(request))
+    if request.method != "POST":
+        return HttpResponseNotAllowed(["POST"])
+    return _moved(model_admin, request, task, "Retried", services.retry([task.pk]))
+
+
+def cancel(model_admin: ModelAdmin, request: HttpRequest, pk: int) -> HttpResponse:
+    """Asks on GET, cancels on POST."""
+    task = find(model_admin, request, pk)
+    demand(model_admin.has_operate_permission(request))
+    if request.method == "POST":
+        return _moved(model_admin, request, task, "Cancelled", services.cancel([task.pk]))
+    return page(
+        model_admin,
+        request,
+        "queue_core/admin/confirm.html",
+        title=f"Cancel {task}",
+        original=task,
+        question=f"Cancel {task}? It will not run, unless somebody retries it.",
+        button="Cancel this task",
+        back=_page_of(task.pk),
+    )
+
+
+def _moved(
+    model_admin: ModelAdmin, request: HttpRequest, task: Task, done: str, outcome: services.BulkOutcome
+) -> HttpResponse:
+    if outcome.changed:
+        model_admin.log_change(request, task, f"{done} (admin)")
+        messages.success(request, f"{done} {task}.")
+    else:
+        messages.warning(request, f"{task} was {outcome.reason}: nothing changed.")
+    return _back_to(task.pk)
+
+
+def _page_of(pk: int) -> str:
+    return reverse("admin:queue_core_task_change", args=[pk])
+
+
+def _back_to(pk: int) -> HttpResponse:
+    return HttpResponseRedirect(_page_of(pk))
+
+
+def buttons(model_admin: ModelAdmin, request: HttpRequest, task: Task) -> list[dict[str, Any]]:
+    """The verbs this person may ask for; the verb itself knows best whether the state still allows it."""
+    if not model_admin.has_operate_permission(request):
+        return []
+    offered = []
+    if task.state in ("failed", "cancelled"):
+        url = reverse("admin:queue_core_task_retry", args=[task.pk])
+        offered.append({"title": "Retry", "icon": "replay", "url": url, "post": True})
+    if task.state in ("blocked", "queued"):
+        url = reverse("admin:queue_core_task_cancel", args=[task.pk])
+        offered.append({"title": "Cancel", "icon": "block", "url": url, "post": False})
+    return offered

@@ -1,0 +1,292 @@
+"""From a launched campaign to the ledger, against a real SMTP server that behaves as told."""
+
+import email
+import email.policy
+import re
+import threading
+import time
+import uuid
+from collections.abc import Callable
+
+import pytest
+from django.core import signing
+from django.db import connection
+from django.test import Client
+
+from campaigns import lifecycle, services
+from campaigns.lifecycle import Settled
+from campaigns.models import Campaign, Recipient, Suppression
+from campaigns.states import RecipientState
+from queue_core.models import Task
+from tests.campaigns.smtp_server import DROP, SmtpServer
+from tests.factories import CampaignFactory, TemplateFactory, add_recipients, counts_by_scan
+
+pytestmark = pytest.mark.django_db(transaction=True)
+Work = Callable[..., None]
+
+
+def launched(count: int, **options: object) -> Campaign:
+    campaign = CampaignFactory.create(**options)
+    add_recipients(campaign, count)
+    return services.launch(campaign)
+
+
+def states(campaign: Campaign) -> dict[str, int]:
+    """Recipients per state; checks on the way that the running counts tell the truth."""
+    scanned = counts_by_scan(campaign)
+    assert lifecycle.counts(campaign.pk) == scanned
+    return {state: n for state, n in scanned.items() if n}
+
+
+def test_a_campaign_is_mailed_once_to_everybody_and_completes(
+    smtp: SmtpServer, work: Work, state_of: Callable[[Campaign], str]
+) -> None:
+    campaign = launched(120)
+    work()
+    assert state_of(campaign) == "completed"
+    assert states(campaign) == {"sent": 120}
+    assert sorted(smtp.recipients) == sorted(f"r{n}@example.com" for n in range(120))
+    work(wait=False)
+    assert len(smtp.bodies) == 120
+
+
+def test_a_mail_is_personal_and_has_what_providers_ask_for(smtp: SmtpServer, work: Work) -> None:
+    campaign = launched(1, from_email="Tëam <team@example.com>", reply_to="help@example.com")
+    work()
+    message = email.message_from_bytes(smtp.bodies[0], policy=email.policy.default)
+    assert message["To"] == "Reader 0 <r0@example.com>"
+    assert message["From"] == "Tëam <team@example.com>"
+    assert message["Subject"] == "Hi Reader 0"
+    assert message["Reply-To"] == "help@example.com"
+    row = Recipient.objects.get()
+    assert re.fullmatch(rf"<{campaign.pk}\.{row.pk}\.[0-9a-f]{{16}}@example\.com>", message["Message-ID"])
+    assert message["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
+    link = message["List-Unsubscribe"].strip("<>")
+    assert link.startswith("http://testserver/unsubscribe/")
+    assert "example.com" not in link.removeprefix("http://testserver")
+    html, text = message.get_body(("html",)), message.get_body(("plain",))
+    assert html is not None
+    assert text is not None
+    assert "Hello Reader 0" in html.get_content()
+    assert link.replace("&", "&amp;") in html.get_content()
+    assert "Hello Reader 0" in text.get_content()
+
+
+@pytest.mark.parametrize(
+    ("replies", "state", "code"),
+    [
+        ({"rcpt": ["550 5.1.1 no such user"]}, "rejected", 550),
+        ({"dot": ["552 5.2.2 mailbox full"]}, "rejected", 552),
+        ({"rcpt": ["451 4.7.1 greylisted"]}, "deferred", 451),
+        ({"dot": ["452 4.2.2 over quota"]}, "deferred", 452),
+        ({"dot": [DROP]}, "unconfirmed", None),
+    ],
+)
+def test_an_answer_about_a_recipient_is_on_record_for_that_recipient_alone(
+    smtp: SmtpServer, work: Work, replies: dict[str, list[str | bytes]], state: str, code: int | None
+) -> None:
+    smtp.script(**replies)
+    campaign = launched(5)
+    work()
+    if state == "unconfirmed":  # the connection is gone: the others follow in a later chunk
+        work(wait=False)
+        work(wait=False)
+    assert states(campaign) == {"sent": 4, state: 1}
+    row = Recipient.objects.get(state=state)
+    assert row.email == "r0@example.com"
+    assert row.attempts == 1
+    if code:
+        assert row.code == code
+        assert row.detail
+
+
+def test_a_deferred_recipient_is_tried_again_with_growing_waits_and_then_given_up(
+    smtp: SmtpServer, work: Work, settings: object, state_of: Callable[[Campaign], str]
+) -> None:
+    settings.CAMPAIGNS_DEFER_SECONDS = [60, 300]  # type: ignore[attr-defined]
+    smtp.script(rcpt=["451 4.7.1 later"] * 3)
+    campaign = launched(1)
+    waits = []
+    work()
+    while state_of(campaign) == "sending":
+        row = Recipient.objects.get()
+        if row.state == "deferred":
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT extract(epoch FROM retry_at - now()) FROM email_recipients")
+                waits.append(round(float(cursor.fetchone()[0]), -1))
+        work(wait=False)
+    assert waits == [60, 300]
+    assert states(campaign) == {"rejected": 1}
+    assert "gave up after 3 attempts" in Recipient.objects.get().detail
+
+
+def test_a_deferred_recipient_is_mailed_when_the_server_agrees(
+    smtp: SmtpServer, work: Work, state_of: Callable[[Campaign], str]
+) -> None:
+    smtp.script(rcpt=["451 4.7.1 greylisted"])
+    campaign = launched(1)
+    work()
+    for _ in range(4):
+        work(wait=False)
+    assert state_of(campaign) == "completed"
+    row = Recipient.objects.get()
+    assert (row.state, row.attempts, row.retry_at) == ("sent", 2, None)
+
+
+@pytest.mark.parametrize(
+    "replies",
+    [
+        {"greeting": ["554 go away"] * 3},
+        {"mail": ["550 5.7.26 not authenticated"] * 3},
+        {"rcpt": ["550 5.7.1 policy"] * 3},
+        {"greeting": [DROP] * 6},
+        {"data": [DROP] * 6},
+    ],
+)
+def test_a_refusal_of_us_rejects_nobody_and_is_said(
+    smtp: SmtpServer, work: Work, state_of: Callable[[Campaign], str], replies: dict[str, list[str | bytes]]
+) -> None:
+    smtp.script(**replies)
+    campaign = launched(3)
+    work()
+    assert states(campaign) == {"pending": 3}
+    assert set(Recipient.objects.values_list("attempts", flat=True)) == {0}
+    task = Task.objects.get(name="campaigns.deliver_chunk")
+    assert (task.state, task.shown_state) == ("queued", "retrying")
+    assert "mail server does not take our mail" in task.error
+    Task.objects.filter(name="campaigns.conduct").update(parked=False)
+    work()
+    campaign.refresh_from_db()
+    assert "mail server does not take our mail" in campaign.trouble
+    smtp.script()
+    for _ in range(3):
+        work(wait=False)
+    assert states(campaign) == {"sent": 3}
+    assert state_of(campaign) == "completed"
+    assert campaign.trouble == ""
+
+
+def test_a_row_that_cannot_be_rendered_fails_alone(smtp: SmtpServer, work: Work) -> None:
+    template = TemplateFactory.create(html="<p>{{ 10 / (recipient.share|int) }}</p>")
+    campaign = CampaignFactory.create(template=template)
+    add_recipients(campaign, 3, share="2")
+    broken = Recipient.objects.order_by("pk")[1]
+    Recipient.objects.filter(pk=broken.pk).update(attributes={"share": "0"})
+    services.launch(campaign)
+    work()
+    assert states(campaign) == {"sent": 2, "rejected": 1}
+    broken.refresh_from_db()
+    assert "could not be made" in broken.detail
+
+
+def test_an_attribute_cannot_write_headers(smtp: SmtpServer, work: Work) -> None:
+    template = TemplateFactory.create(subject="Hi {{ recipient.nick }}")
+    campaign = CampaignFactory.create(template=template)
+    add_recipients(campaign, 1, nick="x\r\nBcc: evil@example.com")
+    services.launch(campaign)
+    work()
+    message = email.message_from_bytes(smtp.bodies[0], policy=email.policy.default)
+    assert message["Bcc"] is None
+    assert message["Subject"] == "Hi x Bcc: evil@example.com"
+
+
+def test_who_unsubscribes_after_the_launch_is_not_mailed(smtp: SmtpServer, work: Work, client: Client) -> None:
+    campaign = launched(3)
+    row = Recipient.objects.order_by("pk")[1]
+    link = services.unsubscribe_url(row.pk).removeprefix("http://testserver")
+    assert client.get(link).status_code == 200
+    assert not Suppression.objects.exists()
+    assert client.post(link, {"List-Unsubscribe": "One-Click"}).status_code == 200
+    assert client.post(link).status_code == 200
+    suppression = Suppression.objects.get()
+    assert (suppression.key, suppression.reason, suppression.campaign_id) == (row.key, "unsubscribed", campaign.pk)
+    work()
+    assert states(campaign) == {"sent": 2, "suppressed": 1}
+    assert row.email not in smtp.recipients
+
+
+def test_an_unsubscribe_link_that_is_not_ours_changes_nothing(client: Client) -> None:
+    row = add_recipients(CampaignFactory.create(), 1)[0]
+    good = services.unsubscribe_url(row.pk).removeprefix("http://testserver/unsubscribe/").rstrip("/")
+    other_purpose = signing.Signer(salt="other").sign(str(row.pk))
+    for token in ("x", good[:-1], good.replace(str(row.pk), str(row.pk + 1), 1), other_purpose, "9" * 400, "%00"):
+        response = client.post(f"/unsubscribe/{token}/")
+        assert response.status_code == 200
+    assert not Suppression.objects.exists()
+
+
+def test_pause_is_heard_between_messages_and_resume_mails_the_rest_once(
+    smtp: SmtpServer, work: Work, state_of: Callable[[Campaign], str], settings: object
+) -> None:
+    settings.CAMPAIGNS_PAUSE_CHECK_SECONDS = 0.05  # type: ignore[attr-defined]
+    smtp.delay = 0.05
+    campaign = launched(60)
+    threading.Timer(0.7, lambda: (services.pause(Campaign.objects.get(pk=campaign.pk)), connection.close())).start()
+    started = time.monotonic()
+    work()
+    took = time.monotonic() - started
+    halfway = states(campaign)
+    assert state_of(campaign) == "paused"
+    assert halfway["pending"] > 10
+    assert halfway["sent"] > 2
+    assert took < 2.5
+    work(wait=False)
+    assert states(campaign) == halfway
+    smtp.delay = 0
+    services.resume(campaign)
+    for _ in range(3):
+        work(wait=False)
+    assert states(campaign) == {"sent": 60}
+    receivers = [email.message_from_bytes(body)["To"] for body in smtp.bodies]
+    assert len(receivers) == len(set(receivers)) == 60
+    assert state_of(campaign) == "completed"
+
+
+def test_a_cancelled_campaign_mails_nobody_more(smtp: SmtpServer, work: Work) -> None:
+    campaign = launched(5)
+    services.cancel(campaign)
+    work()
+    assert states(campaign) == {"pending": 5}
+    assert smtp.bodies == []
+
+
+def lease_all(campaign: Campaign, token: uuid.UUID) -> list[lifecycle.Leased]:
+    task = Task.objects.get(name="campaigns.deliver_chunk")
+    Task.objects.filter(pk=task.pk).update(state="running", lease=token)
+    rows, _ = lifecycle.lease(campaign.pk, after=0, last=2**62, task_id=task.pk, token=token, limit=100)
+    return rows
+
+
+def test_what_a_lost_sender_had_in_flight_is_shown_and_never_sent_again(smtp: SmtpServer, work: Work) -> None:
+    campaign = launched(4)
+    token = uuid.uuid4()
+    assert len(lease_all(campaign, token)) == 4
+    assert lifecycle.recover(campaign.pk) == 0  # its task still runs
+    Task.objects.filter(name="campaigns.deliver_chunk").update(state="queued", lease=None)
+    assert lifecycle.recover(campaign.pk) == 4
+    work()
+    assert states(campaign) == {"unconfirmed": 4}
+    assert smtp.bodies == []
+
+
+def test_a_late_outcome_of_an_unconfirmed_mail_is_still_believed(smtp: SmtpServer) -> None:
+    campaign = launched(2)
+    token = uuid.uuid4()
+    first, second = lease_all(campaign, token)
+    Task.objects.filter(name="campaigns.deliver_chunk").update(state="queued", lease=None)
+    lifecycle.recover(campaign.pk)
+    assert lifecycle.settle(uuid.uuid4(), [Settled(first.id, RecipientState.SENT, 250)]) == 0
+    assert lifecycle.settle(token, [Settled(first.id, RecipientState.SENT, 250)]) == 1
+    assert lifecycle.settle(token, [Settled(first.id, RecipientState.REJECTED, 550)]) == 0
+    assert states(campaign) == {"sent": 1, "unconfirmed": 1}
+    assert second.id != first.id
+
+
+def test_an_attempt_that_lost_its_task_leases_nobody() -> None:
+    campaign = launched(2)
+    task = Task.objects.get(name="campaigns.deliver_chunk")
+    arguments = {"after": 0, "last": 2**62, "task_id": task.pk, "limit": 10}
+    assert lifecycle.lease(campaign.pk, token=uuid.uuid4(), **arguments) == ([], None)
+    Task.objects.filter(pk=task.pk).update(state="running", lease=uuid.uuid4())
+    assert lifecycle.lease(campaign.pk, token=uuid.uuid4(), **arguments) == ([], None)
+    assert states(campaign) == {"pending": 2}

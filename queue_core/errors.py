@@ -6,12 +6,16 @@ class QueueError(Exception):
 
 
 class UnknownTask(QueueError):
+    field = "name"
+
     def __init__(self, name: str, known: list[str]) -> None:
         near = ", ".join(known[:12]) or "none"
         super().__init__(f"No task is registered as {name!r}. Registered: {near}.")
 
 
 class UnknownQueue(QueueError):
+    field = "queue"
+
     def __init__(self, name: str, known: list[str]) -> None:
         super().__init__(f"There is no queue {name!r}. Queues (setting QUEUES): {', '.join(known)}.")
 

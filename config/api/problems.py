@@ -11,8 +11,8 @@ from rest_framework.exceptions import APIException, ErrorDetail, MethodNotAllowe
 from rest_framework.exceptions import PermissionDenied as Forbidden
 from rest_framework.response import Response
 
-from campaigns.errors import CampaignError, NotReady, WrongState
-from queue_core.errors import InvalidSubmission, QueueError, UnknownQueue, UnknownTask
+from campaigns.errors import CampaignError
+from queue_core.errors import QueueError
 
 MEDIA_TYPE = "application/problem+json"
 Errors = dict[str, list[str]]
@@ -63,13 +63,13 @@ def _known(exc: Exception) -> APIException | None:
 
 
 def _refused(exc: QueueError | CampaignError) -> Problem:
-    if isinstance(exc, WrongState):
-        return Problem(409, str(exc), state=exc.state)
-    if isinstance(exc, NotReady):
-        return Problem(409, str(exc), problems=exc.problems)
-    field = {UnknownTask: "name", UnknownQueue: "queue"}.get(type(exc), getattr(exc, "field", None))
-    reason = str(exc).removeprefix(f"{field}: ") if isinstance(exc, InvalidSubmission) else str(exc)
-    return Problem(400, str(exc), errors={field: [reason]}) if field else Problem(400, str(exc))
+    """What the error knows decides: a state or problems make a conflict, a field or errors a bad request."""
+    conflict = {name: getattr(exc, name) for name in ("state", "problems") if hasattr(exc, name)}
+    if conflict:
+        return Problem(409, str(exc), **conflict)
+    field = getattr(exc, "field", None)
+    errors = {field: [str(exc).removeprefix(f"{field}: ")]} if field else getattr(exc, "errors", None)
+    return Problem(400, str(exc), errors=errors) if errors else Problem(400, str(exc))
 
 
 def body_of(exc: APIException) -> dict[str, Any]:

@@ -6,9 +6,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -78,8 +79,11 @@ class Arena:
                 connection.execute("CHECKPOINT")
 
     @contextmanager
-    def working(self, who: Contestant) -> Iterator[None]:
-        """The contestant's workers run inside; afterwards they are asked to end, then killed."""
+    def working(self, who: Contestant) -> Iterator[Callable[[int], list[Mark]]]:
+        """The contestant's workers run inside; call what it yields to wait for the marks of n distinct tasks.
+
+        Afterwards the workers are asked to end, then killed.
+        """
         started: list[subprocess.Popen[bytes]] = []
         with processes.open_log(self._log(who)) as log:
             for arguments in who.workers:
@@ -97,17 +101,17 @@ class Arena:
                     )
                 )
         try:
-            yield
+            yield partial(self._await_marks, who, started)
         finally:
             _end(started)
 
-    def await_marks(self, who: Contestant, n: int) -> list[Mark]:
-        """The marks of n distinct tasks, as soon as they are there."""
+    def _await_marks(self, who: Contestant, workers: list[subprocess.Popen[bytes]], n: int) -> list[Mark]:
         deadline = time.monotonic() + _SECONDS_TO_DRAIN
-        while marks.count(self.marks) < n:
-            if time.monotonic() > deadline:
-                there = marks.count(self.marks)
-                raise BenchmarkError(f"{who.label} ran {there} of {n} tasks in time; its log: {self._log(who)}")
+        while (there := marks.count(self.marks)) < n:
+            ended = any(worker.poll() is not None for worker in workers)
+            if ended or time.monotonic() > deadline:
+                problem = "a worker ended" if ended else "no more in time"
+                raise BenchmarkError(f"{who.label} ran {there} of {n} tasks, then {problem}; its log: {self._log(who)}")
             time.sleep(0.02)
         found = marks.read(self.marks)
         distinct = len({mark.number for mark in found})

@@ -89,8 +89,8 @@ class QueueBench:
         self.arena.marks.unlink(missing_ok=True)
         self.arena.act(who, "fill", n, seconds)
         self.arena.analyse(who)
-        with self.arena.working(who):
-            marks = self.arena.await_marks(who, n)
+        with self.arena.working(who) as await_marks:
+            marks = await_marks(n)
             last = max(mark.finished for mark in marks)
             if who.settles:
                 last = max(last, self.arena.act(who, "settled", n))
@@ -107,9 +107,9 @@ class QueueBench:
         """Milliseconds from just before a submission to the start of its task, with idle workers."""
         self.arena.prepare(who)
         n = self.size.latency
-        with self.arena.working(who):
+        with self.arena.working(who) as await_marks:
             self.arena.act(who, "spaced", n)
-            marks = self.arena.await_marks(who, n + WARMUP)
+            marks = await_marks(n + WARMUP)
         waits = sorted((mark.started - mark.sent) * 1000 for mark in marks if mark.number >= 0)
         self.note("p50", who, waits[n // 2])
         self.note("p99", who, waits[min(n - 1, n * 99 // 100)])

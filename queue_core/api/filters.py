@@ -1,0 +1,51 @@
+from django import forms
+from django.db.models import QuerySet
+from django_filters import rest_framework as filters
+
+from queue_core.models import Task, Worker
+from queue_core.states import TaskState, WorkerState
+
+
+class WholeNumberFilter(filters.Filter):  # type: ignore[misc]
+    field_class = forms.IntegerField
+
+
+class AnyStateFilter(filters.BaseInFilter, filters.ChoiceFilter):  # type: ignore[misc]
+    """`?state__in=failed,cancelled`"""
+
+
+class AnyTextFilter(filters.BaseInFilter, filters.CharFilter):  # type: ignore[misc]
+    """`?queue__in=mail,low`"""
+
+
+class TaskFilter(filters.FilterSet):  # type: ignore[misc]
+    state = filters.ChoiceFilter(choices=TaskState)
+    state__in = AnyStateFilter(field_name="state", lookup_expr="in", choices=TaskState)
+    name = filters.CharFilter()
+    queue = filters.CharFilter()
+    queue__in = AnyTextFilter(field_name="queue", lookup_expr="in")
+    unique_key = filters.CharFilter(strip=False)
+    priority = WholeNumberFilter()
+    created_at__gte = filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="gte")
+    created_at__lt = filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="lt")
+    run_at__gte = filters.IsoDateTimeFilter(field_name="run_at", lookup_expr="gte")
+    run_at__lt = filters.IsoDateTimeFilter(field_name="run_at", lookup_expr="lt")
+    search = filters.CharFilter(method="look_for", label="An id, or how a name begins")
+
+    class Meta:
+        model = Task
+        fields: list[str] = []
+
+    def look_for(self, tasks: QuerySet[Task], name: str, value: str) -> QuerySet[Task]:
+        if value.isascii() and value.isdigit() and len(value) <= 19:
+            return tasks.filter(pk=int(value))
+        return tasks.filter(name__startswith=value)
+
+
+class WorkerFilter(filters.FilterSet):  # type: ignore[misc]
+    state = filters.ChoiceFilter(choices=WorkerState)
+    hostname = filters.CharFilter()
+
+    class Meta:
+        model = Worker
+        fields: list[str] = []

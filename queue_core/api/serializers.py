@@ -1,0 +1,129 @@
+import inspect
+from typing import Any
+
+from rest_framework import serializers
+
+from queue_core.models import Execution, Result, Task, Worker
+from queue_core.registry import TaskType
+from queue_core.services import Backlog
+from queue_core.services.submit import PRIORITIES
+
+BATCH_MAX = 10_000
+
+
+class NoFields(serializers.Serializer[Any]):
+    """The body of a verb that needs none: empty, or {}."""
+
+
+class TaskSummarySerializer(serializers.ModelSerializer[Task]):
+    """A task in a list: no payload, it can be large."""
+
+    shown_state = serializers.CharField(read_only=True, help_text="also scheduled and retrying, as people say it")
+
+    class Meta:
+        model = Task
+        fields = [
+            *("id", "name", "queue", "priority", "state", "shown_state", "run_at", "unique_key"),
+            *("attempt", "max_attempts", "crashes", "max_crashes", "worker", "error"),
+            *("created_at", "started_at", "finished_at"),
+        ]
+
+
+class TaskSerializer(TaskSummarySerializer):
+    class Meta(TaskSummarySerializer.Meta):
+        fields = [*TaskSummarySerializer.Meta.fields, "payload"]
+
+
+class SubmitSerializer(serializers.Serializer[Any]):
+    """What is left out, or null, is as the registered task has it."""
+
+    name = serializers.CharField(max_length=200, help_text="of a registered task; see task-types")
+    payload = serializers.DictField(default=dict, help_text="its arguments")
+    queue = serializers.CharField(max_length=64, required=False, allow_null=True)
+    priority = serializers.IntegerField(
+        min_value=PRIORITIES[0],
+        max_value=PRIORITIES[-1],
+        required=False,
+        allow_null=True,
+        help_text="a higher one is taken first",
+    )
+    run_at = serializers.DateTimeField(required=False, allow_null=True)
+    max_attempts = serializers.IntegerField(min_value=1, max_value=1000, required=False, allow_null=True)
+    unique_key = serializers.CharField(
+        max_length=200,
+        trim_whitespace=False,
+        required=False,
+        allow_null=True,
+        help_text="at most one live task of this name has it; another submission answers that one",
+    )
+
+
+class BatchSerializer(serializers.Serializer[Any]):
+    tasks = SubmitSerializer(many=True, allow_empty=False, max_length=BATCH_MAX)
+
+
+class SubmittedSerializer(serializers.Serializer[Any]):
+    ids = serializers.ListField(child=serializers.IntegerField(), help_text="in the order of the submissions")
+    created = serializers.IntegerField(help_text="how many are new; the others had the unique key of a live task")
+
+
+class ResultSerializer(serializers.ModelSerializer[Result]):
+    value = serializers.JSONField(read_only=True)
+
+    class Meta:
+        model = Result
+        fields = ["value", "created_at"]
+
+
+class OutcomeSerializer(serializers.ModelSerializer[Task]):
+    """`result` is null until the task succeeded, and when it returned nothing."""
+
+    result = ResultSerializer(read_only=True, default=None)
+
+    class Meta:
+        model = Task
+        fields = ["id", "state", "error", "result", "finished_at"]
+        read_only_fields = fields
+
+
+class ExecutionSerializer(serializers.ModelSerializer[Execution]):
+    class Meta:
+        model = Execution
+        fields = ["attempt", "outcome", "worker", "error", "error_class", "traceback", "started_at", "finished_at"]
+
+
+class BackoffSerializer(serializers.Serializer[Any]):
+    base = serializers.FloatField(help_text="seconds")
+    factor = serializers.FloatField()
+    cap = serializers.FloatField(help_text="seconds")
+
+
+class TaskTypeSerializer(serializers.Serializer[TaskType]):
+    name = serializers.CharField()
+    description = serializers.SerializerMethodField()
+    queue = serializers.CharField(source="queue_name")
+    priority = serializers.IntegerField()
+    max_attempts = serializers.IntegerField()
+    max_crashes = serializers.IntegerField()
+    timeout = serializers.FloatField(help_text="seconds")
+    backoff = BackoffSerializer()
+    acks = serializers.CharField(help_text="each: its outcome is durable before the next task starts")
+
+    def get_description(self, task_type: TaskType) -> str:
+        return (inspect.getdoc(task_type.func) or "").partition("\n\n")[0]
+
+
+class QueueSerializer(serializers.Serializer[Backlog]):
+    name = serializers.CharField()
+    depth = serializers.IntegerField(help_text="due tasks that wait; counted up to 10 000")
+    more = serializers.BooleanField(help_text="more than `depth` wait")
+    oldest_age = serializers.FloatField(allow_null=True, help_text="seconds the longest-waiting one is overdue")
+
+
+class WorkerSerializer(serializers.ModelSerializer[Worker]):
+    class Meta:
+        model = Worker
+        fields = [
+            *("id", "name", "hostname", "pid", "queues", "state", "started_at", "heartbeat_at", "lease_until"),
+            *("finished_tasks", "memory_mib", "current_task"),
+        ]

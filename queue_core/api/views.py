@@ -1,0 +1,170 @@
+from collections.abc import Callable
+from typing import Any
+
+from django.db.models import QuerySet
+from django.http import Http404
+from drf_spectacular.utils import extend_schema
+from rest_framework import mixins
+from rest_framework.decorators import action
+from rest_framework.generics import GenericAPIView
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.serializers import BaseSerializer
+from rest_framework.viewsets import GenericViewSet, ViewSet
+
+from queue_core import registry, services
+from queue_core.api.filters import TaskFilter, WorkerFilter
+from queue_core.api.serializers import (
+    BatchSerializer,
+    ExecutionSerializer,
+    NoFields,
+    OutcomeSerializer,
+    QueueSerializer,
+    SubmitSerializer,
+    SubmittedSerializer,
+    TaskSerializer,
+    TaskSummarySerializer,
+    TaskTypeSerializer,
+    WorkerSerializer,
+)
+from queue_core.errors import QueueError
+from queue_core.models import Execution, Task, Worker
+
+# A URL that no id can have is a 404 of the routing.
+ID = "[0-9]{1,19}"
+
+
+class NothingMoved(QueueError):
+    """A verb on one task that its state did not allow."""
+
+    def __init__(self, task: Task, outcome: services.BulkOutcome) -> None:
+        self.state = task.state
+        super().__init__(f"Task {task.pk} is {task.state}: it is {outcome.reason}; nothing was changed.")
+
+
+class TaskViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewSet[Task]):
+    """Tasks: what was asked for, how far it is, and how it ended."""
+
+    queryset = Task.objects.order_by("-id")
+    serializer_class = TaskSerializer
+    filterset_class = TaskFilter
+    ordering_fields = ["id"]
+    lookup_value_regex = ID
+    needs = {"retry": "queue_core.change_task", "cancel": "queue_core.change_task"}
+
+    def get_queryset(self) -> QuerySet[Task]:
+        tasks = super().get_queryset()
+        return tasks.defer("payload") if self.action == "list" else tasks
+
+    def get_serializer_class(self) -> type[BaseSerializer[Any]]:
+        shapes: dict[str, type[BaseSerializer[Any]]] = {
+            "list": TaskSummarySerializer,
+            "create": SubmitSerializer,
+            "batch": BatchSerializer,
+            "retry": NoFields,
+            "cancel": NoFields,
+        }
+        return shapes.get(self.action, TaskSerializer)
+
+    @extend_schema(request=SubmitSerializer, responses={201: TaskSerializer, 200: TaskSerializer})
+    def create(self, request: Request) -> Response:
+        """Submit a task. 200 with the task there is when a live one has the `unique_key`."""
+        submitted = services.submit(**self._given(request))
+        task = Task.objects.get(pk=submitted.id)
+        return Response(TaskSerializer(task).data, status=201 if submitted.created else 200)
+
+    @extend_schema(request=BatchSerializer, responses={201: SubmittedSerializer})
+    @action(detail=False, methods=["post"])
+    def batch(self, request: Request) -> Response:
+        """Submit up to 10 000 tasks, all or nothing."""
+        submitted = services.submit_batch(self._given(request)["tasks"])
+        created = len({one.id for one in submitted if one.created})
+        return Response({"ids": [one.id for one in submitted], "created": created}, status=201)
+
+    @extend_schema(request=NoFields, responses=TaskSerializer)
+    @action(detail=True, methods=["post"])
+    def retry(self, request: Request, pk: str) -> Response:
+        """Put a failed or cancelled task back in line; its history stays."""
+        return self._moved(request, services.retry)
+
+    @extend_schema(request=NoFields, responses=TaskSerializer)
+    @action(detail=True, methods=["post"])
+    def cancel(self, request: Request, pk: str) -> Response:
+        """Stop a task before it starts."""
+        return self._moved(request, services.cancel)
+
+    @extend_schema(responses=OutcomeSerializer)
+    @action(detail=True)
+    def result(self, request: Request, pk: str) -> Response:
+        """What it returned, or its last error."""
+        return Response(OutcomeSerializer(self.get_object()).data)
+
+    @extend_schema(responses=ExecutionSerializer(many=True), filters=False)
+    @action(detail=True, filterset_class=None)
+    def executions(self, request: Request, pk: str) -> Response:
+        """Its attempts, the last one first."""
+        attempts = Execution.objects.filter(task=self.get_object()).order_by("-attempt")
+        page: Any = self.paginate_queryset(attempts)  # type: ignore[arg-type]  # typed for tasks
+        return self.get_paginated_response(ExecutionSerializer(page, many=True).data)  # type: ignore[arg-type]
+
+    def _given(self, request: Request) -> dict[str, Any]:
+        form = self.get_serializer(data=request.data)
+        form.is_valid(raise_exception=True)
+        given: dict[str, Any] = form.validated_data
+        return given
+
+    def _moved(self, request: Request, verb: Callable[[list[int]], services.BulkOutcome]) -> Response:
+        task = self.get_object()
+        self._given(request)
+        outcome = verb([task.pk])
+        task.refresh_from_db()
+        if not outcome.changed:
+            raise NothingMoved(task, outcome)
+        return Response(TaskSerializer(task).data)
+
+
+class TaskTypeViewSet(ViewSet):
+    """The tasks that can be submitted, with their policies."""
+
+    needs = {"list": "queue_core.view_task", "retrieve": "queue_core.view_task"}
+    lookup_value_regex = "[^/]+"
+    lookup_url_kwarg = "name"
+
+    @extend_schema(responses=TaskTypeSerializer(many=True))
+    def list(self, request: Request) -> Response:
+        return _whole([TaskTypeSerializer(registry.get(name)).data for name in registry.names()])
+
+    @extend_schema(responses=TaskTypeSerializer)
+    def retrieve(self, request: Request, name: str) -> Response:
+        task_type = registry.find(name)
+        if task_type is None:
+            raise Http404
+        return Response(TaskTypeSerializer(task_type).data)
+
+
+class Queues(GenericAPIView[Any]):
+    """What waits in each queue."""
+
+    needs = {"GET": "queue_core.view_task"}
+    serializer_class = QueueSerializer
+    queryset = Task.objects.none()
+    filter_backends = ()
+
+    @extend_schema(operation_id="queues_list", responses=QueueSerializer(many=True))
+    def get(self, request: Request) -> Response:
+        return _whole(QueueSerializer(services.backlog(), many=True).data)
+
+
+class WorkerViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewSet[Worker]):
+    """Worker processes, also those that have ended."""
+
+    queryset = Worker.objects.order_by("-id")
+    serializer_class = WorkerSerializer
+    filterset_class = WorkerFilter
+    ordering_fields = ["id"]
+    lookup_value_regex = ID
+
+
+def _whole(results: Any) -> Response:
+    """A list that is never long, in the shape of a page."""
+    return Response({"next": None, "previous": None, "count": len(results), "results": results})

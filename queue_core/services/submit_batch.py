@@ -1,0 +1,58 @@
+"""submit_batch: ask for many tasks at once, all or nothing."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from django.db import transaction
+
+from queue_core.errors import InvalidSubmission, QueueError, UnknownQueue, UnknownTask
+from queue_core.lifecycle import NewTask
+from queue_core.models import Task
+from queue_core.services.submit import Submitted, build, submit_many
+
+
+class InvalidBatch(QueueError):
+    """`errors` says which submissions were refused: {"tasks.3.queue": [reason]}."""
+
+    def __init__(self, errors: dict[str, list[str]]) -> None:
+        self.errors = errors
+        super().__init__("Nothing was submitted; see errors.")
+
+
+def submit_batch(submissions: Sequence[Mapping[str, Any]]) -> list[Submitted]:
+    """Submit each mapping of the arguments of `submit`; answers in order. Raises InvalidBatch, then nothing is done.
+
+    A unique key that belongs to a live task, also to one earlier in the batch, answers that task.
+    """
+    rows = _built(submissions)
+    plain = [row for row in rows if row.unique_key is None]
+    with transaction.atomic():
+        ids = iter(submit_many(plain))
+        keyed = _submit_keyed([row for row in rows if row.unique_key is not None])
+        return [
+            Submitted(next(ids), True) if row.unique_key is None else keyed[row.name, row.unique_key] for row in rows
+        ]
+
+
+def _built(submissions: Sequence[Mapping[str, Any]]) -> list[NewTask]:
+    rows, errors = [], {}
+    for index, submission in enumerate(submissions):
+        try:
+            rows.append(build(**submission))
+        except (UnknownTask, UnknownQueue, InvalidSubmission) as exc:
+            errors[f"tasks.{index}.{exc.field}"] = [str(exc).removeprefix(f"{exc.field}: ")]
+    if errors:
+        raise InvalidBatch(errors)
+    return rows
+
+
+def _submit_keyed(rows: Sequence[NewTask]) -> dict[tuple[str, str], Submitted]:
+    """The live task of each (name, unique key)."""
+    found: dict[tuple[str, str], Submitted] = {}
+    while missing := [row for row in rows if (row.name, row.unique_key) not in found]:
+        created = set(submit_many(missing))
+        live = Task.objects.live().filter(unique_key__in={row.unique_key for row in missing})
+        for pk, name, key in live.values_list("pk", "name", "unique_key"):
+            found[name, str(key)] = Submitted(pk, pk in created)
+        # One that was in the way ended between the two statements: try again.
+    return found

@@ -153,7 +153,10 @@ UNFOLD = {
     "SITE_URL": None,
     "SHOW_HISTORY": True,
     "SHOW_VIEW_ON_SITE": False,
-    "STYLES": [lambda request: static("queue_core/admin.css")],
+    "STYLES": [
+        lambda request: static("queue_core/admin.css"),
+        lambda request: static("campaigns/admin.css"),
+    ],
     "DASHBOARD_CALLBACK": "monitoring.dashboard.dashboard",
     "SIDEBAR": {"navigation": "config.navigation.sidebar"},
     "COLORS": {

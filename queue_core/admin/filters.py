@@ -1,6 +1,7 @@
 """Filters of the task list. Their choices are known without asking the table."""
 
 import datetime
+from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import admin
@@ -79,8 +80,11 @@ def _day(text: str | None) -> datetime.datetime | None:
         return None
 
 
-def tabs(model: str, path: str, chosen: str, states: tuple[str, ...]) -> list[dict[str, Any]]:
-    """Unfold's tabs above a list: one per state, without counting. `model` is `app.name`."""
+def tabs(model: str, path: str, chosen: str, states: Sequence[str], kept: str = "") -> list[dict[str, Any]]:
+    """Unfold's tabs above a list: one per state, without counting.
+
+    `model` is `app.name`, `chosen` the state shown now ("" for all), `kept` a query that every tab keeps.
+    """
     items = [("", "All"), *((state, state.capitalize()) for state in states)]
     return [
         {
@@ -88,7 +92,7 @@ def tabs(model: str, path: str, chosen: str, states: tuple[str, ...]) -> list[di
             "items": [
                 {
                     "title": title,
-                    "link": f"{path}?state={state}" if state else path,
+                    "link": f"{path}?" + "&".join(part for part in (kept, state and f"state={state}") if part),
                     "active": state == chosen,
                     "has_permission": True,
                 }

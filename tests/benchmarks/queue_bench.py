@@ -15,8 +15,22 @@ from config import embedded
 from tests.benchmarks import report
 from tests.benchmarks.arena import VAR, Arena, BenchmarkError, open_arena
 from tests.benchmarks.contestants import (
-    ALL, CELERY, DJANGO_TASKS, DRAMATIQ, HUEY, LIMIT, OURS, OURS_FULL, PGQUEUER, PGQUEUER_100, PGQUEUER_500,
-    PROCRASTINATE, QUICK, RQ_FORK, RQ_SIMPLE, Contestant,
+    ALL,
+    CELERY,
+    DJANGO_TASKS,
+    DRAMATIQ,
+    HUEY,
+    LIMIT,
+    OURS,
+    OURS_FULL,
+    PGQUEUER,
+    PGQUEUER_100,
+    PGQUEUER_500,
+    PROCRASTINATE,
+    QUICK,
+    RQ_FORK,
+    RQ_SIMPLE,
+    Contestant,
 )  # fmt: skip
 from tests.benchmarks.report import Row, Target
 from tests.benchmarks.submit import WARMUP

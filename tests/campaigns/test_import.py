@@ -131,7 +131,9 @@ def test_import_reads_utf_16_and_tabs(campaign: Campaign) -> None:
 
 def test_import_survives_hostile_cells(campaign: Campaign) -> None:
     padding = "p@example.com,pad\n" * 400  # a NUL at the very start would be taken for a binary file
-    hostile = padding + "a@example.com\x00,x\n'; DROP TABLE tasks; --@example.com,x\nb@example.com,\\N\nc@example.com,\\.\n"
+    hostile = (
+        padding + "a@example.com\x00,x\n'; DROP TABLE tasks; --@example.com,x\nb@example.com,\\N\nc@example.com,\\.\n"
+    )
     report = run(campaign, "email,note\n" + hostile)
     assert (report.created, report.invalid) == (3, 2)
     assert set(Recipient.objects.values_list("attributes__note", flat=True)) == {"pad", "\\N", "\\."}

@@ -31,7 +31,7 @@ class Receiver:
         self.accepted: Counter[str] = Counter()
         self.lock = threading.Lock()
 
-    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802 - aiosmtpd's name
+    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
         with self.lock:
             self.accepted.update(envelope.rcpt_tos)
         await asyncio.sleep(self.seconds)
@@ -58,9 +58,7 @@ def is_over(campaign: Campaign) -> Callable[[], bool]:
     return lambda: Campaign.objects.filter(pk=campaign.pk, state=CampaignState.COMPLETED).exists()
 
 
-def test_kill_9_of_senders_mails_nobody_twice_and_loses_nobody(
-    manage: Manage, receiver: tuple[Receiver, str]
-) -> None:
+def test_kill_9_of_senders_mails_nobody_twice_and_loses_nobody(manage: Manage, receiver: tuple[Receiver, str]) -> None:
     handler, url = receiver
     campaign = launched(1_500)
     pool = manage.start("worker", "--processes", "2", SMTP_URL=url, QUICK_LEASE="1")

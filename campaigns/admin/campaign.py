@@ -1,0 +1,141 @@
+import json
+from functools import partial
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern, path
+from django.utils.safestring import SafeString
+from unfold.decorators import display as label
+
+from campaigns import services
+from campaigns.admin import campaign_pages
+from campaigns.admin.forms import CampaignForm
+from campaigns.admin.progress import CAMPAIGN_LABELS, bar, grouped, panel, with_progress
+from campaigns.models import Campaign
+from campaigns.states import CampaignState
+from queue_core.admin.filters import tabs
+from queue_core.admin.ledger import LedgerAdmin, find, page
+from queue_core.admin.times import moment
+
+
+class StateFilter(admin.SimpleListFilter):
+    title = "state"
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(state.value, state.label) for state in CampaignState]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Campaign]) -> QuerySet[Campaign]:
+        return queryset.filter(state=self.value()) if self.value() in CampaignState.values else queryset
+
+
+@admin.register(Campaign)
+class CampaignAdmin(LedgerAdmin):
+    form = CampaignForm
+    list_display = ["name", "state_label", "progress", "sent", "template", "launched"]
+    list_filter = [StateFilter]
+    lookups = ("state",)
+    search_fields = ["name"]
+    list_select_related = ["template"]
+    actions = None
+    fields = ["name", "template", "from_email", "reply_to", "context"]
+    change_form_outer_before_template = "campaigns/admin/panel.html"
+    detail_template = "campaigns/admin/campaign.html"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Campaign]:
+        return with_progress(Campaign.objects.all())
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        states = tuple(CampaignState.values)
+        above = tabs("campaigns.campaign", request.path, request.GET.get("state", ""), states)
+        answer: HttpResponse = super().changelist_view(request, {"tab_list": above, "title": "Campaigns"})
+        return answer
+
+    def get_urls(self) -> list[URLPattern]:
+        pages = {
+            "status.json": ("status", campaign_pages.status),
+            "launch/": ("launch", campaign_pages.launch),
+            "pause/": ("pause", campaign_pages.pause),
+            "resume/": ("resume", campaign_pages.resume),
+            "cancel/": ("cancel", campaign_pages.cancel),
+            "import/": ("import", campaign_pages.import_file),
+        }
+        own = [
+            path(f"<int:pk>/{end}", self.admin_site.admin_view(partial(view, self)), name=f"campaigns_campaign_{name}")
+            for end, (name, view) in pages.items()
+        ]
+        return [*own, *super().get_urls()]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("campaigns.add_campaign")
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        """Drafts only: what has been launched stays as it was sent."""
+        is_draft = obj is None or getattr(obj, "state", "") == CampaignState.DRAFT
+        return is_draft and request.user.has_perm("campaigns.change_campaign")
+
+    def has_launch_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("campaigns.launch_campaign")
+
+    def has_import_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("campaigns.add_recipient")
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """A draft is a form below its checklist; a launched campaign is a page to read."""
+        campaign = find(self, request, object_id)
+        context = self.detail(request, campaign)
+        if not self.has_change_permission(request, campaign):
+            return page(self, request, self.detail_template, original=campaign, **context)
+        answer: HttpResponse = self.changeform_view(request, object_id, form_url, context)
+        return answer
+
+    def detail(self, request: HttpRequest, obj: Campaign) -> dict[str, Any]:
+        is_draft = obj.state == CampaignState.DRAFT
+        return {
+            "title": obj.name,
+            "label": {"text": obj.state, "type": CAMPAIGN_LABELS[obj.state]},
+            "buttons": campaign_pages.buttons(self, request, obj),
+            "panel": panel(services.status(obj)),
+            "is_draft": is_draft,
+            "problems": services.problems(obj) if is_draft else [],
+            "facts": [
+                ("Template", f"{obj.template}, {obj.template_version or obj.template.version}"),
+                ("From", obj.from_email),
+                ("Replies to", obj.reply_to or "the sender"),
+                ("Created", moment(obj.created_at)),
+                ("Launched", moment(obj.launched_at)),
+                ("Launched by", obj.launched_by or "–"),  # noqa: RUF001
+                ("Finished", moment(obj.finished_at)),
+            ],
+            "values": json.dumps(obj.context, indent=2, ensure_ascii=False) if obj.context else "",
+        }
+
+    def save_model(self, request: HttpRequest, obj: Campaign, form: CampaignForm, change: bool) -> None:
+        """A new draft is inserted; an old one takes what was changed only if nobody has launched it meanwhile."""
+        if not change:
+            obj.save()
+            return
+        values = {field: form.cleaned_data[field] for field in form.changed_data}
+        drafts = Campaign.objects.filter(pk=obj.pk, state=CampaignState.DRAFT)
+        if values and not drafts.update(**values):
+            messages.error(request, "The campaign is not a draft any more: nothing was changed.")
+
+    @label(description="State", label=CAMPAIGN_LABELS)  # type: ignore[untyped-decorator]
+    def state_label(self, campaign: Campaign) -> str:
+        return campaign.state
+
+    @admin.display(description="Progress")
+    def progress(self, campaign: Campaign) -> SafeString:
+        return bar(campaign)
+
+    @admin.display(description="Sent")
+    def sent(self, campaign: Any) -> str:
+        return f"{grouped(campaign.n_sent)} / {grouped(campaign.n_all)}"
+
+    @admin.display(description="Launched")
+    def launched(self, campaign: Campaign) -> str:
+        return moment(campaign.launched_at)

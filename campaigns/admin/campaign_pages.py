@@ -1,0 +1,201 @@
+"""The campaign admin's own pages: status, launch, pause, resume, cancel, import. Each calls one verb."""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect, JsonResponse
+from django.urls import reverse
+from unfold.admin import ModelAdmin
+
+from campaigns import services
+from campaigns.admin.forms import ImportForm
+from campaigns.admin.progress import grouped, live
+from campaigns.errors import CampaignError, NotReady
+from campaigns.models import Campaign, RecipientImport
+from campaigns.states import CAMPAIGN_TRANSITIONS, CampaignState
+from queue_core.admin.ledger import demand, find, page
+
+_SHOWN_REJECTED = 100
+
+
+def status(model_admin: ModelAdmin, request: HttpRequest, pk: int) -> HttpResponse:
+    """What `status.js` asks for: JSON of `progress.live`."""
+    answer = JsonResponse(live(services.status(find(model_admin, request, pk))))
+    answer["Cache-Control"] = "no-store"
+    return answer
+
+
+def launch(model_admin: ModelAdmin, request: HttpRequest, pk: int) -> HttpResponse:
+    """Says on GET who would be mailed what; launches on POST."""
+    campaign = find(model_admin, request, pk)
+    demand(model_admin.has_launch_permission(request))
+    if request.method == "POST":
+        return _do(model_admin, request, campaign, "Launched", lambda: services.launch(campaign, by=request.user))
+    problems = services.problems(campaign)
+    if campaign.state != CampaignState.DRAFT or problems:
+        for problem in problems or [f"The campaign is {campaign.state}: it cannot be launched."]:
+            messages.error(request, problem)
+        return _back_to(campaign)
+    now = services.status(campaign)
+    people = f"{grouped(now['pending'])} recipient{'' if now['pending'] == 1 else 's'}"
+    return page(
+        model_admin,
+        request,
+        "queue_core/admin/confirm.html",
+        title=f"Launch {campaign}",
+        original=campaign,
+        question=f"Mail “{campaign.name}” to {people} now?",
+        facts=[
+            ("Recipients", grouped(now["pending"])),
+            ("Suppressed, not mailed", grouped(now["suppressed"])),
+            ("Template", f"{campaign.template}, {campaign.template.version}"),
+            ("From", campaign.from_email),
+            ("Replies to", campaign.reply_to or "the sender"),
+        ],
+        button=f"Launch: mail {people}",
+        variant="primary",
+        back=_page_of(campaign),
+    )
+
+
+def pause(model_admin: ModelAdmin, request: HttpRequest, pk: int) -> HttpResponse:
+    return _on_post(model_admin, request, pk, "Paused", services.pause)
+
+
+def resume(model_admin: ModelAdmin, request: HttpRequest, pk: int) -> HttpResponse:
+    return _on_post(model_admin, request, pk, "Resumed", services.resume)
+
+
+def _on_post(
+    model_admin: ModelAdmin, request: HttpRequest, pk: int, done: str, verb: Callable[[Campaign], Campaign]
+) -> HttpResponse:
+    campaign = find(model_admin, request, pk)
+    demand(model_admin.has_launch_permission(request))
+    if request.method != "POST":
+        return HttpResponseNotAllowed(["POST"])
+    return _do(model_admin, request, campaign, done, lambda: verb(campaign))
+
+
+def cancel(model_admin: ModelAdmin, request: HttpRequest, pk: int) -> HttpResponse:
+    """Asks on GET, cancels on POST."""
+    campaign = find(model_admin, request, pk)
+    demand(model_admin.has_launch_permission(request))
+    if request.method == "POST":
+        return _do(model_admin, request, campaign, "Cancelled", lambda: services.cancel(campaign))
+    return page(
+        model_admin,
+        request,
+        "queue_core/admin/confirm.html",
+        title=f"Cancel {campaign}",
+        original=campaign,
+        question=f"Cancel “{campaign.name}” for good? Whoever was not mailed yet will not be. To stop for a while, pause it.",
+        button="Cancel this campaign",
+        back=_page_of(campaign),
+    )
+
+
+def _do(
+    model_admin: ModelAdmin, request: HttpRequest, campaign: Campaign, done: str, verb: Callable[[], Campaign]
+) -> HttpResponse:
+    try:
+        verb()
+    except NotReady as exc:
+        for problem in exc.problems:
+            messages.error(request, problem)
+    except CampaignError as exc:
+        messages.error(request, str(exc))
+    else:
+        model_admin.log_change(request, campaign, f"{done} (admin)")
+        messages.success(request, f"{done} “{campaign.name}”.")
+    return _back_to(campaign)
+
+
+def import_file(model_admin: ModelAdmin, request: HttpRequest, pk: int) -> HttpResponse:
+    """Asks for a file on GET; on POST imports it, or only says what would happen."""
+    campaign = find(model_admin, request, pk)
+    demand(model_admin.has_import_permission(request))
+    form = ImportForm(request.POST or None, request.FILES or None)
+    report: services.Report | None = None
+    if form.is_valid():
+        upload, dry_run = form.cleaned_data["file"], form.cleaned_data["dry_run"]
+        try:
+            report = services.import_recipients(
+                campaign, upload.file, filename=upload.name, by=request.user, dry_run=dry_run
+            )
+        except CampaignError as exc:
+            form.add_error("file", f"{exc} Nothing was imported.")
+        else:
+            if not dry_run:
+                return _imported(model_admin, request, campaign, report)
+    return page(
+        model_admin,
+        request,
+        "campaigns/admin/import.html",
+        title=f"Import recipients into {campaign}",
+        original=campaign,
+        form=form,
+        button="Go",
+        back=_page_of(campaign),
+        **(_report(report) if report else {}),
+    )
+
+
+def _imported(
+    model_admin: ModelAdmin, request: HttpRequest, campaign: Campaign, report: services.Report
+) -> HttpResponse:
+    message = f"Imported {grouped(report.created)} recipients"
+    model_admin.log_change(request, campaign, f"{message} (admin)")
+    messages.success(request, f"{message} into “{campaign.name}”.")
+    made = RecipientImport.objects.filter(campaign=campaign, created_by=request.user.pk).order_by("-pk").first()
+    return HttpResponseRedirect(reverse("admin:campaigns_recipientimport_change", args=[made.pk if made else 0]))
+
+
+def numbers(source: Any) -> list[tuple[str, str]]:
+    """(label, number) of what became of the lines of a file; `source` is a Report or a RecipientImport."""
+    labels = {
+        "records": "Rows in the file",
+        "created": "Added",
+        "suppressed": "Of these suppressed",
+        "duplicates": "Twice in the file",
+        "existing": "In the campaign before",
+        "invalid": "Rejected",
+        "blank": "Blank lines",
+    }
+    return [(label, grouped(getattr(source, name))) for name, label in labels.items()]
+
+
+def _report(report: services.Report) -> dict[str, Any]:
+    rows = [{"line": line, "email": email, "reason": reason} for line, email, reason in report.rejected]
+    return {"facts": numbers(report), "rejected": rows[:_SHOWN_REJECTED], "rejected_more": len(rows) > _SHOWN_REJECTED}
+
+
+def buttons(model_admin: ModelAdmin, request: HttpRequest, campaign: Campaign) -> list[dict[str, Any]]:
+    """The verbs this person may ask for in the state the campaign is in."""
+    offered = []
+    if campaign.state == CampaignState.DRAFT and model_admin.has_import_permission(request):
+        offered.append(_button("Import recipients", "upload_file", "import", campaign))
+    if model_admin.has_launch_permission(request):
+        verbs = {
+            "launch": _button("Launch", "send", "launch", campaign, variant="primary"),
+            "pause": _button("Pause", "pause", "pause", campaign, post=True),
+            "resume": _button("Resume", "play_arrow", "resume", campaign, post=True, variant="primary"),
+            "cancel": _button("Cancel", "block", "cancel", campaign),
+        }
+        offered += [button for verb, button in verbs.items() if campaign.state in CAMPAIGN_TRANSITIONS[verb]]
+    return offered
+
+
+def _button(
+    title: str, icon: str, verb: str, campaign: Campaign, *, post: bool = False, variant: str = "default"
+) -> dict[str, Any]:
+    url = reverse(f"admin:campaigns_campaign_{verb}", args=[campaign.pk])
+    return {"title": title, "icon": icon, "url": url, "post": post, "variant": variant}
+
+
+def _page_of(campaign: Campaign) -> str:
+    return reverse("admin:campaigns_campaign_change", args=[campaign.pk])
+
+
+def _back_to(campaign: Campaign) -> HttpResponse:
+    return HttpResponseRedirect(_page_of(campaign))

@@ -1,0 +1,82 @@
+from typing import Any
+
+from django import forms
+from unfold import widgets
+
+from campaigns.addresses import Address, AddressError, parse_address
+from campaigns.message import MessageError, Skeleton
+from campaigns.models import Campaign, Suppression
+from queue_core.admin.forms import as_object
+from templates_app.models import EmailTemplate
+
+
+class CampaignForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
+    """What a draft says; the audience is imported."""
+
+    context = forms.CharField(
+        label="Context (JSON)",
+        required=False,
+        widget=widgets.UnfoldAdminTextareaWidget(attrs={"rows": 5, "class": "ph-source", "spellcheck": "false"}),
+        help_text='Values for the template beside the recipient\'s own, such as {"season": "autumn"}.',
+    )
+
+    class Meta:
+        model = Campaign
+        fields = ["name", "template", "from_email", "reply_to", "context"]
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        offered = EmailTemplate.objects.filter(archived_at=None).order_by("name")
+        self.fields["template"].queryset = offered  # type: ignore[attr-defined]
+
+    def clean_from_email(self) -> str:
+        return _checked(self.cleaned_data["from_email"], "")
+
+    def clean_reply_to(self) -> str:
+        reply_to = self.cleaned_data["reply_to"]
+        _checked("checked@example.com", reply_to)
+        return str(reply_to)
+
+    def clean_context(self) -> dict[str, Any]:
+        return as_object(self.cleaned_data["context"])
+
+
+def _checked(sender: str, reply_to: str) -> str:
+    try:
+        Skeleton(sender, reply_to)
+    except MessageError as exc:
+        raise forms.ValidationError(str(exc)) from None
+    return sender
+
+
+class ImportForm(forms.Form):
+    """A file of recipients."""
+
+    file = forms.FileField(
+        label="CSV file",
+        widget=widgets.UnfoldAdminFileFieldWidget,
+        help_text="UTF-8, with a header. One column is called email; the others become attributes of the recipient.",
+    )
+    dry_run = forms.BooleanField(
+        label="Only check: say what would happen, write nothing",
+        required=False,
+        initial=True,
+        widget=widgets.UnfoldBooleanWidget,
+    )
+
+
+class SuppressionForm(forms.ModelForm):  # type: ignore[type-arg]
+    """An address that shall never be mailed."""
+
+    class Meta:
+        model = Suppression
+        fields = ["email", "reason", "source"]
+
+    def clean_email(self) -> str:
+        try:
+            self.address: Address = parse_address(self.cleaned_data["email"])
+        except AddressError as exc:
+            raise forms.ValidationError(f"This address cannot be mailed: {exc.reason}. Correct it.") from None
+        if Suppression.objects.filter(key=self.address.key).exists():
+            raise forms.ValidationError("This address is on the list already: nothing to add.")
+        return self.address.email

@@ -1,0 +1,124 @@
+"""How far a campaign has come, drawn: from the running counts, for a list in its one query, for a page from a status."""
+
+from typing import Any
+
+from django.db.models import BigIntegerField, Case, IntegerField, OuterRef, QuerySet, Subquery, Sum, Value, When
+from django.db.models.functions import Coalesce
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+
+from campaigns.models import Campaign, CampaignCount
+from campaigns.states import CampaignState, RecipientState
+from queue_core.admin.times import span
+
+S = RecipientState
+
+CAMPAIGN_LABELS = {
+    "draft": "default",
+    "sending": "primary",
+    "paused": "warning",
+    "completed": "success",
+    "cancelled": "default",
+}
+RECIPIENT_LABELS = {
+    "pending": "default",
+    "sending": "primary",
+    "sent": "success",
+    "deferred": "info",
+    "rejected": "danger",
+    "bounced": "danger",
+    "suppressed": "default",
+    "unconfirmed": "warning",
+    "cancelled": "default",
+}
+# What is drawn of the bar, from left to right; pending is what stays empty.
+_PARTS: dict[str, tuple[RecipientState, ...]] = {
+    "sent": (S.SENT,),
+    "unsure": (S.UNCONFIRMED,),
+    "refused": (S.REJECTED, S.BOUNCED),
+    "left-out": (S.SUPPRESSED, S.CANCELLED),
+    "working": (S.SENDING, S.DEFERRED),
+}
+
+
+def with_progress(campaigns: QuerySet[Campaign]) -> QuerySet[Any]:
+    """Annotates `n_all` and `n_<part>` from campaign_counts, in the query that finds the campaigns."""
+    counts = CampaignCount.objects.filter(campaign=OuterRef("pk")).order_by().values("campaign")
+
+    def total(*states: RecipientState) -> Coalesce:
+        rows = counts.filter(state__in=states) if states else counts
+        summed = Subquery(rows.annotate(all=Sum("n")).values("all"), output_field=BigIntegerField())
+        return Coalesce(summed, Value(0), output_field=BigIntegerField())
+
+    parts = {f"n_{part.replace('-', '_')}": total(*states) for part, states in _PARTS.items()}
+    return campaigns.annotate(n_all=total(), **parts)
+
+
+def under_way_first(campaigns: QuerySet[Campaign]) -> QuerySet[Campaign]:
+    """Those that send or are paused, then the newest."""
+    under_way = Case(
+        When(state__in=[CampaignState.SENDING, CampaignState.PAUSED], then=Value(0)),
+        default=Value(1),
+        output_field=IntegerField(),
+    )
+    return campaigns.order_by(under_way, "-pk")
+
+
+def bar(campaign: Any) -> SafeString:
+    """The progress bar of a campaign that comes `with_progress`."""
+    numbers = {part: getattr(campaign, f"n_{part.replace('-', '_')}") for part in _PARTS}
+    return _draw({part: percent(number, campaign.n_all) for part, number in numbers.items()})
+
+
+def _draw(percents: dict[str, float]) -> SafeString:
+    pieces = format_html_join("", '<span class="ph-{0}" data-part="{0}" style="width:{1}%"></span>', percents.items())
+    return format_html('<span class="ph-bar">{}</span>', pieces)
+
+
+def percent(number: int, total: int) -> float:
+    return round(100 * number / total, 2) if total else 0.0
+
+
+def grouped(number: int) -> str:
+    """`9513` -> `9 513`."""
+    return f"{number:,}".replace(",", "\u00a0")
+
+
+def live(status: dict[str, Any]) -> dict[str, Any]:
+    """What changes on the page of a campaign, in words and numbers ready to be shown (see `services.status`)."""
+    percents = {part: percent(sum(status[s] for s in states), status["total"]) for part, states in _PARTS.items()}
+    return {
+        "state": status["state"],
+        "is_live": status["state"] == CampaignState.SENDING,
+        "percents": percents,
+        "counts": {state.value: grouped(status[state]) for state in RecipientState},
+        "texts": {
+            "done": f"{grouped(status[S.SENT])} of {grouped(status['total'])} sent",
+            "rate": f"{grouped(status['rate_per_minute'])} a minute" if status["started_at"] else "–",  # noqa: RUF001
+            "left": f"about {span(status['eta'] - timezone.now())}" if status["eta"] else "–",  # noqa: RUF001
+            "trouble": status["trouble"],
+        },
+    }
+
+
+def panel(status: dict[str, Any]) -> dict[str, Any]:
+    """The status panel of a campaign: `live` with the bar, and a link to the recipients for each state."""
+    now = live(status)
+    recipients = reverse("admin:campaigns_recipient_changelist")
+    return {
+        **now,
+        "bar": _draw(now["percents"]),
+        "url": reverse("admin:campaigns_campaign_status", args=[status["id"]]),
+        "states": [
+            {
+                "name": state.value,
+                "type": RECIPIENT_LABELS[state],
+                "count": now["counts"][state],
+                "is_none": not status[state],
+                "url": f"{recipients}?campaign={status['id']}&state={state}",
+            }
+            for state in RecipientState
+        ],
+    }

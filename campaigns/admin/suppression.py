@@ -1,0 +1,76 @@
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest
+from django.urls import reverse
+from unfold.decorators import display as label
+
+from campaigns.admin.forms import SuppressionForm
+from campaigns.models import Suppression
+from campaigns.states import SuppressionReason
+from queue_core.admin.ledger import LedgerAdmin
+from queue_core.admin.times import moment
+
+REASON_LABELS = {"unsubscribed": "info", "bounced": "danger", "complained": "warning", "manual": "default"}
+
+
+class ReasonFilter(admin.SimpleListFilter):
+    title = "reason"
+    parameter_name = "reason"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(reason.value, reason.label) for reason in SuppressionReason]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Suppression]) -> QuerySet[Suppression]:
+        return queryset.filter(reason=self.value()) if self.value() in SuppressionReason.values else queryset
+
+
+@admin.register(Suppression)
+class SuppressionAdmin(LedgerAdmin):
+    form = SuppressionForm
+    fields = ["email", "reason", "source"]
+    list_display = ["email", "reason_label", "source", "campaign", "added"]
+    list_filter = [ReasonFilter]
+    lookups = ("reason",)
+    list_select_related = ["campaign"]
+    search_fields = ["key"]
+    search_help_text = "Address, or its beginning"
+    detail_template = "campaigns/admin/facts.html"
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("campaigns.add_suppression")
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return request.user.has_perm("campaigns.delete_suppression")
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Suppression], search_term: str
+    ) -> tuple[QuerySet[Suppression], bool]:
+        return (queryset.filter(key__startswith=search_term.strip().lower()) if search_term else queryset), False
+
+    def save_model(self, request: HttpRequest, obj: Suppression, form: SuppressionForm, change: bool) -> None:
+        obj.key = form.address.key
+        obj.save()
+
+    def detail(self, request: HttpRequest, obj: Suppression) -> dict[str, Any]:
+        remove = reverse("admin:campaigns_suppression_delete", args=[obj.pk])
+        button = {"title": "Take off the list", "icon": "delete", "url": remove}
+        return {
+            "title": obj.email,
+            "label": {"text": obj.reason, "type": REASON_LABELS[obj.reason]},
+            "buttons": [button] if self.has_delete_permission(request) else [],
+            "facts": [
+                ("Source", obj.source or "–"),  # noqa: RUF001
+                ("Campaign", obj.campaign or "–"),  # noqa: RUF001
+                ("Added", moment(obj.created_at)),
+            ],
+        }
+
+    @label(description="Reason", label=REASON_LABELS)  # type: ignore[untyped-decorator]
+    def reason_label(self, suppression: Suppression) -> str:
+        return suppression.reason
+
+    @admin.display(description="Added")
+    def added(self, suppression: Suppression) -> str:
+        return moment(suppression.created_at)

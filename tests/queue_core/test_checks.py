@@ -1,0 +1,42 @@
+import pytest
+from django.core.checks import run_checks
+from pytest_django import Settings
+
+
+def ids() -> set[str]:
+    return {message.id for message in run_checks()}
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "found"),
+    [
+        ("QUEUE_LEASE_SECOND", 20, "queue_core.E001"),
+        ("QUEUE_BATCH_MAX", 0, "queue_core.E002"),
+        ("QUEUE_BATCH_MAX", "many", "queue_core.E002"),
+        ("QUEUE_LEASE_SECONDS", 6, "queue_core.E003"),
+        ("QUEUES", [], "queue_core.E004"),
+        ("QUEUES", ["a", "a"], "queue_core.E004"),
+        ("QUEUES", ["a b"], "queue_core.E004"),
+        ("CAMPAIGNS_CHUNKS", 5, "campaigns.E003"),
+        ("PUBLIC_URL", "ftp://example.com", "campaigns.E002"),
+        ("PUBLIC_URL", "https://tëam.example", "campaigns.E002"),
+    ],
+)
+def test_a_wrong_setting_is_said_at_the_start(settings: Settings, name: str, value: object, found: str) -> None:
+    setattr(settings, name, value)
+    assert found in ids()
+
+
+def test_a_wrong_smtp_url_is_said_at_the_start(settings: Settings) -> None:
+    from campaigns import mailer
+
+    settings.SMTP_URL = "http://example.com"
+    mailer.transport.cache_clear()
+    try:
+        assert "campaigns.E001" in ids()
+    finally:
+        mailer.transport.cache_clear()
+
+
+def test_the_settings_as_shipped_are_right() -> None:
+    assert not ids()

@@ -1,6 +1,6 @@
 # `make` without a target says what there is.
 .DEFAULT_GOAL := help
-.PHONY: help install run test lint fix lock clean
+.PHONY: help install run test lint fix bench bench-queue lock clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -8,7 +8,7 @@ BIN := .venv/bin
 unexport PYTHONDONTWRITEBYTECODE
 
 help:  ## this list
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 13
 
 install: .venv/installed  ## create .venv and install requirements/dev.txt, when it changed
 
@@ -37,6 +37,16 @@ lint: install  ## format, lint, layers, types, migrations, system checks
 fix: install  ## format, and repair what the linter can
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+bench: bench-queue  ## all benchmarks; a look within minutes with QUICK=1
+
+bench-queue: install $(if $(QUICK),,.venv/bench/installed)  ## the queue beside its peers (docs/benchmarks.md)
+	$(BIN)/python -m tests.benchmarks.queue_bench --peers .venv/bench $(if $(QUICK),--quick)
+
+.venv/bench/installed: .venv/installed requirements/bench.txt
+	$(BIN)/python -m venv .venv/bench
+	.venv/bench/bin/pip install --quiet --disable-pip-version-check -r requirements/bench.txt
+	@touch $@
 
 lock:  ## pin all packages in requirements/constraints.txt
 	@rm -rf var/lock && mkdir -p var/lock

@@ -11,7 +11,7 @@ from campaigns.admin.progress import CAMPAIGN_LABELS, bar, grouped, under_way_fi
 from campaigns.models import Campaign
 from queue_core.admin.filters import SHOWN_STATES
 from queue_core.admin.paginator import bounded_count, shown
-from queue_core.admin.times import moment, span
+from queue_core.admin.times import ago, moment
 from queue_core.models import Task, Tick, Worker
 from queue_core.states import TaskState, WorkerState
 
@@ -52,7 +52,7 @@ def _worker_cards() -> list[dict[str, Any]]:
     is_late = since is None or since.total_seconds() > 10
     return [
         _card("Workers alive", shown(alive), f"{workers}?state=alive", is_bad=not alive),
-        _card("Last tick", f"{span(since)} ago" if since is not None else "never", workers, is_bad=is_late),
+        _card("Last tick", ago(since) if since is not None else "never", workers, is_bad=is_late),
     ]
 
 

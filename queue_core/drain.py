@@ -26,8 +26,8 @@ class Station:
     def __init__(self, queues: list[str]) -> None:
         self.queues = queues
         self.hand = Hand()
-        self.keeper = Keeper(queues, self.hand)
         self.alarm = execution.Alarm()
+        self.keeper = Keeper(queues, self.hand, self.alarm)
         self.stopping = threading.Event()
         # How many tasks to claim: one until their speed is known.
         self.size = 1

@@ -48,5 +48,9 @@ class Discard(Exception):
     """Raised by a task: this can never work, fail now and do not retry."""
 
 
+class TaskCancelled(BaseException):
+    """Somebody asked the task to end. Raised in it after a grace, or by itself; not an Exception, like a timeout."""
+
+
 class TaskTimeout(BaseException):
     """The task ran longer than its timeout. Not an Exception, so that `except Exception` cannot swallow it."""

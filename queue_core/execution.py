@@ -2,10 +2,11 @@
 
 import json
 import logging
+import os
 import signal
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
 from uuid import UUID
@@ -15,10 +16,11 @@ from django.db import connections
 from django_tasks import DEFAULT_TASK_BACKEND_ALIAS, TaskResult, task_backends
 
 from queue_core import conf, lifecycle, registry
-from queue_core.errors import Discard, RetryLater, Snooze, TaskTimeout
-from queue_core.lifecycle import Claimed, Ended
+from queue_core.errors import Discard, RetryLater, Snooze, TaskCancelled, TaskTimeout
+from queue_core.fingerprints import fingerprint
+from queue_core.lifecycle import Claimed, Ended, Failure
 from queue_core.registry import TaskType
-from queue_core.states import Outcome, TaskState
+from queue_core.states import DeathReason, Outcome, TaskState
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +36,17 @@ class Context:
     task_id: int
     attempt: int
     lease: UUID
+    alarm: "Alarm" = field(repr=False)
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether somebody asked this task to end; looked up about once a second."""
+        return self.alarm.cancelled
+
+    def stop_if_cancelled(self) -> None:
+        """End here, as cancelled, when somebody asked for it."""
+        if self.cancelled:
+            raise TaskCancelled
 
     @property
     def task_result(self) -> TaskResult[Any]:
@@ -42,34 +55,46 @@ class Context:
 
 
 class Alarm:
-    """Raises TaskTimeout in the main thread after so many seconds; `armed` closes the race at the end of a task."""
+    """Ends the running task from outside: by TaskTimeout after so many seconds, or by TaskCancelled when told so.
+
+    `armed` closes the race at the end of a task.
+    """
 
     def __init__(self) -> None:
         self.armed = False
+        self.cancelled = False
+        self._error: type[BaseException] = TaskTimeout
 
     def _ring(self, signum: int, frame: FrameType | None) -> None:
         if self.armed:
             self.armed = False
-            raise TaskTimeout
+            raise self._error
 
     def install(self) -> None:
         signal.signal(signal.SIGALRM, self._ring)
 
     def set(self, seconds: float) -> None:
+        self.cancelled = False
+        self._error = TaskTimeout
         self.armed = True
         signal.setitimer(signal.ITIMER_REAL, seconds)
+
+    def interrupt(self) -> None:
+        """From another thread: raise TaskCancelled in the task."""
+        self._error = TaskCancelled
+        os.kill(os.getpid(), signal.SIGALRM)  # Python runs handlers in the main thread, where the task is
 
     def clear(self) -> None:
         self.armed = False
         signal.setitimer(signal.ITIMER_REAL, 0)
 
 
-def call(task_type: TaskType, task: Claimed) -> Any:
+def call(task_type: TaskType, task: Claimed, alarm: Alarm) -> Any:
     """Call the task's function with its stored arguments."""
     kwargs = json.loads(task.payload)
     args = kwargs.pop("*args", [])
     if task_type.takes_context:
-        args = [Context(task.id, task.attempt, task.lease), *args]
+        args = [Context(task.id, task.attempt, task.lease, alarm), *args]
     return task_type.call(*args, **kwargs)
 
 
@@ -100,8 +125,10 @@ def failed(task: Claimed, task_type: TaskType | None, exc: BaseException, starte
     """How a failed attempt goes on: queued again after a delay while attempts are left, else failed."""
     error, trace = describe(exc)
     path = f"{type(exc).__module__}.{type(exc).__qualname__}"[:200]
+    reason = DeathReason.DISCARDED if isinstance(exc, Discard) else DeathReason.ATTEMPTS
+    failure = Failure(error, path, trace, fingerprint(task.name, path, error), reason)
     logger.warning("attempt %d of task %d (%s) failed: %s", task.attempt, task.id, task.name, error)
-    ended = Ended(task, TaskState.FAILED, Outcome.FAILED, started, finished, 0.0, error, path, trace)
+    ended = Ended(task, TaskState.FAILED, Outcome.FAILED, started, finished, failure=failure)
     failures = task.attempt - task.crashes
     if isinstance(exc, Discard) or failures >= task.max_attempts:
         return ended
@@ -138,14 +165,16 @@ def run(task: Claimed, alarm: Alarm, clock: Callable[[], float]) -> Ended:
         try:
             task_type = registry.resolve(task.name)
             alarm.set(task_type.timeout)
-            result = _result_text(call(task_type, task))
+            result = _result_text(call(task_type, task, alarm))
         finally:
             alarm.clear()
     except Snooze as nap:
         return Ended(task, TaskState.QUEUED, None, started, clock(), nap.seconds)
-    except TaskTimeout:
+    except (TaskTimeout, TaskCancelled) as end:
         for connection in connections.all(initialized_only=True):
             connection.close()  # the alarm may have come in the middle of a query
+        if isinstance(end, TaskCancelled):
+            return Ended(task, TaskState.CANCELLED, Outcome.CANCELLED, started, clock())
         timeout = TimeoutError(f"ran longer than its timeout of {task_type.timeout if task_type else 0:g} s")
         return failed(task, task_type, timeout, started, clock())
     except (Exception, SystemExit) as exc:

@@ -13,8 +13,9 @@ from collections.abc import Callable
 from django.db import DatabaseError, InterfaceError, OperationalError
 
 from queue_core import lifecycle
-from queue_core.lifecycle import Claimed, Ended
-from queue_core.states import Outcome, TaskState
+from queue_core.fingerprints import fingerprint
+from queue_core.lifecycle import Claimed, Ended, Failure
+from queue_core.states import DeathReason, Outcome, TaskState
 
 logger = logging.getLogger(__name__)
 
@@ -103,6 +104,8 @@ class Hand:
                 raise
             except DatabaseError as exc:
                 reason = f"the outcome could not be stored: {exc}".replace("\x00", "")[:500]
-                failure = Ended(one.task, TaskState.FAILED, Outcome.FAILED, one.started, one.finished, error=reason)
-                held |= lifecycle.finish([failure])
+                mark = fingerprint(one.task.name, "unstorable", reason)
+                failure = Failure(reason, fingerprint=mark, reason=DeathReason.DISCARDED)
+                told = Ended(one.task, TaskState.FAILED, Outcome.FAILED, one.started, one.finished, failure=failure)
+                held |= lifecycle.finish([told])
         return held

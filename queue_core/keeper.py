@@ -10,16 +10,19 @@ from pathlib import Path
 from django.db import Error, connection
 
 from queue_core import broker, conf, lifecycle, registry
+from queue_core.execution import Alarm
+from queue_core.fingerprints import fingerprint
 from queue_core.hand import Hand
-from queue_core.lifecycle import Claimed, Ended
-from queue_core.services.beat import beat, stop_worker
+from queue_core.lifecycle import Claimed, Ended, Failure
+from queue_core.services.beat import beat, is_cancel_requested, stop_worker
 from queue_core.services.register_worker import register_worker
-from queue_core.states import Outcome, TaskState
+from queue_core.states import DeathReason, Outcome, TaskState
 from queue_core.ticker import tick
 
 logger = logging.getLogger(__name__)
 
 _POLL_SECONDS = 0.05
+_LOOK_SECONDS = 0.5
 _PAGE_MIB = resource.getpagesize() / 2**20
 
 
@@ -34,13 +37,18 @@ def memory_mib() -> int:
 class Keeper(threading.Thread):
     """Owns the worker's row and its lease; `worker_id` changes when the lease was lost and a new row was made."""
 
-    def __init__(self, queues: list[str], hand: Hand) -> None:
+    def __init__(self, queues: list[str], hand: Hand, alarm: Alarm) -> None:
         super().__init__(name="keeper", daemon=True)
         self.queues = queues
         self.hand = hand
+        self.alarm = alarm
         self.worker_id = register_worker(queues)
         self._closed = threading.Event()
         self._next_beat = 0.0
+        # Of the running task: when to look for a request to cancel it, and when one was found.
+        self._next_look = 0.0
+        self._asked_at: float | None = None
+        self._watched: Claimed | None = None
 
     def close(self) -> None:
         """Stop beating and take the worker off the list."""
@@ -93,16 +101,41 @@ class Keeper(threading.Thread):
                 broker.ring(given.queue)
         if running >= conf.get("FLUSH_SECONDS"):
             self.hand.flush()
-            self._kill_if_overdue(current, running)
+            self._end_if_overdue(current, running)
+            self._obey_cancel(current, running)
 
-    def _kill_if_overdue(self, current: Claimed, running: float) -> None:
+    def _end_if_overdue(self, current: Claimed, running: float) -> None:
         task_type, grace = registry.find(current.name), conf.get("GRACE_SECONDS")
-        if task_type is None or running < task_type.timeout + grace or self.hand.current is not current:
+        if task_type is None or running < task_type.timeout + grace:
             return
-        timeout = task_type.timeout
-        logger.error("task %d ignored its timeout of %g s; its process is killed", current.id, timeout)
-        error = f"TimeoutError: ignored its timeout of {timeout:g} s for {grace:g} s more; its process was killed"
+        error = f"TimeoutError: ignored its timeout of {task_type.timeout:g} s for {grace:g} s more; process killed"
+        mark = fingerprint(current.name, "builtins.TimeoutError", error)
+        failure = Failure(error, "builtins.TimeoutError", fingerprint=mark, reason=DeathReason.TIMEOUT)
+        self._kill(current, running, TaskState.FAILED, Outcome.FAILED, failure)
+
+    def _obey_cancel(self, current: Claimed, running: float) -> None:
+        """Tell the task that it is asked to end; after a grace interrupt it, after another kill its process."""
+        now, grace = self.hand.clock(), conf.get("GRACE_SECONDS")
+        if self._watched is not current:
+            self._watched, self._asked_at, self._next_look = current, None, 0.0
+        if self._asked_at is None:
+            if now < self._next_look:
+                return
+            self._next_look = now + _LOOK_SECONDS
+            if is_cancel_requested(current.id, current.lease) and self.hand.current is current:
+                self._asked_at, self.alarm.cancelled = now, True
+        elif now >= self._asked_at + 2 * grace:
+            failure = Failure("ignored that it was asked to end; its process was killed", "cancelled")
+            self._kill(current, running, TaskState.CANCELLED, Outcome.CANCELLED, failure)
+        elif now >= self._asked_at + grace and self.hand.current is current:
+            self.alarm.interrupt()
+
+    def _kill(self, current: Claimed, running: float, state: TaskState, outcome: Outcome, failure: Failure) -> None:
+        """Record the end of the running task, which does not hear, and end this process with it."""
+        if self.hand.current is not current:
+            return
+        logger.error("task %d: %s", current.id, failure.error)
         finished = self.hand.since_claim()
-        lifecycle.finish([Ended(current, TaskState.FAILED, Outcome.FAILED, finished - running, finished, error=error)])
+        lifecycle.finish([Ended(current, state, outcome, finished - running, finished, failure=failure)])
         stop_worker(self.worker_id)
         os.kill(os.getpid(), signal.SIGKILL)

@@ -26,19 +26,39 @@ LIVE = frozenset(TaskState) - FINAL
 TRANSITIONS: dict[str, dict[TaskState, frozenset[TaskState]]] = {
     "claim": {S.QUEUED: frozenset({S.RUNNING})},
     "release": {S.RUNNING: frozenset({S.QUEUED})},
-    "finish": {S.RUNNING: frozenset({S.SUCCEEDED, S.FAILED, S.QUEUED})},
-    "rescue": {S.RUNNING: frozenset({S.QUEUED, S.FAILED})},
+    "finish": {S.RUNNING: frozenset({S.SUCCEEDED, S.FAILED, S.QUEUED, S.CANCELLED})},
+    "rescue": {S.RUNNING: frozenset({S.QUEUED, S.FAILED, S.CANCELLED})},
     "retry": {S.FAILED: frozenset({S.QUEUED}), S.CANCELLED: frozenset({S.QUEUED})},
+    # A running task is asked to end; finish or rescue then makes it cancelled.
     "cancel": {S.BLOCKED: frozenset({S.CANCELLED}), S.QUEUED: frozenset({S.CANCELLED})},
+    "expire": {S.BLOCKED: frozenset({S.EXPIRED}), S.QUEUED: frozenset({S.EXPIRED})},
 }
 
 
 class Outcome(TextChoices):
-    """How one attempt ended. `lost`: its worker stopped beating, or was killed."""
+    """How one attempt ended. `lost`: its worker stopped beating, or was killed. `cancelled`: it was asked to end."""
 
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     LOST = "lost"
+    CANCELLED = "cancelled"
+
+
+class DeathReason(TextChoices):
+    """Why a task failed for good."""
+
+    ATTEMPTS = "attempts", "attempts used up"
+    CRASHES = "crashes", "lost its worker too often"
+    DISCARDED = "discarded", "the task itself gave up"
+    TIMEOUT = "timeout", "its process had to be killed"
+
+
+class Resolution(TextChoices):
+    """What somebody did about a dead letter."""
+
+    RETRIED = "retried"
+    REPLAYED = "replayed"
+    DISCARDED = "discarded"
 
 
 class WorkerState(TextChoices):

@@ -1,7 +1,7 @@
 """The tick: what must happen about once a second, whoever runs it.
 
-Unparks what has come due, takes tasks from lost workers, and rings for every queue in which work is waiting. The last
-one is why nothing is lost when Valkey is emptied.
+Unparks what has come due, expires what came too late, takes tasks from lost workers, and rings for every queue in
+which work is waiting. The last one is why nothing is lost when Valkey is emptied.
 """
 
 import logging
@@ -55,6 +55,8 @@ def tick(if_older_than: float = 0.5) -> bool:
     for _ in range(_SLICES):
         if len(lifecycle.unpark(_SLICE)) < _SLICE:
             break
+    while lifecycle.expire(_SLICE) == _SLICE:
+        continue
     rescue()
     for queue in waiting_queues():
         broker.ring(queue)

@@ -82,3 +82,10 @@ def context(context: Any, *, tag: str) -> dict[str, Any]:
 @task(name="tests.coroutine")
 async def coroutine(*, value: int) -> int:
     return value * 2
+
+
+@task(name="tests.polite", takes_context=True)
+def polite(context: Any, *, seconds: float) -> None:
+    for _ in range(int(seconds * 20)):
+        context.stop_if_cancelled()
+        time.sleep(0.05)

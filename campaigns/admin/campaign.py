@@ -13,6 +13,7 @@ from campaigns import services
 from campaigns.admin import campaign_pages
 from campaigns.admin.forms import CampaignForm
 from campaigns.admin.progress import CAMPAIGN_LABELS, bar, grouped, panel, with_progress
+from campaigns.errors import CampaignError
 from campaigns.models import Campaign
 from campaigns.states import CampaignState
 from queue_core.admin.filters import tabs
@@ -82,6 +83,14 @@ class CampaignAdmin(LedgerAdmin):
     def has_import_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("campaigns.add_recipient")
 
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return request.user.has_perm("campaigns.delete_campaign")
+
+    def delete_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        return campaign_pages.remove(self, request, object_id)
+
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
@@ -90,7 +99,7 @@ class CampaignAdmin(LedgerAdmin):
         context = self.detail(request, campaign)
         if not self.has_change_permission(request, campaign):
             return page(self, request, self.detail_template, original=campaign, **context)
-        answer: HttpResponse = self.changeform_view(request, object_id, form_url, context)
+        answer: HttpResponse = self.changeform_view(request, object_id, form_url, {**context, "show_delete": False})
         return answer
 
     def detail(self, request: HttpRequest, obj: Campaign) -> dict[str, Any]:
@@ -115,14 +124,14 @@ class CampaignAdmin(LedgerAdmin):
         }
 
     def save_model(self, request: HttpRequest, obj: Campaign, form: CampaignForm, change: bool) -> None:
-        """A new draft is inserted; an old one takes what was changed only if nobody has launched it meanwhile."""
+        """A verb each way: an edit is refused when somebody has launched the campaign meanwhile."""
         if not change:
-            obj.save()
+            obj.pk = services.create_campaign(**form.cleaned_data).pk
             return
-        values = {field: form.cleaned_data[field] for field in form.changed_data}
-        drafts = Campaign.objects.filter(pk=obj.pk, state=CampaignState.DRAFT)
-        if values and not drafts.update(**values):
-            messages.error(request, "The campaign is not a draft any more: nothing was changed.")
+        try:
+            services.edit_campaign(obj, **{field: form.cleaned_data[field] for field in form.changed_data})
+        except CampaignError as exc:
+            messages.error(request, str(exc))
 
     @label(description="State", label=CAMPAIGN_LABELS)  # type: ignore[untyped-decorator]
     def state_label(self, campaign: Campaign) -> str:

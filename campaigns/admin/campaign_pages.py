@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from django.contrib import messages
+from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect, JsonResponse
 from django.urls import reverse
 from unfold.admin import ModelAdmin
@@ -89,10 +90,36 @@ def cancel(model_admin: ModelAdmin, request: HttpRequest, pk: int) -> HttpRespon
         "queue_core/admin/confirm.html",
         title=f"Cancel {campaign}",
         original=campaign,
-        question=f"Cancel “{campaign.name}” for good? Whoever was not mailed yet will not be. To stop for a while, pause it.",
+        question=f"Cancel “{campaign.name}” for good? Nobody else is mailed then; to stop for a while, pause it.",
         button="Cancel this campaign",
         back=_page_of(campaign),
     )
+
+
+def remove(model_admin: ModelAdmin, request: HttpRequest, pk: str) -> HttpResponse:
+    """Asks on GET, deletes on POST."""
+    campaign = find(model_admin, request, pk)
+    demand(model_admin.has_delete_permission(request))
+    if request.method != "POST":
+        return page(
+            model_admin,
+            request,
+            "queue_core/admin/confirm.html",
+            title=f"Delete {campaign}",
+            original=campaign,
+            question=f"Delete “{campaign.name}” with its recipients and what became of each? Suppressions stay.",
+            button="Delete this campaign",
+            back=_page_of(campaign),
+        )
+    try:
+        with transaction.atomic():
+            model_admin.log_deletions(request, Campaign.objects.filter(pk=campaign.pk))
+            services.delete_campaign(campaign)
+    except CampaignError as exc:
+        messages.error(request, str(exc))
+        return _back_to(campaign)
+    messages.success(request, f"Deleted “{campaign.name}”.")
+    return HttpResponseRedirect(reverse("admin:campaigns_campaign_changelist"))
 
 
 def _do(
@@ -183,6 +210,10 @@ def buttons(model_admin: ModelAdmin, request: HttpRequest, campaign: Campaign) -
             "cancel": _button("Cancel", "block", "cancel", campaign),
         }
         offered += [button for verb, button in verbs.items() if campaign.state in CAMPAIGN_TRANSITIONS[verb]]
+    if campaign.state not in (CampaignState.SENDING, CampaignState.PAUSED) and model_admin.has_delete_permission(
+        request
+    ):
+        offered.append(_button("Delete", "delete", "delete", campaign))
     return offered
 
 

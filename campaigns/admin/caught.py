@@ -24,8 +24,8 @@ _SHOWN_SOURCE = 200_000
 
 @admin.register(CaughtMessage)
 class CaughtMessageAdmin(LedgerAdmin):
-    list_display = ["received", "rcpt_to", "subject", "bytes"]
-    list_display_links = ["received", "rcpt_to"]
+    list_display = ["received", "to", "subject", "bytes"]
+    list_display_links = ["received", "to"]
     search_fields = ["rcpt_to"]
     search_help_text = "Address, or its beginning; or a Message-ID"
     actions = None
@@ -71,6 +71,10 @@ class CaughtMessageAdmin(LedgerAdmin):
     @admin.display(description="Received")
     def received(self, message: CaughtMessage) -> str:
         return moment(message.received_at)
+
+    @admin.display(description="To")
+    def to(self, message: CaughtMessage) -> str:
+        return message.rcpt_to
 
     @admin.display(description="Size")
     def bytes(self, message: CaughtMessage) -> str:

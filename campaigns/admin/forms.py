@@ -1,9 +1,10 @@
+import json
 from typing import Any
 
 from django import forms
 from unfold import widgets
 
-from campaigns.addresses import Address, AddressError, parse_address
+from campaigns.addresses import AddressError, parse_address
 from campaigns.message import MessageError, Skeleton
 from campaigns.models import Campaign, Suppression
 from queue_core.admin.forms import as_object
@@ -23,11 +24,15 @@ class CampaignForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at
     class Meta:
         model = Campaign
         fields = ["name", "template", "from_email", "reply_to", "context"]
+        labels = {"from_email": "From", "reply_to": "Replies to"}
+        # Django takes help texts for HTML.
+        help_texts = {"from_email": "An address, or “Name &lt;address&gt;”.", "reply_to": "Blank: the sender."}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         offered = EmailTemplate.objects.filter(archived_at=None).order_by("name")
         self.fields["template"].queryset = offered  # type: ignore[attr-defined]
+        self.initial["context"] = json.dumps(self.instance.context, indent=2, ensure_ascii=False)
 
     def clean_from_email(self) -> str:
         return _checked(self.cleaned_data["from_email"], "")
@@ -74,9 +79,9 @@ class SuppressionForm(forms.ModelForm):  # type: ignore[type-arg]
 
     def clean_email(self) -> str:
         try:
-            self.address: Address = parse_address(self.cleaned_data["email"])
+            address = parse_address(self.cleaned_data["email"])
         except AddressError as exc:
             raise forms.ValidationError(f"This address cannot be mailed: {exc.reason}. Correct it.") from None
-        if Suppression.objects.filter(key=self.address.key).exists():
+        if Suppression.objects.filter(key=address.key).exists():
             raise forms.ValidationError("This address is on the list already: nothing to add.")
-        return self.address.email
+        return address.email

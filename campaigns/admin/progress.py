@@ -1,4 +1,4 @@
-"""How far a campaign has come, drawn: from the running counts, for a list in its one query, for a page from a status."""
+"""How far a campaign has come, drawn: for a list in the one query that finds it, for a page from its status."""
 
 from typing import Any
 
@@ -41,6 +41,8 @@ _PARTS: dict[str, tuple[RecipientState, ...]] = {
     "left-out": (S.SUPPRESSED, S.CANCELLED),
     "working": (S.SENDING, S.DEFERRED),
 }
+# Shown on a page only when there are some.
+_RARE = (S.BOUNCED, S.CANCELLED)
 
 
 def with_progress(campaigns: QuerySet[Campaign]) -> QuerySet[Any]:
@@ -117,6 +119,7 @@ def panel(status: dict[str, Any]) -> dict[str, Any]:
                 "type": RECIPIENT_LABELS[state],
                 "count": now["counts"][state],
                 "is_none": not status[state],
+                "is_rare": state in _RARE,
                 "url": f"{recipients}?campaign={status['id']}&state={state}",
             }
             for state in RecipientState

@@ -6,6 +6,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 from unfold.decorators import display as label
 
+from campaigns import services
 from campaigns.admin.forms import SuppressionForm
 from campaigns.models import Suppression
 from campaigns.states import SuppressionReason
@@ -50,8 +51,12 @@ class SuppressionAdmin(LedgerAdmin):
         return (queryset.filter(key__startswith=search_term.strip().lower()) if search_term else queryset), False
 
     def save_model(self, request: HttpRequest, obj: Suppression, form: SuppressionForm, change: bool) -> None:
-        obj.key = form.address.key
-        obj.save()
+        given = form.cleaned_data
+        entry, _ = services.suppress(given["email"], reason=given["reason"], source=given["source"])
+        obj.pk = entry.pk
+
+    def delete_model(self, request: HttpRequest, obj: Suppression) -> None:
+        services.unsuppress(obj)
 
     def detail(self, request: HttpRequest, obj: Suppression) -> dict[str, Any]:
         remove = reverse("admin:campaigns_suppression_delete", args=[obj.pk])

@@ -1,1 +1,15 @@
-urlpatterns: list = []
+from django.urls import include, re_path
+from rest_framework.routers import SimpleRouter
+
+from campaigns.api import views
+
+router = SimpleRouter()
+router.register("campaigns", views.CampaignViewSet, basename="campaign")
+router.register("recipients", views.RecipientViewSet, basename="recipient")
+router.register("suppressions", views.SuppressionViewSet, basename="suppression")
+
+in_campaign = SimpleRouter()
+in_campaign.register("recipients", views.CampaignRecipients, basename="campaign-recipient")
+in_campaign.register("imports", views.CampaignImports, basename="campaign-import")
+
+urlpatterns = [*router.urls, re_path(rf"^campaigns/(?P<campaign>{views.ID})/", include(in_campaign.urls))]

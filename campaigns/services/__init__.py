@@ -1,22 +1,34 @@
 """The verbs of campaigns: this is what admin, API, commands and tasks call."""
 
-from campaigns.services.import_recipients import Report, import_recipients
+from campaigns.services.create_campaign import create_campaign
+from campaigns.services.delete_campaign import delete_campaign
+from campaigns.services.edit_campaign import edit_campaign
+from campaigns.services.import_recipients import Report, add_recipients, import_recipients
 from campaigns.services.launch import launch
 from campaigns.services.pause import cancel, pause, resume
 from campaigns.services.preflight import problems
+from campaigns.services.start import start
 from campaigns.services.status import status
+from campaigns.services.suppress import suppress, unsuppress
 from campaigns.services.unsubscribe import recipient_of, unsubscribe, unsubscribe_url
 
 __all__ = [
     "Report",
+    "add_recipients",
     "cancel",
+    "create_campaign",
+    "delete_campaign",
+    "edit_campaign",
     "import_recipients",
     "launch",
     "pause",
     "problems",
     "recipient_of",
     "resume",
+    "start",
     "status",
+    "suppress",
     "unsubscribe",
     "unsubscribe_url",
+    "unsuppress",
 ]

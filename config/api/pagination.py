@@ -38,10 +38,13 @@ class Cursor:
         """Raises ValueError for what `text` never made."""
         try:
             backwards, values = json.loads(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+            values = list(values)
         except (binascii.Error, TypeError, RecursionError) as exc:
             raise ValueError(str(exc)) from None
-        if not isinstance(backwards, bool) or not isinstance(values, list):
+        if not isinstance(backwards, bool) or not all(isinstance(value, int | str) for value in values):
             raise ValueError("not a cursor")
+        if any("\x00" in value for value in values if isinstance(value, str)):
+            raise ValueError("nothing the database can hold")
         return cls(backwards, values)
 
 
@@ -51,9 +54,7 @@ class Keyset(BasePagination):
     Follows the queryset's own ordering, whose columns must not be NULL; the id breaks ties.
     """
 
-    def paginate_queryset(
-        self, queryset: QuerySet[Any], request: Request, view: APIView | None = None
-    ) -> list[Any] | None:
+    def paginate_queryset(self, queryset: Any, request: Request, view: APIView | None = None) -> list[Any] | None:
         self.url = request.build_absolute_uri()
         size = _page_size(request)
         self.terms = _terms(queryset)
@@ -129,11 +130,9 @@ def _cursor(request: Request, model: type[Model], terms: list[str]) -> Cursor | 
         return None
     try:
         cursor = Cursor.of(text)
-        fields = [model._meta.get_field(term.lstrip("-")) for term in terms]
-        values = [field.clean(value, None) for field, value in zip(fields, cursor.values, strict=True)]
-        if any("\x00" in value for value in cursor.values if isinstance(value, str)):
-            raise ValueError("NUL")
-    except (ValueError, ValidationError):
+        fields: list[Any] = [model._meta.get_field(term.lstrip("-")) for term in terms]
+        values = [field.to_python(value) for field, value in zip(fields, cursor.values, strict=True)]
+    except (TypeError, ValueError, ValidationError):
         raise Refused({"cursor": ["Take it unchanged from next or previous, with the same ordering."]}) from None
     return Cursor(cursor.backwards, values)
 

@@ -7,7 +7,7 @@ from typing import IO, Any
 
 from django.conf import settings
 from rest_framework.exceptions import ParseError, ValidationError
-from rest_framework.parsers import JSONParser
+from rest_framework.parsers import FormParser, JSONParser, MultiPartParser
 from rest_framework.serializers import BaseSerializer, ListSerializer, Serializer
 
 from config.api.problems import Problem
@@ -15,6 +15,13 @@ from config.api.problems import Problem
 MAX_DEPTH = 32
 _BIGINT = range(-(2**63), 2**63)
 _MAX_DIGITS = 19
+
+
+def check_size(parser_context: Mapping[str, Any] | None) -> None:
+    """Raise the 413 before anything is read. A body without a length is none, to Django."""
+    request = (parser_context or {}).get("request")
+    if request is not None and int(request.META.get("CONTENT_LENGTH") or 0) > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
+        raise Problem(413, f"The body has more than {settings.DATA_UPLOAD_MAX_MEMORY_SIZE} bytes; send it in parts.")
 
 
 class StrictJson(JSONParser):
@@ -26,7 +33,8 @@ class StrictJson(JSONParser):
     def parse(
         self, stream: IO[bytes], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
     ) -> Any:
-        data = loads(_read(stream, settings.DATA_UPLOAD_MAX_MEMORY_SIZE))
+        check_size(parser_context)
+        data = loads(stream.read())
         view = (parser_context or {}).get("view")
         if view is not None and hasattr(view, "get_serializer_class"):
             unknown = dict(unknown_fields(data, view.get_serializer_class()()))
@@ -35,11 +43,24 @@ class StrictJson(JSONParser):
         return data
 
 
-def _read(stream: IO[bytes], limit: int) -> bytes:
-    body = stream.read(limit + 1)
-    if len(body) > limit:
-        raise Problem(413, f"The body has more than {limit} bytes; send it in parts.")
-    return body
+class Form(FormParser):
+    """A form of the browsable pages."""
+
+    def parse(
+        self, stream: IO[bytes], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
+    ) -> Any:
+        check_size(parser_context)
+        return super().parse(stream, media_type, parser_context)
+
+
+class MultiPart(MultiPartParser):
+    """A form with files."""
+
+    def parse(
+        self, stream: IO[bytes], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
+    ) -> Any:
+        check_size(parser_context)
+        return super().parse(stream, media_type, parser_context)
 
 
 def loads(body: bytes) -> Any:
@@ -102,7 +123,7 @@ def _check_text(text: str) -> None:
         raise ParseError("A text holds half of a surrogate pair (\\ud800-\\udfff); send whole characters.") from None
 
 
-def unknown_fields(data: Any, serializer: BaseSerializer[Any], path: str = "") -> Iterator[tuple[str, list[str]]]:
+def unknown_fields(data: Any, serializer: Any, path: str = "") -> Iterator[tuple[str, list[str]]]:
     """(path, messages) for each key that the serializer would ignore, also in nested objects and lists of them."""
     if isinstance(serializer, ListSerializer):
         for index, item in enumerate(data if isinstance(data, list) else []):

@@ -12,14 +12,14 @@ _VIEW = ["%(app_label)s.view_%(model_name)s"]
 class ModelPermissions(DjangoModelPermissions):
     """Django's model permissions; looking needs “view”, which Django REST framework leaves open.
 
-    A view whose verb needs another one says so: `needs = {action or method: "app.codename"}`.
+    A viewset whose verb needs another one says so: `needs = {action: "app.codename"}`.
     """
 
     perms_map = {**DjangoModelPermissions.perms_map, "GET": _VIEW, "HEAD": _VIEW, "OPTIONS": _VIEW}
 
     def has_permission(self, request: Request, view: "APIView") -> bool:
         needs: dict[str, str] = getattr(view, "needs", {})
-        permission = needs.get(getattr(view, "action", None) or "") or needs.get(request.method or "")
+        permission = needs.get(getattr(view, "action", None) or "")
         if permission is None:
             return bool(super().has_permission(request, view))
         user: Any = request.user

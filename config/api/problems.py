@@ -9,12 +9,13 @@ from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.views import defaults
 from rest_framework.exceptions import APIException, ErrorDetail, MethodNotAllowed, NotFound
 from rest_framework.exceptions import PermissionDenied as Forbidden
+from rest_framework.renderers import BrowsableAPIRenderer
 from rest_framework.response import Response
 
 from campaigns.errors import CampaignError
+from config.api.renderers import PROBLEM, Json
 from queue_core.errors import QueueError
 
-MEDIA_TYPE = "application/problem+json"
 Errors = dict[str, list[str]]
 
 
@@ -32,6 +33,10 @@ def handle(exc: Exception, context: dict[str, Any]) -> Response | None:
     known = _known(exc)
     if known is None:
         return None
+    # Also where the view would make something else: a file, the description.
+    request = context["request"]
+    if not isinstance(getattr(request, "accepted_renderer", None), BrowsableAPIRenderer):
+        request.accepted_renderer, request.accepted_media_type = Json(), Json.media_type
     headers = {}
     if challenge := getattr(known, "auth_header", None):
         headers["WWW-Authenticate"] = challenge
@@ -101,7 +106,7 @@ def _flat(detail: Any, path: str = "") -> Iterator[tuple[str, str]]:
 
 def answer(exc: APIException) -> JsonResponse:
     """For what is refused outside a view."""
-    return JsonResponse(body_of(exc), status=exc.status_code, content_type=MEDIA_TYPE)
+    return JsonResponse(body_of(exc), status=exc.status_code, content_type=PROBLEM)
 
 
 def _is_api(request: HttpRequest) -> bool:

@@ -3,7 +3,7 @@ from typing import Any
 
 from rest_framework.renderers import JSONRenderer
 
-from config.api.problems import MEDIA_TYPE
+PROBLEM = "application/problem+json"
 
 
 class Json(JSONRenderer):
@@ -15,5 +15,5 @@ class Json(JSONRenderer):
         response = (renderer_context or {}).get("response")
         # The browsable page borrows this renderer for its content; the page stays HTML.
         if response is not None and response.exception and response.accepted_renderer is self:
-            response["Content-Type"] = MEDIA_TYPE
+            response["Content-Type"] = PROBLEM
         return super().render(data, accepted_media_type, renderer_context)

@@ -2,7 +2,28 @@
 
 from typing import Any
 
-from config.api.problems import MEDIA_TYPE
+from drf_spectacular.authentication import BasicScheme
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+
+from config.api.renderers import PROBLEM
+
+
+class OurBasicScheme(BasicScheme):
+    """drf-spectacular knows schemes by their exact class."""
+
+    target_class = "config.api.authentication.Basic"
+    priority = 0
+
+
+class Document(SpectacularAPIView):
+    """This API as OpenAPI 3.1."""
+
+
+class Page(SpectacularSwaggerView):
+    """This API to read and to try; its files come from this server."""
+
+    url_name = "schema"
+
 
 _PROBLEM = {
     "type": "object",
@@ -32,6 +53,6 @@ def add_problems(result: dict[str, Any], **kwargs: Any) -> dict[str, Any]:
         for operation in (methods[method] for method in _METHODS & methods.keys()):
             operation["responses"]["default"] = {
                 "description": "Anything else",
-                "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+                "content": {PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}},
             }
     return result

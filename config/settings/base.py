@@ -113,8 +113,8 @@ REST_FRAMEWORK = {
     "DEFAULT_PERMISSION_CLASSES": ["config.api.permissions.ModelPermissions"],
     "DEFAULT_PARSER_CLASSES": [
         "config.api.parsers.StrictJson",
-        "rest_framework.parsers.FormParser",
-        "rest_framework.parsers.MultiPartParser",
+        "config.api.parsers.Form",
+        "config.api.parsers.MultiPart",
     ],
     "DEFAULT_RENDERER_CLASSES": ["config.api.renderers.Json", "rest_framework.renderers.BrowsableAPIRenderer"],
     "DEFAULT_FILTER_BACKENDS": [
@@ -135,6 +135,12 @@ SPECTACULAR_SETTINGS = {
     "SCHEMA_PATH_PREFIX": "/api/v1",
     "SERVE_INCLUDE_SCHEMA": False,
     "SERVE_PERMISSIONS": ["rest_framework.permissions.IsAuthenticated"],
+    "ENUM_NAME_OVERRIDES": {
+        "TaskState": "queue_core.states.TaskState",
+        "WorkerState": "queue_core.states.WorkerState",
+        "CampaignState": "campaigns.states.CampaignState",
+        "RecipientState": "campaigns.states.RecipientState",
+    },
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "config.api.schema.add_problems",

@@ -21,6 +21,8 @@ _LIST_SECONDS = 5.0
 class LedgerList(ChangeList):  # type: ignore[misc]
     """A list that gives up, and says so, rather than keep the database busy."""
 
+    result_list: Any
+
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
         # The paginator shows the count; Unfold's heading would call a bounded one the truth.
@@ -95,7 +97,7 @@ def demand(is_allowed: bool) -> None:
 
 def page(model_admin: ModelAdmin, request: HttpRequest, template: str, **context: Any) -> HttpResponse:
     """A page of an admin, inside the frame of the site."""
-    request.current_app = model_admin.admin_site.name  # type: ignore[attr-defined]
+    request.current_app = model_admin.admin_site.name
     frame = {**model_admin.admin_site.each_context(request), "opts": model_admin.opts, "title": model_admin.opts}
     return TemplateResponse(request, template, {**frame, **context})
 
@@ -103,7 +105,7 @@ def page(model_admin: ModelAdmin, request: HttpRequest, template: str, **context
 def note(request: HttpRequest, model: type[Model], what: str, message: str) -> None:
     """Write down what a person did to many rows at once: `what` names them."""
     LogEntry.objects.create(
-        user_id=request.user.pk,
+        user_id=request.user.pk or 0,
         content_type=ContentType.objects.get_for_model(model),
         object_repr=what[:200],
         action_flag=CHANGE,

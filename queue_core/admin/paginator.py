@@ -48,7 +48,7 @@ def shown(count: int) -> str:
 
 
 class LedgerPaginator(Paginator):  # type: ignore[type-arg]  # generic in the stubs only
-    """Never counts a big table: 10 000 rows can be turned over, and without a filter the planner's estimate is shown."""
+    """Never counts a big table: 10 000 rows can be turned over; without a filter the planner's estimate is shown."""
 
     template_name = "queue_core/admin/pagination.html"
 

@@ -15,7 +15,7 @@ from queue_core.admin import task_pages
 from queue_core.admin.filters import TAB_STATES, DayRange, NameFilter, QueueFilter, StateFilter, tabs
 from queue_core.admin.ledger import LedgerAdmin, note
 from queue_core.admin.times import moment, span
-from queue_core.models import Execution, Result, Task
+from queue_core.models import Execution, Result, Task, Worker
 
 # Colours of Unfold's labels, for the states as people read them.
 STATE_LABELS = {
@@ -47,7 +47,7 @@ class TaskAdmin(LedgerAdmin):
     detail_template = "queue_core/admin/task.html"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Task]:
-        return Task.objects.all()
+        return Task.objects.for_list()
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         chosen = request.GET.get("state", "")
@@ -59,11 +59,11 @@ class TaskAdmin(LedgerAdmin):
         self, request: HttpRequest, queryset: QuerySet[Task], search_term: str
     ) -> tuple[QuerySet[Task], bool]:
         if not search_term:
-            return queryset.for_list(), False  # type: ignore[attr-defined]
+            return queryset, False
         wanted = Q(name__startswith=search_term) | Q(unique_key=search_term)
         if search_term.isascii() and search_term.isdigit() and int(search_term[:20]) <= _BIGGEST_ID:
             wanted = Q(pk=int(search_term)) | Q(unique_key=search_term)
-        return queryset.for_list().filter(wanted), False  # type: ignore[attr-defined]
+        return queryset.filter(wanted), False
 
     def get_urls(self) -> list[URLPattern]:
         site_view = self.admin_site.admin_view
@@ -100,7 +100,7 @@ class TaskAdmin(LedgerAdmin):
                 {
                     "row": attempt,
                     "type": OUTCOME_LABELS[attempt.outcome],
-                    "worker": worker_link(attempt.worker_id, attempt.worker and attempt.worker.name),
+                    "worker": worker_link(attempt.worker_id, attempt.worker),
                     "started": moment(attempt.started_at),
                     "took": span(attempt.finished_at - attempt.started_at),
                 }
@@ -157,7 +157,7 @@ def facts(task: Task) -> list[tuple[str, Any]]:
         ("Attempts", f"{task.attempt} of {task.max_attempts}"),
         ("Lost workers", f"{task.crashes} of {task.max_crashes}"),
         ("Unique key", task.unique_key or "–"),  # noqa: RUF001
-        ("Worker", worker_link(task.worker_id, task.worker and task.worker.name)),
+        ("Worker", worker_link(task.worker_id, task.worker)),
         ("Created", moment(task.created_at)),
         ("Due", moment(task.run_at)),
         ("Started", moment(task.started_at)),
@@ -167,14 +167,14 @@ def facts(task: Task) -> list[tuple[str, Any]]:
     return rows
 
 
-def worker_link(pk: int | None, name: str | None) -> str:
+def worker_link(pk: int | None, worker: Worker | None) -> str:
     """A link to a worker; only its number when its row was pruned."""
     if pk is None:
         return "–"  # noqa: RUF001
-    if name is None:
+    if worker is None:
         return f"worker {pk}"
     url = reverse("admin:queue_core_worker_change", args=[pk])
-    return format_html('<a class="ph-link" href="{}">{}</a>', url, name)
+    return format_html('<a class="ph-link" href="{}">{}</a>', url, worker.name)
 
 
 def _pretty(value: Any) -> str:

@@ -13,6 +13,11 @@ def moment(time: datetime.datetime | None) -> str:
     return date_format(timezone.localtime(time), "j M Y, H:i:s") if time else "–"  # noqa: RUF001 - a dash it is
 
 
+def ago(length: datetime.timedelta) -> str:
+    """`just now`, `34.1 s ago`."""
+    return f"{span(length)} ago" if length.total_seconds() >= 2 else "just now"
+
+
 def span(length: datetime.timedelta | None) -> str:
     """`12 ms`, `3.4 s`, `2 min 5 s`, `3 h 20 min`; a dash when there is none."""
     if length is None:

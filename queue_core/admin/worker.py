@@ -1,4 +1,3 @@
-import datetime
 from typing import Any
 
 from django.contrib import admin
@@ -11,7 +10,7 @@ from unfold.decorators import display as label
 
 from queue_core.admin.filters import tabs
 from queue_core.admin.ledger import LedgerAdmin
-from queue_core.admin.times import moment, span
+from queue_core.admin.times import ago, moment
 from queue_core.models import Task, Worker
 from queue_core.states import TaskState, WorkerState
 
@@ -26,7 +25,7 @@ class WorkerStateFilter(admin.SimpleListFilter):
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         return [(state, state.capitalize()) for state in WORKER_LABELS]
 
-    def queryset(self, request: HttpRequest, queryset: QuerySet[Worker]) -> QuerySet[Worker]:
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         return queryset.filter(shown_state=self.value()) if self.value() in WORKER_LABELS else queryset
 
 
@@ -38,7 +37,7 @@ class WorkerAdmin(LedgerAdmin):
     actions = None
     detail_template = "queue_core/admin/worker.html"
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Worker]:
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """With `shown_state` and `silence` (timedelta since the last heartbeat), both by the database's clock."""
         beats = ExpressionWrapper(Q(state=WorkerState.ONLINE, lease_until__gt=Now()), output_field=BooleanField())
         shown_state = Case(
@@ -65,7 +64,7 @@ class WorkerAdmin(LedgerAdmin):
                 ("Process", obj.pid),
                 ("Queues", ", ".join(obj.queues)),
                 ("Started", moment(obj.started_at)),
-                ("Last heartbeat", f"{span(obj.silence)} ago"),
+                ("Last heartbeat", ago(obj.silence)),
                 ("Finished tasks", obj.finished_tasks),
                 ("Memory", self.memory(obj)),
             ],
@@ -96,8 +95,7 @@ class WorkerAdmin(LedgerAdmin):
 
     @admin.display(description="Heartbeat")
     def heartbeat(self, worker: Any) -> str:
-        silence: datetime.timedelta = worker.silence
-        return f"{span(silence)} ago"
+        return ago(worker.silence)
 
 
 def _task_page(pk: int) -> str:

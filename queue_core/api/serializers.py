@@ -59,7 +59,8 @@ class SubmitSerializer(serializers.Serializer[Any]):
 
 
 class BatchSerializer(serializers.Serializer[Any]):
-    tasks = SubmitSerializer(many=True, allow_empty=False, max_length=BATCH_MAX)
+    # The stubs do not know that many=True makes a list.
+    tasks = SubmitSerializer(many=True, allow_empty=False, max_length=BATCH_MAX)  # type: ignore[call-arg]
 
 
 class SubmittedSerializer(serializers.Serializer[Any]):

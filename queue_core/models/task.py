@@ -1,3 +1,4 @@
+from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.functions import TransactionNow
 from django.db import models
 from django.db.models import F, Q
@@ -20,6 +21,11 @@ class Task(models.Model):
     payload = models.JSONField(db_default=models.Value({}, models.JSONField()), blank=True)
     run_at = models.DateTimeField(db_default=TransactionNow())
     unique_key = models.CharField(max_length=200, null=True, blank=True)  # noqa: DJ001 - NULL takes part in no uniqueness
+
+    tags = ArrayField(models.CharField(max_length=64), db_default=models.Value([], ArrayField(models.CharField())))
+    expires_at = models.DateTimeField(null=True, blank=True, help_text="not started by then: expired")
+    replay_of = models.BigIntegerField(null=True, blank=True, help_text="the task this one repeats")
+    cancel_requested_at = models.DateTimeField(null=True, blank=True, help_text="asked to end while it ran")
 
     attempt = models.IntegerField(db_default=0, help_text="number of the current or last attempt")
     max_attempts = models.SmallIntegerField(db_default=5)
@@ -52,6 +58,11 @@ class Task(models.Model):
             models.Index(fields=["run_at"], condition=Q(state="queued", parked=True), name="tasks_parked"),  # ticker
             models.Index(fields=["worker"], condition=Q(state="running"), name="tasks_running"),  # lifecycle.rescue
             models.Index(fields=["-id"], condition=Q(state="failed"), name="tasks_failed"),  # the admin's failed tab
+            models.Index(
+                fields=["expires_at"],
+                condition=Q(state__in=["blocked", "queued"], expires_at__isnull=False),
+                name="tasks_expiring",  # lifecycle.expire
+            ),
         ]
         constraints = [
             models.UniqueConstraint(

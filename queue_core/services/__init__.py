@@ -2,8 +2,10 @@
 
 from queue_core.services.backlog import Backlog, backlog
 from queue_core.services.cancel import cancel
+from queue_core.services.discard import discard
 from queue_core.services.outcome import BulkOutcome
 from queue_core.services.ping_bell import BellDown, ping_bell
+from queue_core.services.replay import replay, replay_letters
 from queue_core.services.retry import retry
 from queue_core.services.submit import Submitted, build, submit, submit_many
 from queue_core.services.submit_batch import InvalidBatch, submit_batch
@@ -17,7 +19,10 @@ __all__ = [
     "backlog",
     "build",
     "cancel",
+    "discard",
     "ping_bell",
+    "replay",
+    "replay_letters",
     "retry",
     "submit",
     "submit_batch",

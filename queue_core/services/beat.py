@@ -1,6 +1,9 @@
+from uuid import UUID
+
 from django.db import connection
 
 from queue_core import conf
+from queue_core.models import Task
 
 _BEAT = """
 UPDATE workers SET heartbeat_at = now(), lease_until = now() + make_interval(secs => %s),
@@ -17,6 +20,11 @@ def beat(worker_id: int, *, finished_tasks: int, memory_mib: int, current_task: 
     with connection.cursor() as cursor:
         cursor.execute(_BEAT, [conf.get("LEASE_SECONDS"), finished_tasks, memory_mib, current_task, worker_id])
         return bool(cursor.rowcount)
+
+
+def is_cancel_requested(task_id: int, lease: UUID) -> bool:
+    """Whether somebody asked the attempt that holds `lease` to end."""
+    return Task.objects.filter(pk=task_id, lease=lease, cancel_requested_at__isnull=False).exists()
 
 
 def stop_worker(worker_id: int) -> None:

@@ -5,9 +5,13 @@ from queue_core.services.outcome import BulkOutcome
 
 
 def cancel(ids: Sequence[int]) -> BulkOutcome:
-    """Stop tasks before they start.
+    """Stop tasks.
 
-    blocked, queued -> cancelled. A running task is left alone and counted as skipped.
+    blocked, queued -> cancelled. A running task is asked to end: it sees `context.cancelled`, is interrupted after
+    QUEUE_GRACE_SECONDS, and its process is killed after as long again; then it is cancelled. One that succeeds
+    meanwhile has succeeded. Tasks that are over are left alone and counted as skipped.
     """
-    moved = lifecycle.cancel(ids)
-    return BulkOutcome(changed=len(moved), skipped=len(set(ids)) - len(moved), reason="not waiting any more")
+    stopped, asked = lifecycle.cancel(ids)
+    return BulkOutcome(
+        changed=stopped, skipped=len(set(ids)) - stopped - asked, reason="over already, or asked before", asked=asked
+    )

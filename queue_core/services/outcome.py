@@ -1,17 +1,24 @@
 from dataclasses import dataclass
 
 
+def plural(n: int, noun: str) -> str:
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+
+
 @dataclass(frozen=True, slots=True)
 class BulkOutcome:
-    """What a verb did: how many rows moved, how many were left alone, and why those were."""
+    """What a verb did: how many rows moved, how many were left alone and why; `asked`: running tasks asked to end."""
 
     changed: int
     skipped: int
     reason: str
+    asked: int = 0
 
     def sentence(self, verb: str, noun: str = "task") -> str:
         """For a person: "Retried 41 tasks; 3 were not failed or cancelled."."""
-        text = f"{verb} {self.changed} {noun}{'' if self.changed == 1 else 's'}"
+        parts = [f"{verb} {plural(self.changed, noun)}"]
+        if self.asked:
+            parts.append(f"asked {plural(self.asked, 'running ' + noun)} to end")
         if self.skipped:
-            text += f"; {self.skipped} {'was' if self.skipped == 1 else 'were'} {self.reason}"
-        return text + "."
+            parts.append(f"{self.skipped} {'was' if self.skipped == 1 else 'were'} {self.reason}")
+        return "; ".join(parts) + "."

@@ -30,11 +30,12 @@ def _checked_queue(name: str) -> str:
     return name
 
 
-def _payload_text(payload: Any) -> str:
+def payload_text(payload: Any) -> str:
+    """JSON text of a payload; InvalidSubmission says why it cannot be one."""
     if not isinstance(payload, Mapping) or not all(isinstance(key, str) for key in payload):
         raise InvalidSubmission("payload", "must be an object with text keys")
     try:
-        return lifecycle.dump_json(dict(payload), max_bytes=lifecycle.payload_limit(), what="the payload")
+        return lifecycle.dump_json(dict(payload), max_bytes=conf.get("PAYLOAD_MAX_BYTES"), what="the payload")
     except ValueError as exc:
         raise InvalidSubmission("payload", str(exc)) from None
 
@@ -45,17 +46,39 @@ def _checked_number(field: str, value: Any, allowed: range) -> int:
     return value
 
 
+def _checked_time(field: str, value: Any) -> datetime.datetime | None:
+    if value is None or (isinstance(value, datetime.datetime) and value.tzinfo is not None):
+        return value
+    raise InvalidSubmission(field, "must be a time with a time zone")
+
+
+def _is_word(value: Any, longest: int) -> bool:
+    """A text that can be stored: NUL and surrogates cannot."""
+    return (
+        isinstance(value, str)
+        and 0 < len(value) <= longest
+        and not any(char == "\x00" or "\ud800" <= char <= "\udfff" for char in value)
+    )
+
+
 def _checked_options(options: dict[str, Any]) -> dict[str, Any]:
-    run_at, delay, key = options.pop("run_at", None), options.pop("delay", 0.0), options.pop("unique_key", None)
+    run_at, expires_at = (_checked_time(field, options.pop(field, None)) for field in ("run_at", "expires_at"))
+    delay, key, tags = options.pop("delay", 0.0), options.pop("unique_key", None), options.pop("tags", ())
     if options:
         raise InvalidSubmission(min(options), "is not an option of a task")
-    if run_at is not None and (not isinstance(run_at, datetime.datetime) or run_at.tzinfo is None):
-        raise InvalidSubmission("run_at", "must be a time with a time zone")
     if isinstance(delay, bool) or not isinstance(delay, int | float) or not 0 <= delay < 10 * 366 * 86_400:
         raise InvalidSubmission("delay", "must be a number of seconds from 0 to ten years")
-    if key is not None and not (isinstance(key, str) and 0 < len(key) <= 200 and "\x00" not in key):
+    if key is not None and not _is_word(key, 200):
         raise InvalidSubmission("unique_key", "must be a text of 1 to 200 characters")
-    return {"run_at": run_at, "delay": float(delay), "unique_key": key}
+    if not isinstance(tags, list | tuple) or len(tags) > 32 or not all(_is_word(tag, 64) for tag in tags):
+        raise InvalidSubmission("tags", "must be a list of at most 32 texts of 1 to 64 characters")
+    return {
+        "run_at": run_at,
+        "expires_at": expires_at,
+        "delay": float(delay),
+        "unique_key": key,
+        "tags": tuple(dict.fromkeys(tags)),
+    }
 
 
 def build(name: str, payload: Mapping[str, Any], **options: Any) -> lifecycle.NewTask:
@@ -65,7 +88,7 @@ def build(name: str, payload: Mapping[str, Any], **options: Any) -> lifecycle.Ne
     return lifecycle.NewTask(
         name=name,
         queue=_checked_queue(task_type.queue_name if queue is None else queue),
-        payload=_payload_text(payload),
+        payload=payload_text(payload),
         priority=task_type.priority if priority is None else _checked_number("priority", priority, PRIORITIES),
         max_attempts=(
             task_type.max_attempts if attempts is None else _checked_number("max_attempts", attempts, range(1, 1001))
@@ -79,7 +102,8 @@ def submit(name: str, payload: Mapping[str, Any] | None = None, **options: Any) 
     """Ask for one task.
 
     Options: `queue`, `priority` (-100..100, higher first), `run_at` (aware datetime) or `delay` (seconds),
-    `max_attempts`, `unique_key` (at most one live task of this name has it; a second submission answers the first).
+    `expires_at` (not started by then: expired), `max_attempts`, `tags`, `unique_key` (at most one live task of this
+    name has it; a second submission answers the first).
     """
     row = build(name, payload or {}, **options)
     while True:

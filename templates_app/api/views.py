@@ -2,6 +2,7 @@ from dataclasses import asdict
 from typing import Any
 
 from django.db.models import QuerySet
+from drf_spectacular.utils import extend_schema
 from rest_framework import mixins, status
 from rest_framework.decorators import action
 from rest_framework.exceptions import NotFound, ValidationError
@@ -115,6 +116,7 @@ class TemplateViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericV
             return Response({"valid": False, "errors": error.by_part(), "variables": []})
         return Response({"valid": True, "errors": {}, "variables": listed(compiled.variables)})
 
+    @extend_schema(responses=VersionSerializer(many=True))
     @action(detail=True)
     def versions(self, request: Request, pk: str) -> Response:
         versions = self.get_object().versions.select_related("author").defer("html", "text").order_by("-id")

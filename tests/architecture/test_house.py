@@ -42,7 +42,7 @@ def test_only_lifecycle_writes_a_state() -> None:
         str(path.relative_to(ROOT)): lines
         for path in MODULES
         # execution.py says how an attempt ended; lifecycle.finish writes it.
-        if path.name not in ("lifecycle.py", "execution.py") and (lines := writes_of_state(path))
+        if path.name != "execution.py" and "lifecycle" not in path.as_posix() and (lines := writes_of_state(path))
     }
     assert found == {}
 
@@ -50,7 +50,12 @@ def test_only_lifecycle_writes_a_state() -> None:
 def test_only_lifecycle_and_the_worker_verbs_write_states_in_sql() -> None:
     pattern = re.compile(r"(?:UPDATE (?:tasks|campaigns|email_recipients)\b|INSERT INTO (?:tasks|email_recipients)\b)")
     found = {path.relative_to(ROOT).as_posix() for path in MODULES if pattern.search(path.read_text())}
-    assert found == {"queue_core/lifecycle.py", "campaigns/lifecycle.py"}
+    assert found == {
+        "campaigns/lifecycle.py",
+        "queue_core/lifecycle/attempts.py",
+        "queue_core/lifecycle/insert.py",
+        "queue_core/lifecycle/moves.py",
+    }
 
 
 def test_the_readme_shows_the_states_as_they_are() -> None:

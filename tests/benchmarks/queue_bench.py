@@ -1,4 +1,4 @@
-"""`make bench-queue`: our queue beside its peers, measured in turns on one machine. Targets: the table `DRAIN_TARGETS`."""
+"""`make bench-queue`: our queue beside its peers, measured in turns on one machine."""
 
 import argparse
 import statistics
@@ -213,7 +213,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a look within a minute: fewer tasks, fewer contestants")
     options = parser.parse_args()
     try:
-        measure(options.peers.resolve(), QUICK_SIZE if options.quick else Size(), Console())
+        measure(options.peers.resolve(), QUICK_SIZE if options.quick else Size(), report.console())
     except (BenchmarkError, embedded.EmbeddedError) as error:
         sys.exit(str(error))
 

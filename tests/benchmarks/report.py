@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import distributions
@@ -103,14 +104,17 @@ def versions(names: Sequence[str], environments: Sequence[Path | None]) -> dict[
     return found
 
 
+def console() -> Console:
+    """Where a report goes; wide enough for the table also when it goes into a file."""
+    return Console() if sys.stdout.isatty() else Console(width=140)
+
+
 def show(console: Console, title: str, rows: Sequence[Row]) -> None:
     """Print the table; a missed target is marked, never left out."""
     table = Table(title=title, title_justify="left")
-    for heading, justify in (
-        ("metric", "left"), ("ours", "right"), ("unit", "left"), ("against", "left"), ("theirs", "right"),
-        ("ratio", "right"), ("target", "right"), ("", "left"),
-    ):  # fmt: skip
-        table.add_column(heading, justify="right" if justify == "right" else "left")
+    for heading in ("metric", "ours", "unit", "against", "theirs", "ratio", "target", ""):
+        numeric = heading in {"ours", "theirs", "ratio", "target"}
+        table.add_column(heading, justify="right" if numeric else "left", no_wrap=True)
     for row in rows:
         verdict = {True: "[green]met[/]", False: "[red]missed[/]", None: ""}[row.ok]
         table.add_row(

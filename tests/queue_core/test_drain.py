@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 from django.db import connection
+from pytest_django import Settings
 
 from queue_core import broker, conf, lifecycle, services
 from queue_core.drain import Station
@@ -288,3 +289,25 @@ def test_a_batch_of_a_dead_worker_is_not_claimed_into_the_void(worker_id: int, l
     lose(worker_id)
     tick(if_older_than=0)
     assert len(lifecycle.claim(["default"], register_worker(["default"]), 10)) == 5
+
+
+@pytest.mark.parametrize("name", ["tests.sleep", "tests.polite"])
+def test_a_running_task_ends_when_it_is_cancelled(
+    station: Station, settings: Settings, in_thread: Callable[[Callable[[], object]], threading.Thread], name: str
+) -> None:
+    settings.QUEUE_GRACE_SECONDS = 0.3 if name == "tests.sleep" else 30.0
+    pk, after = services.submit(name, {"seconds": 20}).id, services.submit("tests.noop").id
+
+    def cancel_when_running() -> None:
+        while not Task.objects.filter(pk=pk, state="running").exists():
+            time.sleep(0.02)
+        services.cancel([pk])
+
+    thread = in_thread(cancel_when_running)
+    started = time.monotonic()
+    station.serve(30, burst=True)
+    thread.join(5)
+    assert time.monotonic() - started < 5
+    assert ended(pk)[:2] == ("cancelled", 1)
+    assert Execution.objects.get(task_id=pk).outcome == "cancelled"
+    assert ended(after)[0] == "succeeded"

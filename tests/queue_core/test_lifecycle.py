@@ -1,5 +1,6 @@
 """The guards: what each verb may move, and what a lost lease can still do (nothing)."""
 
+import datetime
 import uuid
 from collections.abc import Callable
 from typing import Any
@@ -9,11 +10,11 @@ from django.db import connection
 from django.utils import timezone
 
 from queue_core import lifecycle, services
-from queue_core.lifecycle import Claimed, Ended
-from queue_core.models import Execution, Result, Task, Worker
+from queue_core.lifecycle import Claimed, Ended, Failure
+from queue_core.models import DeadLetter, DeadLetterGroup, Execution, Result, Task, Worker
 from queue_core.services.register_worker import register_worker
 from queue_core.services.rescue import rescue
-from queue_core.states import FINAL, TRANSITIONS, Outcome, TaskState
+from queue_core.states import FINAL, TRANSITIONS, DeathReason, Outcome, TaskState
 
 pytestmark = pytest.mark.django_db
 LEASE = uuid.uuid4()
@@ -25,6 +26,11 @@ def claim(worker_id: int, limit: int = 10, queues: tuple[str, ...] = ("default",
 
 def succeeded(task: Claimed, result: str | None = None) -> Ended:
     return Ended(task, TaskState.SUCCEEDED, Outcome.SUCCEEDED, 0.001, 0.002, result=result)
+
+
+def failed(task: Claimed, error: str = "ValueError: no", mark: str = "f" * 32) -> Ended:
+    failure = Failure(error, "builtins.ValueError", "trace", mark, DeathReason.ATTEMPTS)
+    return Ended(task, TaskState.FAILED, Outcome.FAILED, 0.001, 0.002, failure=failure)
 
 
 def in_state(state: TaskState, worker_id: int) -> Task:
@@ -45,6 +51,10 @@ def verbs(worker_id: int, lose: Callable[[int], None]) -> dict[str, Callable[[Ta
     def as_claimed(task: Task) -> Claimed:
         return Claimed(task.pk, task.name, task.queue, "{}", task.attempt, task.max_attempts, 0, LEASE)
 
+    def expire(task: Task) -> None:
+        Task.objects.filter(pk=task.pk).update(expires_at=timezone.now() - datetime.timedelta(hours=1))
+        lifecycle.expire(100)
+
     def lose_and_rescue(task: Task) -> None:
         lose(worker_id)
         rescue()
@@ -56,6 +66,7 @@ def verbs(worker_id: int, lose: Callable[[int], None]) -> dict[str, Callable[[Ta
         "rescue": lose_and_rescue,
         "retry": lambda task: services.retry([task.pk]),
         "cancel": lambda task: services.cancel([task.pk]),
+        "expire": expire,
     }
 
 
@@ -78,7 +89,7 @@ def test_every_verb_moves_exactly_the_states_of_the_map(
 def test_no_verb_of_the_map_leaves_success() -> None:
     left = {state for moves in TRANSITIONS.values() for state in moves}
     assert TaskState.SUCCEEDED not in left
-    assert FINAL - left == {TaskState.SUCCEEDED, TaskState.EXPIRED}
+    assert FINAL - left == {TaskState.SUCCEEDED, TaskState.EXPIRED}  # only replay leaves those, by a new row
 
 
 def test_claim_takes_queues_in_order_then_priority_then_age(worker_id: int) -> None:
@@ -174,7 +185,10 @@ def test_retry_gives_a_used_up_task_one_more_attempt(worker_id: int) -> None:
 def test_cancel_counts_what_it_leaves_alone(worker_id: int) -> None:
     waiting, running = in_state(TaskState.QUEUED, worker_id), in_state(TaskState.RUNNING, worker_id)
     outcome = services.cancel([waiting.pk, running.pk])
-    assert outcome.sentence("Cancelled") == "Cancelled 1 task; 1 was not waiting any more."
+    assert outcome.sentence("Cancelled") == "Cancelled 1 task; asked 1 running task to end."
+    again = services.cancel([waiting.pk, running.pk])
+    assert again.sentence("Cancelled") == "Cancelled 0 tasks; 2 were over already, or asked before."
+    assert Task.objects.get(pk=running.pk).state == "running"
 
 
 def test_unpark_takes_what_is_due(worker_id: int) -> None:
@@ -184,3 +198,83 @@ def test_unpark_takes_what_is_due(worker_id: int) -> None:
         cursor.execute("UPDATE tasks SET run_at = now() WHERE id = %s", [pk])
     assert lifecycle.unpark(10) == ["low"]
     assert [task.id for task in claim(worker_id, 10, ("low",))] == [pk]
+
+
+def test_expired_tasks_are_not_claimed_and_end_expired(worker_id: int) -> None:
+    late = services.submit("tests.noop", expires_at=timezone.now() - datetime.timedelta(seconds=1)).id
+    parked = services.submit("tests.noop", delay=60, expires_at=timezone.now() - datetime.timedelta(hours=1)).id
+    later = services.submit("tests.noop", expires_at=timezone.now() + datetime.timedelta(hours=1)).id
+    assert [task.id for task in claim(worker_id)] == [later]
+    assert lifecycle.expire(100) == 2
+    assert set(Task.objects.filter(state="expired").values_list("pk", flat=True)) == {late, parked}
+    assert services.retry([late]).changed == 0
+
+
+def test_a_failed_task_has_one_open_dead_letter_and_counts_in_its_group(worker_id: int) -> None:
+    pks = [services.submit("tests.noop").id for _ in range(3)]
+    tasks = claim(worker_id)
+    lifecycle.finish([failed(tasks[0]), failed(tasks[1]), failed(tasks[2], "KeyError: x", "e" * 32)])
+    assert list(DeadLetter.objects.order_by("pk").values_list("task_id", "reason", "resolution")) == [
+        (pk, "attempts", "") for pk in pks
+    ]
+    groups = {group.fingerprint[0]: (group.open, group.total, group.error) for group in DeadLetterGroup.objects.all()}
+    assert groups == {"f": (2, 2, "ValueError: no"), "e": (1, 1, "KeyError: x")}
+
+
+def test_retry_resolves_the_letter_and_a_new_failure_opens_another(worker_id: int) -> None:
+    pk = services.submit("tests.noop").id
+    for n in (1, 2):
+        lifecycle.finish([failed(claim(worker_id)[0])])
+        group = DeadLetterGroup.objects.get()
+        assert (group.open, group.total) == (1, n)
+        assert services.retry([pk]).changed == 1
+        assert DeadLetterGroup.objects.get().open == 0
+    assert list(DeadLetter.objects.values_list("resolution", flat=True)) == ["retried", "retried"]
+
+
+def test_replay_makes_a_new_task_and_keeps_the_old_one(worker_id: int) -> None:
+    pk = services.submit("tests.add", {"a": 1}, priority=4, queue="high", tags=["x"], unique_key="k").id
+    (task,) = claim(worker_id, 1, ("high",))
+    lifecycle.finish([failed(task)])
+    made = services.replay([pk], payload={"a": 1, "b": 2})
+    old, new = Task.objects.get(pk=pk), Task.objects.get(pk=made[pk])
+    assert (old.state, old.payload) == ("failed", {"a": 1})
+    assert (new.state, new.payload, new.replay_of) == ("queued", {"a": 1, "b": 2}, pk)
+    assert (new.priority, new.queue, new.tags, new.attempt, new.unique_key) == (4, "high", ["x"], 0, None)
+    letter = DeadLetter.objects.get()
+    assert (letter.resolution, letter.replay_id) == ("replayed", new.pk)
+    assert services.replay([new.pk]) == {}
+
+
+def test_replaying_letters_twice_replays_once(worker_id: int) -> None:
+    pks = [services.submit("tests.noop").id for _ in range(2)]
+    lifecycle.finish([failed(task) for task in claim(worker_id)])
+    letters = list(DeadLetter.objects.values_list("pk", flat=True))
+    assert set(services.replay_letters(letters)) == set(pks)
+    assert services.replay_letters(letters) == {}
+    assert DeadLetterGroup.objects.get().open == 0
+
+
+def test_discard_leaves_the_task_failed_and_counts_what_was_resolved(worker_id: int) -> None:
+    services.submit("tests.noop")
+    lifecycle.finish([failed(claim(worker_id)[0])])
+    letter = DeadLetter.objects.get().pk
+    assert services.discard([letter]).sentence("Discarded", "letter") == "Discarded 1 letter."
+    assert services.discard([letter]).sentence("Discarded", "letter") == "Discarded 0 letters; 1 was resolved already."
+    assert Task.objects.get().state == "failed"
+
+
+def test_a_task_asked_to_end_does_not_go_back_in_line(worker_id: int, lose: Callable[[int], None]) -> None:
+    for _ in range(3):
+        services.submit("tests.noop")
+    retried, done, lost = claim(worker_id)
+    services.cancel([retried.id, done.id, lost.id])
+    back = failed(retried)
+    back.state = TaskState.QUEUED
+    lifecycle.finish([back, succeeded(done)])
+    lose(worker_id)
+    rescue()
+    assert list(Task.objects.order_by("pk").values_list("state", flat=True)) == ["cancelled", "succeeded", "cancelled"]
+    assert not DeadLetter.objects.exists()
+    assert services.retry([retried.id, lost.id]).changed == 2
+    assert not Task.objects.filter(state="queued", cancel_requested_at__isnull=False).exists()

@@ -110,6 +110,12 @@ for _ in range(100_000):
         ("tests.noop", {}, {"unique_key": "x" * 201}, InvalidSubmission, "unique_key"),
         ("tests.noop", {}, {"unique_key": "\x00"}, InvalidSubmission, "unique_key"),
         ("tests.noop", {}, {"colour": "red"}, InvalidSubmission, "colour"),
+        ("tests.noop", {}, {"expires_at": "soon"}, InvalidSubmission, "expires_at"),
+        ("tests.noop", {}, {"tags": "red"}, InvalidSubmission, "tags"),
+        ("tests.noop", {}, {"tags": [1]}, InvalidSubmission, "tags"),
+        ("tests.noop", {}, {"tags": ["\ud800"]}, InvalidSubmission, "tags"),
+        ("tests.noop", {}, {"tags": ["x" * 65]}, InvalidSubmission, "tags"),
+        ("tests.noop", {}, {"tags": ["x"] * 33}, InvalidSubmission, "tags"),
     ],
 )
 def test_submit_refuses_what_cannot_run(

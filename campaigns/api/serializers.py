@@ -1,0 +1,147 @@
+from typing import Any
+
+from rest_framework import serializers
+
+from campaigns.addresses import AddressError, parse_address
+from campaigns.message import MessageError, Skeleton
+from campaigns.models import Campaign, Recipient, RecipientImport, Suppression
+from campaigns.states import RecipientState, SuppressionReason
+from templates_app.models import EmailTemplate
+
+SHOWN_ERRORS = 100
+# Only its form counts, when the answer address is looked at by itself.
+_ANY_SENDER = "sender@example.com"
+
+
+class NoFields(serializers.Serializer[Any]):
+    """The body of a verb that needs none: empty, or {}."""
+
+
+class CampaignSerializer(serializers.ModelSerializer[Campaign]):
+    template_version = serializers.IntegerField(source="template_version.number", default=None, read_only=True)
+    launched_by = serializers.CharField(source="launched_by.username", default=None, read_only=True)
+
+    class Meta:
+        model = Campaign
+        fields = [
+            *("id", "name", "state", "template", "template_version", "from_email", "reply_to", "context"),
+            *("total", "trouble", "launched_by", "created_at", "launched_at", "finished_at"),
+        ]
+
+
+class EditCampaignSerializer(serializers.Serializer[Any]):
+    name = serializers.CharField(max_length=200)
+    template = serializers.PrimaryKeyRelatedField(
+        queryset=EmailTemplate.objects.filter(archived_at=None),
+        error_messages={"does_not_exist": "There is no template {pk_value}, or it is archived."},
+    )
+    from_email = serializers.CharField(max_length=320, help_text="address or “Name <address>”")
+    reply_to = serializers.CharField(max_length=320, allow_blank=True, required=False)
+    context = serializers.DictField(required=False, help_text="values for the template")  # type: ignore[assignment]
+
+    def validate_from_email(self, value: str) -> str:
+        return _usable(value, "")
+
+    def validate_reply_to(self, value: str) -> str:
+        _usable(_ANY_SENDER, value)
+        return value
+
+
+def _usable(sender: str, reply_to: str) -> str:
+    try:
+        Skeleton(sender, reply_to)
+    except MessageError as exc:
+        raise serializers.ValidationError(str(exc)) from None
+    return sender
+
+
+class PreflightSerializer(serializers.Serializer[Any]):
+    ready = serializers.BooleanField()
+    problems = serializers.ListField(child=serializers.CharField())
+
+
+class StatusSerializer(serializers.Serializer[Any]):
+    """How far a campaign has come; one number per state of its recipients."""
+
+    id = serializers.IntegerField()
+    name = serializers.CharField()
+    state = serializers.CharField()
+    total = serializers.IntegerField()
+    rate_per_minute = serializers.IntegerField(help_text="mails, since the launch")
+    eta = serializers.DateTimeField(allow_null=True)
+    started_at = serializers.DateTimeField(allow_null=True)
+    finished_at = serializers.DateTimeField(allow_null=True)
+    trouble = serializers.CharField(help_text="why sending does not advance now")
+
+    def get_fields(self) -> dict[str, Any]:
+        return {**super().get_fields(), **{state.value: serializers.IntegerField() for state in RecipientState}}
+
+
+class RecipientSerializer(serializers.ModelSerializer[Recipient]):
+    class Meta:
+        model = Recipient
+        fields = [
+            *("id", "campaign", "email", "name", "attributes", "state", "attempts", "code", "detail"),
+            *("retry_at", "sent_at", "created_at"),
+        ]
+
+
+class _AddressSerializer(serializers.Serializer[Any]):
+    email = serializers.CharField(max_length=320, help_text="the bare address")
+
+    def validate_email(self, value: str) -> str:
+        try:
+            return parse_address(value).email
+        except AddressError as exc:
+            raise serializers.ValidationError(f"This address cannot be mailed: {exc.reason}.") from None
+
+
+class AddRecipientSerializer(_AddressSerializer):
+    name = serializers.CharField(max_length=320, allow_blank=True, default="")
+    attributes = serializers.DictField(default=dict, help_text="values for the template")
+
+
+class DryRunSerializer(serializers.Serializer[Any]):
+    dry_run = serializers.BooleanField(default=False, help_text="say what would happen, write nothing")
+
+
+class RejectedSerializer(serializers.Serializer[Any]):
+    line = serializers.IntegerField(help_text="of the file, whose header is 1; or place in the list")
+    email = serializers.CharField()
+    reason = serializers.CharField()
+
+
+class ReportSerializer(serializers.Serializer[Any]):
+    records = serializers.IntegerField()
+    created = serializers.IntegerField()
+    duplicates = serializers.IntegerField(help_text="the same address earlier in the file")
+    existing = serializers.IntegerField(help_text="already in the campaign before")
+    invalid = serializers.IntegerField()
+    suppressed = serializers.IntegerField(help_text="of the created: on the suppression list, never mailed")
+    blank = serializers.IntegerField(help_text="blank lines")
+    errors = serializers.SerializerMethodField(help_text=f"the first {SHOWN_ERRORS}")  # type: ignore[assignment]
+
+    def get_errors(self, report: Any) -> list[dict[str, Any]]:
+        return list(RejectedSerializer(report.rejected[:SHOWN_ERRORS], many=True).data)
+
+
+class ImportSerializer(serializers.ModelSerializer[RecipientImport]):
+    created_by = serializers.CharField(source="created_by.username", default=None, read_only=True)
+
+    class Meta:
+        model = RecipientImport
+        fields = [
+            *("id", "campaign", "filename", "records", "created", "duplicates", "existing", "invalid", "suppressed"),
+            *("blank", "created_by", "created_at"),
+        ]
+
+
+class SuppressionSerializer(serializers.ModelSerializer[Suppression]):
+    class Meta:
+        model = Suppression
+        fields = ["id", "email", "reason", "source", "campaign", "created_at"]
+
+
+class SuppressSerializer(_AddressSerializer):
+    reason = serializers.ChoiceField(choices=SuppressionReason.choices, default=SuppressionReason.MANUAL)
+    source = serializers.CharField(max_length=200, allow_blank=True, default="", help_text="where it came from")  # type: ignore[assignment]

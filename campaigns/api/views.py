@@ -1,0 +1,235 @@
+from typing import Any
+
+from django.db.models import QuerySet
+from django.http import HttpResponseBase
+from django.shortcuts import get_object_or_404
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema
+from rest_framework import mixins
+from rest_framework.decorators import action
+from rest_framework.exceptions import ValidationError
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.serializers import BaseSerializer
+from rest_framework.viewsets import GenericViewSet
+
+from campaigns import services
+from campaigns.api import serializers as shapes
+from campaigns.api.error_file import AnyMediaType, error_file
+from campaigns.api.filters import CampaignFilter, RecipientFilter, SuppressionFilter
+from campaigns.api.parsers import Csv
+from campaigns.models import Campaign, Recipient, RecipientImport, Suppression
+
+# A URL that no id can have is a 404 of the routing.
+ID = "[0-9]{1,19}"
+_LAUNCH = "campaigns.launch_campaign"
+
+
+class CampaignViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewSet[Campaign]):
+    """Campaigns: a template, an audience, and the verbs that send it."""
+
+    queryset = Campaign.objects.select_related("template_version", "launched_by").order_by("-id")
+    serializer_class = shapes.CampaignSerializer
+    filterset_class = CampaignFilter
+    search_fields = ["name"]
+    ordering_fields = ["id", "name", "created_at"]
+    lookup_value_regex = ID
+    needs = {
+        **dict.fromkeys(("launch", "start", "pause", "cancel"), _LAUNCH),
+        "preflight": "campaigns.view_campaign",
+    }
+
+    def get_serializer_class(self) -> type[BaseSerializer[Any]]:
+        if self.action in ("create", "partial_update"):
+            return shapes.EditCampaignSerializer
+        return shapes.NoFields if self.request and self.request.method == "POST" else shapes.CampaignSerializer
+
+    @extend_schema(request=shapes.EditCampaignSerializer, responses={201: shapes.CampaignSerializer})
+    def create(self, request: Request) -> Response:
+        """A new draft."""
+        return self._shown(services.create_campaign(**self._given(request)), 201)
+
+    @extend_schema(request=shapes.EditCampaignSerializer, responses=shapes.CampaignSerializer)
+    def partial_update(self, request: Request, pk: str) -> Response:
+        """Change a draft; 409 after the launch."""
+        campaign = self.get_object()
+        return self._shown(services.edit_campaign(campaign, **self._given(request, partial=True)))
+
+    def destroy(self, request: Request, pk: str) -> Response:
+        """Remove a draft, or one that is over, with its recipients and their outcomes."""
+        services.delete_campaign(self.get_object())
+        return Response(status=204)
+
+    @extend_schema(request=shapes.NoFields, responses={202: shapes.CampaignSerializer})
+    @action(detail=True, methods=["post"])
+    def launch(self, request: Request, pk: str) -> Response:
+        """Send a draft, once; 409 with `problems` when it is not ready."""
+        campaign = self._verb(request)
+        return self._shown(services.launch(campaign, by=request.user), 202)
+
+    @extend_schema(request=shapes.NoFields, responses={202: shapes.CampaignSerializer})
+    @action(detail=True, methods=["post"])
+    def start(self, request: Request, pk: str) -> Response:
+        """Launch a draft, or resume a paused campaign."""
+        campaign = self._verb(request)
+        return self._shown(services.start(campaign, by=request.user), 202)
+
+    @extend_schema(request=shapes.NoFields, responses=shapes.CampaignSerializer)
+    @action(detail=True, methods=["post"])
+    def pause(self, request: Request, pk: str) -> Response:
+        """Stop sending within a second, until start."""
+        return self._shown(services.pause(self._verb(request)))
+
+    @extend_schema(request=shapes.NoFields, responses=shapes.CampaignSerializer)
+    @action(detail=True, methods=["post"])
+    def cancel(self, request: Request, pk: str) -> Response:
+        """Stop for good; who was not mailed yet will not be."""
+        return self._shown(services.cancel(self._verb(request)))
+
+    @extend_schema(methods=["GET"], responses=shapes.PreflightSerializer)
+    @extend_schema(methods=["POST"], request=shapes.NoFields, responses=shapes.PreflightSerializer)
+    @action(detail=True, methods=["get", "post"])
+    def preflight(self, request: Request, pk: str) -> Response:
+        """What would go wrong if it were launched now."""
+        found = services.problems(self.get_object() if request.method == "GET" else self._verb(request))
+        return Response({"ready": not found, "problems": found})
+
+    @extend_schema(responses=shapes.StatusSerializer)
+    @action(detail=True)
+    def status(self, request: Request, pk: str) -> Response:
+        """How far it has come."""
+        return Response(shapes.StatusSerializer(services.status(self.get_object())).data)
+
+    def _verb(self, request: Request) -> Campaign:
+        campaign = self.get_object()
+        self._given(request)
+        return campaign
+
+    def _given(self, request: Request, *, partial: bool = False) -> dict[str, Any]:
+        return _validated(self.get_serializer(data=request.data, partial=partial))
+
+    def _shown(self, campaign: Campaign, status: int = 200) -> Response:
+        return Response(shapes.CampaignSerializer(campaign).data, status=status)
+
+
+class CampaignRecipients(mixins.ListModelMixin, GenericViewSet[Recipient]):
+    """The recipients of one campaign."""
+
+    queryset = Recipient.objects.order_by("-id")
+    serializer_class = shapes.RecipientSerializer
+    filterset_class = RecipientFilter
+    ordering_fields = ["id"]
+    parser_classes = [*GenericViewSet.parser_classes, Csv]
+
+    def get_queryset(self) -> QuerySet[Recipient]:
+        return super().get_queryset().filter(campaign=self.campaign())
+
+    def get_serializer_class(self) -> type[BaseSerializer[Any]]:
+        return shapes.AddRecipientSerializer if self.action in ("create", "bulk") else shapes.RecipientSerializer
+
+    def campaign(self) -> Campaign:
+        return get_object_or_404(Campaign, pk=self.kwargs["campaign"])
+
+    @extend_schema(
+        request=shapes.AddRecipientSerializer,
+        responses={201: shapes.RecipientSerializer, 200: shapes.RecipientSerializer},
+    )
+    def create(self, request: Request, campaign: str) -> Response:
+        """Add one recipient to a draft. 200 with the one there is when the address is in the campaign already."""
+        found = self.campaign()
+        given = _validated(self.get_serializer(data=request.data))
+        report = services.add_recipients(found, [given], by=request.user)
+        if report.rejected:
+            raise ValidationError({"attributes": [report.rejected[0].reason]})
+        recipient = Recipient.objects.get(campaign=found, key=given["email"].lower())
+        return Response(shapes.RecipientSerializer(recipient).data, status=201 if report.created else 200)
+
+    @extend_schema(
+        parameters=[shapes.DryRunSerializer],
+        request={
+            "application/json": shapes.AddRecipientSerializer(many=True),
+            "text/csv": OpenApiTypes.STR,
+            "multipart/form-data": {"type": "object", "properties": {"file": {"type": "string", "format": "binary"}}},
+        },
+        responses={201: shapes.ReportSerializer, 200: shapes.ReportSerializer},
+    )
+    @action(detail=False, methods=["post"], filterset_class=None, pagination_class=None)
+    def bulk(self, request: Request, campaign: str) -> Response:
+        """Add the people of a JSON list or a CSV file to a draft; 200 and nothing written with `dry_run`."""
+        found = self.campaign()
+        dry_run = _validated(shapes.DryRunSerializer(data=request.query_params))["dry_run"]
+        if isinstance(request.data, list):
+            report = services.add_recipients(found, request.data, source="JSON list", by=request.user, dry_run=dry_run)
+        else:
+            upload = _upload(request)
+            report = services.import_recipients(
+                found, upload, filename=upload.name or "", by=request.user, dry_run=dry_run
+            )
+        return Response(shapes.ReportSerializer(report).data, status=200 if dry_run else 201)
+
+
+class RecipientViewSet(mixins.RetrieveModelMixin, GenericViewSet[Recipient]):
+    """One recipient and what became of the mail."""
+
+    queryset = Recipient.objects.all()
+    serializer_class = shapes.RecipientSerializer
+    lookup_value_regex = ID
+
+
+class CampaignImports(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewSet[RecipientImport]):
+    """What was imported into a campaign."""
+
+    queryset = RecipientImport.objects.select_related("created_by").order_by("-id")
+    serializer_class = shapes.ImportSerializer
+    ordering_fields = ["id"]
+    needs = dict.fromkeys(("list", "retrieve", "errors"), "campaigns.view_recipient")
+
+    def get_queryset(self) -> QuerySet[RecipientImport]:
+        campaign = get_object_or_404(Campaign, pk=self.kwargs["campaign"])
+        return super().get_queryset().filter(campaign=campaign)
+
+    @extend_schema(responses={(200, "text/csv"): OpenApiTypes.STR})
+    @action(detail=True, content_negotiation_class=AnyMediaType)
+    def errors(self, request: Request, campaign: str, pk: str) -> HttpResponseBase:
+        """The rows that were not imported, as CSV."""
+        return error_file(self.get_object())
+
+
+class SuppressionViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewSet[Suppression]):
+    """Addresses that are never mailed, whatever the campaign."""
+
+    queryset = Suppression.objects.order_by("-id")
+    serializer_class = shapes.SuppressionSerializer
+    filterset_class = SuppressionFilter
+    ordering_fields = ["id"]
+    lookup_value_regex = ID
+
+    def get_serializer_class(self) -> type[BaseSerializer[Any]]:
+        return shapes.SuppressSerializer if self.action == "create" else shapes.SuppressionSerializer
+
+    @extend_schema(
+        request=shapes.SuppressSerializer,
+        responses={201: shapes.SuppressionSerializer, 200: shapes.SuppressionSerializer},
+    )
+    def create(self, request: Request) -> Response:
+        """Never mail an address again. 200 with the entry there is when it is on the list already."""
+        entry, created = services.suppress(**_validated(self.get_serializer(data=request.data)))
+        return Response(shapes.SuppressionSerializer(entry).data, status=201 if created else 200)
+
+    def destroy(self, request: Request, pk: str) -> Response:
+        """Take an address off the list."""
+        services.unsuppress(self.get_object())
+        return Response(status=204)
+
+
+def _validated(form: BaseSerializer[Any]) -> dict[str, Any]:
+    form.is_valid(raise_exception=True)
+    given: dict[str, Any] = form.validated_data
+    return given
+
+
+def _upload(request: Request) -> Any:
+    upload = request.FILES.get("file")
+    if upload is None:
+        raise ValidationError({"file": ["Send a JSON list, a CSV body (text/csv), or a form with a `file`."]})
+    return upload

@@ -1,0 +1,29 @@
+from django.db import transaction
+
+from campaigns import lifecycle
+from campaigns.errors import NotReady, WrongState
+from campaigns.models import Campaign, CampaignTask, Recipient
+from campaigns.states import CampaignState, RecipientState
+from queue_core import services as queue
+
+_DELETABLE = (CampaignState.DRAFT, CampaignState.COMPLETED, CampaignState.CANCELLED)
+
+
+def delete_campaign(campaign: Campaign) -> None:
+    """Remove a campaign with its recipients and their outcomes, its imports and its waiting tasks, for good.
+
+    draft, completed, cancelled; any other is a WrongState. Raises NotReady while messages of a cancelled one are
+    still in flight. Suppressions stay.
+    """
+    with transaction.atomic():
+        locked = Campaign.objects.select_for_update().get(pk=campaign.pk)
+        if locked.state not in _DELETABLE:
+            raise WrongState(locked.name, locked.state, "deleted")
+        lifecycle.recover(locked.pk)
+        in_flight = lifecycle.counts(locked.pk)[RecipientState.SENDING]
+        if in_flight:
+            raise NotReady([f"{in_flight} of its messages are still in flight; try again in a few seconds."])
+        chunks = CampaignTask.objects.filter(campaign=locked, task__isnull=False)
+        queue.cancel(list(chunks.values_list("task_id", flat=True)))
+        Recipient.objects.filter(campaign=locked).delete()
+        locked.delete()

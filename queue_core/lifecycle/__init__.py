@@ -1,0 +1,30 @@
+"""The only writer of task states: guarded statements over many rows at once, that return what moved.
+
+Each function is one statement, so one transaction when none is open. Times are PostgreSQL's own: hosts with skewed
+clocks agree. A task is held by (worker, lease): a write for an attempt that lost its lease finds no row and changes
+nothing.
+"""
+
+from queue_core.lifecycle.attempts import Claimed, Ended, Failure, claim, finish, release, rescue
+from queue_core.lifecycle.insert import NewTask, insert, replay
+from queue_core.lifecycle.moves import cancel, discard, expire, retry, unpark
+from queue_core.lifecycle.sql import dump_json
+
+__all__ = [
+    "Claimed",
+    "Ended",
+    "Failure",
+    "NewTask",
+    "cancel",
+    "claim",
+    "discard",
+    "dump_json",
+    "expire",
+    "finish",
+    "insert",
+    "release",
+    "replay",
+    "rescue",
+    "retry",
+    "unpark",
+]

@@ -1,0 +1,206 @@
+"""An attempt: claimed, released or finished by its worker, rescued from a lost one."""
+
+import json
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from queue_core.lifecycle import sql
+
+
+@dataclass(slots=True)
+class Claimed:
+    """A task as its worker holds it. `payload` is the JSON text."""
+
+    id: int
+    name: str
+    queue: str
+    payload: str
+    attempt: int
+    max_attempts: int
+    crashes: int
+    lease: uuid.UUID
+
+
+@dataclass(slots=True)
+class Failure:
+    """Why an attempt failed; `reason` (states.DeathReason) counts only when it was the last one."""
+
+    error: str
+    error_class: str = ""
+    traceback: str = ""
+    fingerprint: str = ""
+    reason: str = ""
+
+
+@dataclass(slots=True)
+class Ended:
+    """How an attempt ended. Times are seconds since the claim; `state` is succeeded, failed, cancelled or queued.
+
+    A queued one comes back after `delay` seconds; with `outcome` None it was snoozed and no attempt is used.
+    `result` is JSON text.
+    """
+
+    task: Claimed
+    state: str
+    outcome: str | None
+    started: float
+    finished: float
+    delay: float = 0.0
+    failure: Failure | None = None
+    result: str | None = None
+
+
+# MATERIALIZED is a fence: without it PostgreSQL may run the subquery again and take more than LIMIT.
+# The lateral join takes queue after queue, each by priority, and stops as soon as it has enough, so no row of a later
+# queue is locked in vain. A worker that is not alive gets nothing: its tasks would be rescued at once.
+_CLAIM = """
+WITH picked AS MATERIALIZED (
+    SELECT candidate.id
+    FROM unnest(%s::text[]) AS q(name)
+    CROSS JOIN LATERAL (
+        SELECT t.id FROM tasks t
+        WHERE t.queue = q.name AND t.state = 'queued' AND NOT t.parked
+          AND (t.expires_at IS NULL OR t.expires_at > now())
+        ORDER BY t.priority DESC, t.run_at, t.id
+        LIMIT %s
+        FOR UPDATE SKIP LOCKED
+    ) candidate
+    WHERE EXISTS (SELECT 1 FROM workers w WHERE w.id = %s AND w.state = 'online' AND w.lease_until > now())
+    LIMIT %s
+)
+UPDATE tasks t
+SET state = 'running', attempt = t.attempt + 1, worker_id = %s, lease = %s, started_at = now()
+FROM picked WHERE t.id = picked.id
+RETURNING t.id, t.name, t.queue, t.payload::text, t.attempt, t.max_attempts, t.crashes, t.lease
+"""
+
+
+def claim(queues: Sequence[str], worker_id: int, limit: int) -> list[Claimed]:
+    """Take up to `limit` due tasks for a worker: queued -> running. Rows another worker is taking are skipped."""
+    found = sql.rows(_CLAIM, [list(queues), limit, worker_id, limit, worker_id, uuid.uuid4()])
+    return [Claimed(*row) for row in found]
+
+
+_RELEASE = """
+UPDATE tasks SET state = 'queued', attempt = attempt - 1, lease = NULL, worker_id = NULL, started_at = NULL
+WHERE id = ANY(%s::bigint[]) AND lease = %s AND state = 'running'
+RETURNING id
+"""
+
+
+def release(ids: Sequence[int], lease: uuid.UUID) -> list[int]:
+    """Give back tasks that were claimed but not started: running -> queued, no attempt used."""
+    return [row[0] for row in sql.rows(_RELEASE, [sql.array(ids), lease])]
+
+
+# What every attempt has comes as arrays; what few have (an error, a result) comes as JSON, so that a batch of plain
+# successes costs next to nothing. The times of an attempt are the claim's own time (the database's clock) plus what
+# the worker measured since. A task somebody asked to cancel does not go back in line.
+_FINISH = f"""
+WITH o AS (
+    SELECT * FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::float8[], %s::float8[], %s::float8[])
+    AS o(id, state, outcome, started, finished, delay)
+), failures AS (
+    SELECT * FROM jsonb_to_recordset(%s::jsonb)
+    AS f(id bigint, error text, error_class text, traceback text, fingerprint text, reason text)
+), moved AS (
+    UPDATE tasks t SET
+        state = CASE WHEN t.cancel_requested_at IS NOT NULL AND o.state <> 'succeeded' THEN 'cancelled'
+                     ELSE o.state END,
+        attempt = t.attempt - (o.outcome IS NULL)::int,
+        run_at = CASE WHEN o.state = 'queued' THEN now() + make_interval(secs => o.delay) ELSE t.run_at END,
+        parked = o.state = 'queued' AND o.delay > 0 AND t.cancel_requested_at IS NULL,
+        finished_at = CASE WHEN o.state = 'queued' AND t.cancel_requested_at IS NULL THEN NULL ELSE now() END,
+        error = CASE WHEN o.outcome IS NULL THEN t.error ELSE coalesce(f.error, '') END,
+        lease = NULL
+    FROM o LEFT JOIN failures f ON f.id = o.id
+    WHERE t.id = o.id AND t.lease = %s AND t.state = 'running'
+    RETURNING t.id, t.name, t.queue, t.attempt, t.worker_id, t.started_at AS claimed_at, t.state,
+              o.outcome, o.started, o.finished, f.error, f.error_class, f.traceback, f.fingerprint, f.reason
+), history AS (
+    INSERT INTO task_executions
+        (task_id, attempt, worker_id, outcome, error, error_class, traceback, started_at, finished_at)
+    SELECT id, attempt, worker_id, outcome, coalesce(error, ''), coalesce(error_class, ''), coalesce(traceback, ''),
+           claimed_at + make_interval(secs => started), claimed_at + make_interval(secs => finished)
+    FROM moved WHERE outcome IS NOT NULL
+), results AS (
+    INSERT INTO task_results (task_id, value)
+    SELECT r.id, r.value FROM jsonb_to_recordset(%s::jsonb) AS r(id bigint, value jsonb) JOIN moved ON moved.id = r.id
+    ON CONFLICT (task_id) DO UPDATE SET value = excluded.value, created_at = now()
+), dead AS (
+    SELECT id, name, queue, reason, fingerprint, error FROM moved WHERE state = 'failed'
+), {sql.BURY}
+SELECT id FROM moved
+"""
+
+
+def _failure_row(ended: Ended, failure: Failure) -> dict[str, object]:
+    return {
+        "id": ended.task.id,
+        "error": failure.error,
+        "error_class": failure.error_class,
+        "traceback": failure.traceback,
+        "fingerprint": failure.fingerprint,
+        "reason": failure.reason,
+    }
+
+
+def finish(ended: Sequence[Ended]) -> set[int]:
+    """Write how attempts of one claim ended: running -> succeeded, failed, cancelled, or queued again.
+
+    States, execution rows, results and dead letters go together. Returns the ids that were still held; the others
+    had lost their lease and nothing of them is written.
+    """
+    if not ended:
+        return set()
+    params = [
+        sql.array(e.task.id for e in ended),
+        sql.array(e.state for e in ended),
+        sql.array(e.outcome or "NULL" for e in ended),
+        sql.array(e.started for e in ended),
+        sql.array(e.finished for e in ended),
+        sql.array(e.delay for e in ended),
+        json.dumps([_failure_row(e, e.failure) for e in ended if e.failure]),
+        ended[0].task.lease,
+        "[" + ",".join(f'{{"id":{e.task.id},"value":{e.result}}}' for e in ended if e.result is not None) + "]",
+    ]
+    return {row[0] for row in sql.rows(_FINISH, params)}
+
+
+LOST = "The worker was lost while running this task"
+
+_RESCUE = f"""
+WITH lost AS (
+    SELECT t.id FROM tasks t LEFT JOIN workers w ON w.id = t.worker_id
+    WHERE t.state = 'running' AND (w.id IS NULL OR w.state <> 'online' OR w.lease_until < now())
+    LIMIT %s FOR UPDATE OF t SKIP LOCKED
+), moved AS (
+    UPDATE tasks t SET
+        state = CASE WHEN t.cancel_requested_at IS NOT NULL THEN 'cancelled'
+                     WHEN t.crashes + 1 >= t.max_crashes THEN 'failed' ELSE 'queued' END,
+        crashes = t.crashes + 1,
+        finished_at = CASE WHEN t.crashes + 1 >= t.max_crashes OR t.cancel_requested_at IS NOT NULL THEN now() END,
+        parked = false,
+        error = %s,
+        lease = NULL
+    FROM lost WHERE t.id = lost.id
+    RETURNING t.id, t.name, t.queue, t.attempt, t.worker_id, t.started_at, t.state, t.error
+), history AS (
+    INSERT INTO task_executions (task_id, attempt, worker_id, outcome, error, traceback, started_at, finished_at)
+    SELECT id, attempt, worker_id, 'lost', error, '', started_at, now() FROM moved
+), dead AS (
+    SELECT id, name, queue, 'crashes' AS reason, md5(name || E'\\nlost') AS fingerprint, error
+    FROM moved WHERE state = 'failed'
+), {sql.BURY}
+SELECT id, queue, state FROM moved
+"""
+
+
+def rescue(limit: int) -> list[tuple[int, str, str]]:
+    """Take tasks from workers that stopped beating: running -> queued, or failed after `max_crashes` such losses.
+
+    Returns (id, queue, new state). The attempt is recorded as lost; a stopped worker that wakes up finds its lease
+    gone.
+    """
+    return [(row[0], row[1], row[2]) for row in sql.rows(_RESCUE, [limit, LOST])]

@@ -1,0 +1,92 @@
+"""New rows: submitted tasks, and replays of old ones."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from queue_core.lifecycle import sql
+
+
+@dataclass(frozen=True, slots=True)
+class NewTask:
+    """A row to insert, due at `run_at` (aware datetime), or else `delay` seconds from now. `payload` is JSON text."""
+
+    name: str
+    queue: str
+    payload: str
+    priority: int
+    max_attempts: int
+    max_crashes: int
+    run_at: Any = None
+    delay: float = 0.0
+    unique_key: str | None = None
+    expires_at: Any = None
+    tags: tuple[str, ...] = ()
+
+
+# A row whose run_at is not due yet is parked: the claim's index holds only what can be taken now.
+# Tags travel as JSON because PostgreSQL's arrays of arrays must all have one length.
+_INSERT = """
+INSERT INTO tasks (name, queue, payload, priority, max_attempts, max_crashes, unique_key, run_at, parked, state,
+                   expires_at, tags)
+SELECT n.name, n.queue, n.payload::jsonb, n.priority, n.max_attempts, n.max_crashes, n.unique_key,
+       n.due, n.due > clock_timestamp(), 'queued', n.expires_at,
+       CASE WHEN n.tags IS NULL THEN '{}' ELSE ARRAY(SELECT jsonb_array_elements_text(n.tags::jsonb)) END
+FROM (
+    SELECT u.*, coalesce(u.run_at, now() + make_interval(secs => u.delay)) AS due
+    FROM unnest(%s::text[], %s::text[], %s::text[], %s::smallint[], %s::smallint[], %s::smallint[], %s::text[],
+                %s::timestamptz[], %s::float8[], %s::timestamptz[], %s::text[])
+         WITH ORDINALITY
+         AS u(name, queue, payload, priority, max_attempts, max_crashes, unique_key, run_at, delay, expires_at, tags,
+              position)
+) n ORDER BY n.position
+ON CONFLICT (name, unique_key) WHERE state IN ('blocked', 'queued', 'running') AND unique_key IS NOT NULL DO NOTHING
+RETURNING id
+"""
+
+
+def insert(tasks: Sequence[NewTask]) -> list[int]:
+    """Insert rows and return their ids in order; one whose unique key belongs to a live task is left out."""
+    rows = sql.rows(
+        _INSERT,
+        [
+            [t.name for t in tasks],
+            [t.queue for t in tasks],
+            [t.payload for t in tasks],
+            sql.array(t.priority for t in tasks),
+            sql.array(t.max_attempts for t in tasks),
+            sql.array(t.max_crashes for t in tasks),
+            [t.unique_key for t in tasks],
+            [t.run_at for t in tasks],
+            sql.array(t.delay for t in tasks),
+            [t.expires_at for t in tasks],
+            [sql.dump_json(t.tags, max_bytes=65_536, what="tags") if t.tags else None for t in tasks],
+        ],
+    )
+    return [row[0] for row in rows]
+
+
+_REPLAY = f"""
+WITH made AS (
+    INSERT INTO tasks (name, queue, payload, priority, max_attempts, max_crashes, tags, replay_of, run_at, state)
+    SELECT t.name, t.queue, coalesce(%s::jsonb, t.payload), t.priority, t.max_attempts, t.max_crashes, t.tags, t.id,
+           now(), 'queued'
+    FROM tasks t WHERE t.id = ANY(%s::bigint[]) AND t.state IN ('succeeded', 'failed', 'cancelled', 'expired')
+    ORDER BY t.id
+    RETURNING id, replay_of, queue
+), resolved AS (
+    UPDATE dead_letter_queue d
+    SET resolution = 'replayed', resolved_at = now(), resolved_by_id = %s, replay_id = made.id
+    FROM made WHERE d.task_id = made.replay_of AND d.resolution = ''
+    RETURNING d.fingerprint
+), {sql.REGROUP}
+SELECT id, replay_of, queue FROM made
+"""
+
+
+def replay(ids: Sequence[int], *, payload: str | None, by: int | None) -> list[tuple[int, int, str]]:
+    """A new row for each task in a final state, with the same payload or `payload` (JSON text) for all.
+
+    Open dead letters of the old ones are resolved. Returns (new id, old id, queue).
+    """
+    return [(row[0], row[1], row[2]) for row in sql.rows(_REPLAY, [payload, sql.array(ids), by])]

@@ -1,0 +1,89 @@
+"""Moves that people and the clock make."""
+
+from collections.abc import Sequence
+
+from queue_core.lifecycle import sql
+
+_UNPARK = """
+WITH due AS (
+    SELECT id FROM tasks WHERE state = 'queued' AND parked AND run_at <= now()
+    ORDER BY run_at LIMIT %s FOR UPDATE SKIP LOCKED
+)
+UPDATE tasks t SET parked = false FROM due WHERE t.id = due.id RETURNING t.queue
+"""
+
+
+def unpark(limit: int) -> list[str]:
+    """Put delayed and retrying tasks whose time has come where the claim sees them. Returns a queue name per task."""
+    return [row[0] for row in sql.rows(_UNPARK, [limit])]
+
+
+_EXPIRE = """
+WITH late AS (
+    SELECT id FROM tasks WHERE state IN ('blocked', 'queued') AND expires_at IS NOT NULL AND expires_at <= now()
+    ORDER BY expires_at LIMIT %s FOR UPDATE SKIP LOCKED
+)
+UPDATE tasks t SET state = 'expired', parked = false, finished_at = now() FROM late WHERE t.id = late.id RETURNING t.id
+"""
+
+
+def expire(limit: int) -> int:
+    """blocked, queued -> expired, for those whose `expires_at` has passed. Returns how many."""
+    return len(sql.rows(_EXPIRE, [limit]))
+
+
+# Used-up attempts are raised so that the task really runs again; what it did before stays on record.
+_RETRY = f"""
+WITH moved AS (
+    UPDATE tasks SET state = 'queued', parked = false, run_at = now(), finished_at = NULL, cancel_requested_at = NULL,
+        max_attempts = greatest(max_attempts, attempt - crashes + 1),
+        max_crashes = greatest(max_crashes, crashes + 1)
+    WHERE id = ANY(%s::bigint[]) AND state IN ('failed', 'cancelled')
+    RETURNING id, queue
+), resolved AS (
+    UPDATE dead_letter_queue d SET resolution = 'retried', resolved_at = now(), resolved_by_id = %s
+    FROM moved WHERE d.task_id = moved.id AND d.resolution = ''
+    RETURNING d.fingerprint
+), {sql.REGROUP}
+SELECT id, queue FROM moved
+"""
+
+
+def retry(ids: Sequence[int], *, by: int | None) -> list[tuple[int, str]]:
+    """failed, cancelled -> queued; open dead letters are resolved. Returns (id, queue) of what moved."""
+    return [(row[0], row[1]) for row in sql.rows(_RETRY, [sql.array(ids), by])]
+
+
+_CANCEL = """
+WITH stopped AS (
+    UPDATE tasks SET state = 'cancelled', parked = false, finished_at = now()
+    WHERE id = ANY(%s::bigint[]) AND state IN ('blocked', 'queued')
+    RETURNING id
+), asked AS (
+    UPDATE tasks SET cancel_requested_at = now()
+    WHERE id = ANY(%s::bigint[]) AND state = 'running' AND cancel_requested_at IS NULL
+    RETURNING id
+)
+SELECT (SELECT count(*) FROM stopped), (SELECT count(*) FROM asked)
+"""
+
+
+def cancel(ids: Sequence[int]) -> tuple[int, int]:
+    """blocked, queued -> cancelled; running ones are asked to end. Returns (how many stopped, how many were asked)."""
+    stopped, asked = sql.rows(_CANCEL, [sql.array(ids)] * 2)[0]
+    return int(stopped), int(asked)
+
+
+_DISCARD = f"""
+WITH resolved AS (
+    UPDATE dead_letter_queue SET resolution = 'discarded', resolved_at = now(), resolved_by_id = %s
+    WHERE id = ANY(%s::bigint[]) AND resolution = ''
+    RETURNING fingerprint
+), {sql.REGROUP}
+SELECT count(*) FROM resolved
+"""
+
+
+def discard(letter_ids: Sequence[int], *, by: int | None) -> int:
+    """Resolve open dead letters; their tasks stay failed. Returns how many."""
+    return int(sql.rows(_DISCARD, [by, sql.array(letter_ids)])[0][0])

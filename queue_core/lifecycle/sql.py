@@ -1,0 +1,59 @@
+"""What the statements of this package are made of."""
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from django.db import connection
+
+# A NUL inside a JSON text: \u0000 behind an even number of backslashes.
+_ESCAPED_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
+
+# `dead` must have (id, name, queue, reason, fingerprint, error). Groups are written in order, so that two workers
+# that fail at once never deadlock.
+BURY = """
+letters AS (
+    INSERT INTO dead_letter_queue (task_id, name, queue, reason, fingerprint, error)
+    SELECT id, name, queue, reason, fingerprint, error FROM dead
+), grouped AS (
+    INSERT INTO dead_letter_groups AS g (fingerprint, name, error, open, total)
+    SELECT fingerprint, min(name), max(error), count(*), count(*) FROM dead GROUP BY fingerprint ORDER BY fingerprint
+    ON CONFLICT (fingerprint) DO UPDATE
+    SET open = g.open + excluded.open, total = g.total + excluded.total, error = excluded.error, last_seen = now()
+)
+"""
+# `resolved` must have the fingerprint of each letter that was closed.
+REGROUP = """
+regrouped AS (
+    UPDATE dead_letter_groups g SET open = g.open - closed.n
+    FROM (SELECT fingerprint, count(*) AS n FROM resolved GROUP BY fingerprint) closed
+    WHERE g.fingerprint = closed.fingerprint
+)
+"""
+
+
+def rows(sql: str, params: Sequence[Any]) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, params)
+        found: list[tuple[Any, ...]] = cursor.fetchall()
+    return found
+
+
+def array(values: Iterable[Any]) -> str:
+    """A PostgreSQL array literal of numbers or plain words: far cheaper to build than adapting a list by element."""
+    return "{" + ",".join(map(str, values)) + "}"
+
+
+def dump_json(value: Any, *, max_bytes: int, what: str) -> str:
+    """JSON text that PostgreSQL will take as jsonb, or ValueError that says why not."""
+    try:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        size = len(text.encode())
+    except (TypeError, ValueError, RecursionError) as exc:
+        raise ValueError(f"{what} is not JSON: {exc}") from None
+    if size > max_bytes:
+        raise ValueError(f"{what} has {size} bytes of JSON; the limit is {max_bytes}")
+    if _ESCAPED_NUL.search(text):
+        raise ValueError(f"{what} holds a NUL character, which PostgreSQL cannot store")
+    return text

@@ -1,0 +1,33 @@
+"""replay: run a finished task again as a new one, the old one kept as it is."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from django.db import transaction
+
+from queue_core import broker, lifecycle
+from queue_core.models import DeadLetter
+from queue_core.services.submit import payload_text
+
+
+def replay(ids: Sequence[int], *, payload: Mapping[str, Any] | None = None, by: Any = None) -> dict[int, int]:
+    """A new queued task for each of those that are final, with `replay_of` set; {old id: new id}.
+
+    With `payload` (for the replay of a single task) the new one gets that instead. Open dead letters of the old ones
+    are resolved. Tasks that are not final are left out. Each call makes new tasks: see `replay_letters` for a guard.
+    """
+    text = None if payload is None else payload_text(payload)
+    made = lifecycle.replay(ids, payload=text, by=by and by.pk)
+    for queue in {queue for _, _, queue in made}:
+        transaction.on_commit(partial(broker.ring, queue))
+    return {old: new for new, old, _ in made}
+
+
+def replay_letters(
+    letter_ids: Sequence[int], *, payload: Mapping[str, Any] | None = None, by: Any = None
+) -> dict[int, int]:
+    """Replay the tasks of open dead letters; {old task id: new task id}. Pressed twice, the second finds none open."""
+    with transaction.atomic():
+        letters = DeadLetter.objects.select_for_update().filter(pk__in=letter_ids, resolution="").order_by("pk")
+        return replay(list(letters.values_list("task_id", flat=True)), payload=payload, by=by)

@@ -1,0 +1,155 @@
+"""What holds for every route: credentials, permissions, ids that are not there, other methods, constant queries."""
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from rest_framework.test import APIClient
+
+from campaigns import services as campaigns
+from campaigns.models import Recipient, RecipientImport, Suppression
+from queue_core.models import Execution, Task
+from queue_core.services import submit
+from queue_core.services.register_worker import register_worker
+from tests.factories import CampaignFactory, TemplateFactory, add_recipients
+
+pytestmark = pytest.mark.django_db
+ROOT = "/api/v1/"
+# method, path, code name of the permission it needs ("" for being somebody)
+CALLS = [
+    ("get", "auth/me/", ""),
+    ("get", "schema/", ""),
+    ("get", "docs/", ""),
+    ("get", "task-types/", "view_task"),
+    ("get", "task-types/tests.noop/", "view_task"),
+    ("get", "tasks/", "view_task"),
+    ("post", "tasks/", "add_task"),
+    ("post", "tasks/batch/", "add_task"),
+    ("get", "tasks/{task}/", "view_task"),
+    ("post", "tasks/{task}/retry/", "change_task"),
+    ("post", "tasks/{task}/cancel/", "change_task"),
+    ("get", "tasks/{task}/result/", "view_task"),
+    ("get", "tasks/{task}/executions/", "view_task"),
+    ("get", "queues/", "view_task"),
+    ("get", "workers/", "view_worker"),
+    ("get", "workers/{worker}/", "view_worker"),
+    ("get", "campaigns/", "view_campaign"),
+    ("post", "campaigns/", "add_campaign"),
+    ("get", "campaigns/{campaign}/", "view_campaign"),
+    ("patch", "campaigns/{campaign}/", "change_campaign"),
+    ("delete", "campaigns/{campaign}/", "delete_campaign"),
+    ("post", "campaigns/{campaign}/launch/", "launch_campaign"),
+    ("post", "campaigns/{campaign}/start/", "launch_campaign"),
+    ("post", "campaigns/{campaign}/pause/", "launch_campaign"),
+    ("post", "campaigns/{campaign}/cancel/", "launch_campaign"),
+    ("get", "campaigns/{campaign}/preflight/", "view_campaign"),
+    ("post", "campaigns/{campaign}/preflight/", "view_campaign"),
+    ("get", "campaigns/{campaign}/status/", "view_campaign"),
+    ("get", "campaigns/{campaign}/recipients/", "view_recipient"),
+    ("post", "campaigns/{campaign}/recipients/", "add_recipient"),
+    ("post", "campaigns/{campaign}/recipients/bulk/", "add_recipient"),
+    ("get", "campaigns/{campaign}/imports/", "view_recipient"),
+    ("get", "campaigns/{campaign}/imports/{import}/", "view_recipient"),
+    ("get", "campaigns/{campaign}/imports/{import}/errors/", "view_recipient"),
+    ("get", "recipients/{recipient}/", "view_recipient"),
+    ("get", "suppressions/", "view_suppression"),
+    ("post", "suppressions/", "add_suppression"),
+    ("get", "suppressions/{suppression}/", "view_suppression"),
+    ("delete", "suppressions/{suppression}/", "delete_suppression"),
+]
+NEEDING = [call for call in CALLS if call[2]]
+ONE = [call for call in CALLS if "{" in call[1]]
+NO_IDS = ["0", "999999999", "9223372036854775808", "9" * 40, "9" * 5000, "x", "-1", "1.5", "%00", "٣"]
+
+
+@pytest.fixture
+def ids() -> dict[str, int]:
+    campaign = CampaignFactory()
+    campaigns.add_recipients(campaign, [{"email": "a@example.com"}, {"email": "no"}], source="list")
+    return {
+        "task": submit("tests.noop").id,
+        "worker": register_worker(["default"]),
+        "campaign": campaign.pk,
+        "recipient": Recipient.objects.get().pk,
+        "import": RecipientImport.objects.get().pk,
+        "suppression": campaigns.suppress("s@example.com")[0].pk,
+    }
+
+
+@pytest.mark.parametrize(("method", "path", "needed"), CALLS)
+def test_a_stranger_is_challenged(method, path, needed, ids):
+    answer = getattr(APIClient(), method)(ROOT + path.format(**ids))
+    assert answer.status_code == 401
+    assert answer["WWW-Authenticate"].startswith("Bearer")
+    assert answer["Content-Type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize(("method", "path", "needed"), NEEDING)
+def test_a_user_without_the_permission_is_refused(method, path, needed, ids, api_without):
+    answer = getattr(api_without(needed), method)(ROOT + path.format(**ids))
+    assert answer.status_code == 403
+    assert answer.json()["status"] == 403
+
+
+@pytest.mark.parametrize(("method", "path", "needed"), CALLS)
+def test_the_permission_is_enough(method, path, needed, ids, api_with):
+    answer = getattr(api_with(needed), method)(ROOT + path.format(**ids))
+    assert answer.status_code in (200, 201, 202, 204, 400, 409)
+
+
+@pytest.mark.parametrize("bad", NO_IDS)
+@pytest.mark.parametrize(("method", "path", "needed"), ONE)
+def test_an_id_that_is_not_there_is_a_404(method, path, needed, bad, api):
+    names = ("task", "worker", "campaign", "recipient", "import", "suppression")
+    answer = getattr(api, method)(ROOT + path.format(**dict.fromkeys(names, bad)))
+    assert answer.status_code == 404
+    assert answer["Content-Type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize("path", sorted({call[1] for call in CALLS}))
+def test_another_method_is_a_405(path, ids, api):
+    answer = api.put(ROOT + path.format(**ids), {})
+    assert (answer.status_code, answer.json()["title"]) == (405, "Method Not Allowed")
+    assert "GET" in answer["Allow"] or "POST" in answer["Allow"]
+
+
+@pytest.mark.parametrize("path", [call[1] for call in CALLS if call[0] == "get"])
+def test_a_browser_is_shown_a_page(path, ids, api):
+    answer = api.get(ROOT + path.format(**ids), headers={"Accept": "text/html,*/*;q=0.8"})
+    assert answer.status_code == 200
+    csv_or_schema = path.endswith("errors/") or path.startswith("schema")
+    assert csv_or_schema or answer["Content-Type"].startswith("text/html")
+
+
+def fill(number: int) -> None:
+    campaign = CampaignFactory()
+    add_recipients(campaign, number)
+    for n in range(number):
+        submit("tests.noop")
+        register_worker(["default"])
+        campaigns.suppress(f"s{n}@example.com")
+        campaigns.add_recipients(campaign, [{"email": "no"}], source="list")
+        CampaignFactory(template=campaign.template)
+        TemplateFactory()
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("tasks/", "task-types/", "queues/", "workers/", "campaigns/", "suppressions/", "templates/"),
+        *("campaigns/{id}/recipients/", "campaigns/{id}/imports/"),
+    ],
+)
+def test_a_list_of_thirty_runs_as_many_queries_as_one_of_three(path, api):
+    seen = []
+    for number in (3, 30):
+        for model in (Suppression, Task, Execution):
+            model.objects.all().delete()
+        fill(number)
+        url = ROOT + path.format(id=Recipient.objects.latest("id").campaign_id)
+        api.get(url)
+        with CaptureQueriesContext(connection, ) as queries:
+            answer = api.get(url)
+        assert answer.status_code == 200
+        seen.append(len(queries))
+    assert seen[0] == seen[1]
+    assert seen[0] < 6

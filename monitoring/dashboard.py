@@ -30,8 +30,8 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     return context
 
 
-def _card(title: str, value: str, link: str, *, is_bad: bool = False, note: str = "") -> dict[str, Any]:
-    return {"title": title, "value": value, "link": link, "is_bad": is_bad, "note": note}
+def _card(title: str, value: str, link: str, *, is_bad: bool = False) -> dict[str, Any]:
+    return {"title": title, "value": value, "link": link, "is_bad": is_bad}
 
 
 def _task_cards() -> list[dict[str, Any]]:

@@ -27,6 +27,7 @@ class Station:
         self.queues = queues
         self.hand = Hand()
         self.alarm = execution.Alarm()
+        self.runner = execution.Runner(self.alarm)
         self.keeper = Keeper(queues, self.hand, self.alarm)
         self.stopping = threading.Event()
         # How many tasks to claim: one until their speed is known.
@@ -105,15 +106,16 @@ class Station:
     def run_batch(self, batch: list[Claimed], claimed_at: float) -> None:
         self.hand.take(self._isolate(batch), claimed_at)
         started, before = self.hand.clock(), self.hand.finished_tasks
+        flush_count, flush_seconds = conf.get("FLUSH_COUNT"), conf.get("FLUSH_SECONDS")
         while not self.stopping.is_set():
             task = self.hand.next()
             if task is None:
                 break
             if task.crashes:
                 self.hand.flush()
-            self.hand.done(execution.run(task, self.alarm, self.hand.since_claim))
+            self.hand.done(self.runner.run(task, self.hand.since_claim))
             count, age = self.hand.unwritten()
-            if count >= conf.get("FLUSH_COUNT") or age >= conf.get("FLUSH_SECONDS") or execution.acks_each(task.name):
+            if count >= flush_count or age >= flush_seconds or execution.acks_each(task.name):
                 self.hand.flush()
         self.hand.give_back()
         self.hand.flush()

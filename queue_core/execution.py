@@ -153,34 +153,37 @@ def _mend_connections(was_atomic: bool) -> None:
         connection.close_if_unusable_or_obsolete()
 
 
-def run(task: Claimed, alarm: Alarm, clock: Callable[[], float]) -> Ended:
-    """Run one task under its timeout and classify the outcome, once. `clock` counts seconds since the claim.
+class Runner:
+    """Runs tasks one after the other under their timeouts, and classifies each outcome, once."""
 
-    A name nobody registered is a failed attempt like any other error.
-    """
-    started = clock()
-    was_atomic = default_connection.in_atomic_block
-    task_type = None
-    try:
+    def __init__(self, alarm: Alarm) -> None:
+        self.alarm = alarm
+        self._was_atomic = default_connection.in_atomic_block
+
+    def run(self, task: Claimed, clock: Callable[[], float]) -> Ended:
+        """How the task ended. `clock` counts seconds since the claim. An unknown name is a failure like any other."""
+        started = clock()
+        task_type = None
         try:
-            task_type = registry.resolve(task.name)
-            alarm.set(task_type.timeout)
-            result = _result_text(call(task_type, task, alarm))
-        finally:
-            alarm.clear()
-    except Snooze as nap:
-        return Ended(task, TaskState.QUEUED, None, started, clock(), nap.seconds)
-    except (TaskTimeout, TaskCancelled) as end:
-        for connection in connections.all(initialized_only=True):
-            connection.close()  # the alarm may have come in the middle of a query
-        if isinstance(end, TaskCancelled):
-            return Ended(task, TaskState.CANCELLED, Outcome.CANCELLED, started, clock())
-        timeout = TimeoutError(f"ran longer than its timeout of {task_type.timeout if task_type else 0:g} s")
-        return failed(task, task_type, timeout, started, clock())
-    except (Exception, SystemExit) as exc:
-        _mend_connections(was_atomic)
-        return failed(task, task_type, exc, started, clock())
-    return Ended(task, TaskState.SUCCEEDED, Outcome.SUCCEEDED, started, clock(), result=result)
+            try:
+                task_type = registry.resolve(task.name)
+                self.alarm.set(task_type.timeout)
+                result = _result_text(call(task_type, task, self.alarm))
+            finally:
+                self.alarm.clear()
+        except Snooze as nap:
+            return Ended(task, TaskState.QUEUED, None, started, clock(), nap.seconds)
+        except (TaskTimeout, TaskCancelled) as end:
+            for connection in connections.all(initialized_only=True):
+                connection.close()  # the alarm may have come in the middle of a query
+            if isinstance(end, TaskCancelled):
+                return Ended(task, TaskState.CANCELLED, Outcome.CANCELLED, started, clock())
+            timeout = TimeoutError(f"ran longer than its timeout of {task_type.timeout if task_type else 0:g} s")
+            return failed(task, task_type, timeout, started, clock())
+        except (Exception, SystemExit) as exc:
+            _mend_connections(self._was_atomic)
+            return failed(task, task_type, exc, started, clock())
+        return Ended(task, TaskState.SUCCEEDED, Outcome.SUCCEEDED, started, clock(), result=result)
 
 
 def acks_each(name: str) -> bool:

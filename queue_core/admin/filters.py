@@ -65,17 +65,18 @@ class DayRange(RangeDateFilter):  # type: ignore[misc]
     """From one day to another, both included, in the current time zone. A text that is no date is left out."""
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        first, last = (_day(self.used_parameters.get(f"{self.parameter_name}_{end}")) for end in ("from", "to"))
+        field = self.parameter_name
+        first = _midnight(self.used_parameters.get(f"{field}_from"))
+        end = _midnight(self.used_parameters.get(f"{field}_to"), days_later=1)
         if first:
-            queryset = queryset.filter(**{f"{self.parameter_name}__gte": first})
-        if last:
-            queryset = queryset.filter(**{f"{self.parameter_name}__lt": last + datetime.timedelta(days=1)})
-        return queryset
+            queryset = queryset.filter(**{f"{field}__gte": first})
+        return queryset.filter(**{f"{field}__lt": end}) if end else queryset
 
 
-def _day(text: str | None) -> datetime.datetime | None:
+def _midnight(text: str | None, days_later: int = 0) -> datetime.datetime | None:
     try:
-        return timezone.make_aware(datetime.datetime.combine(datetime.date.fromisoformat(text or ""), datetime.time()))
+        day = datetime.date.fromisoformat(text or "") + datetime.timedelta(days=days_later)
+        return timezone.make_aware(datetime.datetime.combine(day, datetime.time()))
     except (ValueError, OverflowError):
         return None
 

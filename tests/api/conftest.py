@@ -1,4 +1,4 @@
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -51,7 +51,7 @@ def campaign(db: None) -> Campaign:
 
 
 @pytest.fixture
-def walk() -> Iterator[Callable[..., list[Any]]]:
+def walk() -> Callable[..., list[Any]]:
     """The rows of all pages, from an address on, by the links."""
 
     def pages(client: APIClient, url: str, link: str = "next", between: Callable[[], Any] | None = None) -> list[Any]:
@@ -65,4 +65,4 @@ def walk() -> Iterator[Callable[..., list[Any]]]:
                 between()
         return rows
 
-    yield pages
+    return pages

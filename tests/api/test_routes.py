@@ -147,7 +147,9 @@ def test_a_list_of_thirty_runs_as_many_queries_as_one_of_three(path, api):
         fill(number)
         url = ROOT + path.format(id=Recipient.objects.latest("id").campaign_id)
         api.get(url)
-        with CaptureQueriesContext(connection, ) as queries:
+        with CaptureQueriesContext(
+            connection,
+        ) as queries:
             answer = api.get(url)
         assert answer.status_code == 200
         seen.append(len(queries))

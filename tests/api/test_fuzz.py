@@ -1,0 +1,84 @@
+"""Any JSON to any POST: an answer below 500, and what was accepted can be read back."""
+
+import json
+import string
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.django import TestCase
+from rest_framework.test import APIClient
+
+from tests.factories import CampaignFactory, UserFactory
+
+# Bodies that are taken, with optional fields among them.
+BODIES: dict[str, dict[str, Any]] = {
+    "tasks/": {
+        **{"name": "tests.noop", "payload": {}, "queue": "low", "priority": 1, "run_at": None},
+        **{"max_attempts": 1, "unique_key": None},
+    },
+    "tasks/batch/": {"tasks": [{"name": "tests.noop"}]},
+    "campaigns/": {"name": "n", "template": 1, "from_email": "a@example.com", "reply_to": "", "context": {}},
+    "campaigns/{id}/recipients/": {"email": "a@example.com", "name": "n", "attributes": {}},
+    "campaigns/{id}/recipients/bulk/": {},
+    "campaigns/{id}/preflight/": {},
+    "suppressions/": {"email": "a@example.com", "reason": "manual", "source": ""},
+    "templates/": {"name": "n", "subject": "s", "html": "h", "text": "t", "description": ""},
+    "auth/token/": {"username": "a", "password": "b"},
+}
+LIKELY = ["tests.noop", "default", "a@example.com", "2026-01-01T00:00:00Z", "9999-12-31T23:59:59-14:00", "manual", "1"]
+TEXT = st.text(st.characters(codec=None, exclude_categories=[]), max_size=20) | st.sampled_from(LIKELY)
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | TEXT,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(TEXT, inner, max_size=4),
+    max_leaves=8,
+)
+
+QUERY = [
+    *("cursor", "page_size", "count", "ordering", "search", "state", "state__in", "name", "priority", "run_at__gte"),
+    *("created_at__lt", "template", "email", "queue__in", "unique_key", "archived", "format"),
+]
+
+
+@st.composite
+def requests(draw: st.DrawFn) -> tuple[str, bytes]:
+    path = draw(st.sampled_from(sorted(BODIES)))
+    fields = BODIES[path]
+    wrong = draw(st.dictionaries(st.sampled_from([*fields, "other"]), VALUES, max_size=2))
+    person = st.fixed_dictionaries({"email": VALUES}, optional={"name": VALUES, "attributes": VALUES})
+    body = json.dumps(draw(st.just({**fields, **wrong}) | st.lists(person, max_size=3) | VALUES))
+    return path, draw(st.just(body.encode()) | st.binary(max_size=30))
+
+
+class Fuzz(TestCase):
+    @classmethod
+    def setUpTestData(cls) -> None:
+        cls.user = UserFactory(is_superuser=True)
+        cls.campaign = CampaignFactory()
+
+    @settings(max_examples=3000, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(requests())
+    def test_no_body_is_a_fault_of_ours(self, request: tuple[str, bytes]) -> None:
+        path, body = request
+        client = APIClient()
+        client.force_authenticate(self.user)
+        answer = client.generic(
+            "POST", "/api/v1/" + path.format(id=self.campaign.pk), body, content_type="application/json"
+        )
+        assert answer.status_code < 500, answer.content
+
+    @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(st.sampled_from(["tasks/", "campaigns/", "suppressions/", "templates/"]), st.data())
+    def test_no_query_is_a_fault_of_ours(self, path: str, data: st.DataObject) -> None:
+        names = st.sampled_from(QUERY)
+        printable = st.text(string.printable + "é\x00٣", max_size=12) | st.sampled_from([*LIKELY, "1e999", "NaN"])
+        query = data.draw(st.dictionaries(names, printable, max_size=3))
+        client = APIClient()
+        client.force_authenticate(self.user)
+        assert client.get(f"/api/v1/{path}", query).status_code < 500
+
+
+@pytest.fixture(autouse=True)
+def no_noise(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("CRITICAL", logger="django.request")

@@ -150,7 +150,8 @@ def _mend_connections(was_atomic: bool) -> None:
             connection.close()
             connection.in_atomic_block = connection.closed_in_transaction = connection.needs_rollback = False
             connection.savepoint_ids = []
-        connection.close_if_unusable_or_obsolete()
+        if not was_atomic:
+            connection.close_if_unusable_or_obsolete()
 
 
 class Runner:

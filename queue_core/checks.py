@@ -6,6 +6,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 
 from queue_core import conf
+from queue_core.states import FINAL
 
 
 @register("queue_core")
@@ -19,6 +20,8 @@ def check_knobs(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
         if knob not in conf.DEFAULTS:
             known = ", ".join(f"QUEUE_{known}" for known in conf.DEFAULTS)
             found.append(Error(f"{name} is not a setting of the queue.", hint=f"Known: {known}.", id="queue_core.E001"))
+        elif knob == "KEEP_DAYS":
+            found += _check_keep_days(value)
         elif isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
             found.append(Error(f"{name} must be a number above 0, not {value!r}.", id="queue_core.E002"))
     if not found and conf.get("LEASE_SECONDS") < 2 * conf.get("HEARTBEAT_SECONDS"):
@@ -30,6 +33,25 @@ def check_knobs(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
             )
         )
     return found
+
+
+def _is_days(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
+
+
+def _check_keep_days(value: Any) -> list[CheckMessage]:
+    """{state: days, queue: {state: days}}"""
+    plain = {key: days for key, days in value.items() if not isinstance(days, dict)} if isinstance(value, dict) else {}
+    rules = [plain, *(days for days in value.values() if isinstance(days, dict))] if isinstance(value, dict) else []
+    if rules and all(state in FINAL and _is_days(days) for rule in rules for state, days in rule.items()):
+        return []
+    return [
+        Error(
+            f"QUEUE_KEEP_DAYS cannot be read: {value!r}.",
+            hint='Days by final state, or by queue and state: {"succeeded": 7, "mail": {"succeeded": 90}}.',
+            id="queue_core.E005",
+        )
+    ]
 
 
 @register("queue_core")

@@ -26,6 +26,9 @@ DEFAULTS: dict[str, Any] = {
     "RECYCLE_MIB": 1024,
     "PAYLOAD_MAX_BYTES": 1024 * 1024,
     "RESULT_MAX_BYTES": 1024 * 1024,
+    # Days a finished task is kept, by state; {"mail": {"succeeded": 90}} says otherwise for a queue. A state without
+    # a rule is kept for ever.
+    "KEEP_DAYS": {"succeeded": 7, "cancelled": 7, "expired": 7, "failed": 90},
     # Any worker ticks when no scheduler did for this long.
     "TICK_LATE_SECONDS": 10.0,
 }

@@ -65,3 +65,36 @@ class WorkerState(TextChoices):
     ONLINE = "online"
     STOPPED = "stopped"
     LOST = "lost"
+
+
+class Rhythm(TextChoices):
+    """How a schedule says when it fires."""
+
+    CRON = "cron"
+    INTERVAL = "interval"
+
+
+class Missed(TextChoices):
+    """What happens to runs that were due while nobody ticked."""
+
+    SKIP = "skip", "skip: wait for the next one"
+    ONCE = "once", "once: one run for all that were missed"
+    ALL = "all", "all: every one, the newest 100 at most"
+
+
+class Overlap(TextChoices):
+    """What happens to a run that is due while the one before is not over."""
+
+    SKIP = "skip", "skip: leave it out"
+    QUEUE = "queue", "queue: run it after that one; one waits at most"
+    ALLOW = "allow", "allow: run both"
+
+
+class FireOutcome(TextChoices):
+    """What became of one time at which a schedule was due. `waiting` turns into submitted (or failed)."""
+
+    SUBMITTED = "submitted"
+    WAITING = "waiting"
+    OVERLAPPED = "skipped_overlap", "skipped, the one before was not over"
+    MISSED = "missed"
+    FAILED = "failed"

@@ -1,7 +1,7 @@
 """The tick: what must happen about once a second, whoever runs it.
 
-Unparks what has come due, expires what came too late, takes tasks from lost workers, and rings for every queue in
-which work is waiting. The last one is why nothing is lost when Valkey is emptied.
+Unparks what has come due, expires what came too late, takes tasks from lost workers, fires schedules, and rings for
+every queue in which work is waiting. The last one is why nothing is lost when Valkey is emptied.
 """
 
 import logging
@@ -9,6 +9,8 @@ import logging
 from django.db import connection, transaction
 
 from queue_core import broker, conf, lifecycle
+from queue_core.services.fire_schedules import fire_schedules
+from queue_core.services.release_waiting import release_waiting
 from queue_core.services.rescue import rescue
 
 logger = logging.getLogger(__name__)
@@ -16,6 +18,7 @@ logger = logging.getLogger(__name__)
 _LOCK = 0x706F7374  # "post": one tick at a time, over all hosts
 _SLICE = 10_000
 _SLICES = 20
+_SCHEDULES = 100
 
 _MARK = """
 INSERT INTO ticks (id, ticked_at) VALUES (1, clock_timestamp())
@@ -58,6 +61,10 @@ def tick(if_older_than: float = 0.5) -> bool:
     while lifecycle.expire(_SLICE) == _SLICE:
         continue
     rescue()
+    release_waiting()
+    for _ in range(_SLICES):
+        if fire_schedules(_SCHEDULES) < _SCHEDULES:
+            break
     for queue in waiting_queues():
         broker.ring(queue)
     return True

@@ -39,7 +39,7 @@ def launch(model_admin: ModelAdmin, request: HttpRequest, pk: int) -> HttpRespon
             messages.error(request, problem)
         return _back_to(campaign)
     now = services.status(campaign)
-    people = f"{grouped(now['pending'])} recipient{'' if now['pending'] == 1 else 's'}"
+    people = _people(now["pending"])
     return page(
         model_admin,
         request,
@@ -171,11 +171,15 @@ def import_file(model_admin: ModelAdmin, request: HttpRequest, pk: int) -> HttpR
 def _imported(
     model_admin: ModelAdmin, request: HttpRequest, campaign: Campaign, report: services.Report
 ) -> HttpResponse:
-    message = f"Imported {grouped(report.created)} recipients"
+    message = f"Imported {_people(report.created)}"
     model_admin.log_change(request, campaign, f"{message} (admin)")
     messages.success(request, f"{message} into “{campaign.name}”.")
     made = RecipientImport.objects.filter(campaign=campaign, created_by=request.user.pk).order_by("-pk").first()
     return HttpResponseRedirect(reverse("admin:campaigns_recipientimport_change", args=[made.pk if made else 0]))
+
+
+def _people(count: int) -> str:
+    return f"{grouped(count)} recipient{'' if count == 1 else 's'}"
 
 
 def numbers(source: Any) -> list[tuple[str, str]]:

@@ -8,7 +8,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 from config.api.renderers import PROBLEM
 
 
-class OurBasicScheme(BasicScheme):
+class OurBasicScheme(BasicScheme):  # type: ignore[no-untyped-call]  # it registers itself
     """drf-spectacular knows schemes by their exact class."""
 
     target_class = "config.api.authentication.Basic"

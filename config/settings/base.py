@@ -79,7 +79,9 @@ QUEUES = env.words("QUEUES", ["high", "default", "mail", "low"])
 TASKS = {"default": {"BACKEND": "queue_core.backend.PosthasteBackend", "QUEUES": QUEUES}}
 RQ_QUEUES = {name: {"URL": REDIS_URL, "SERIALIZER": "rq.serializers.JSONSerializer"} for name in QUEUES}
 # Ringing is deferred to the commit where it is written down (services), not a second time inside django-rq.
-RQ = {"COMMIT_MODE": "auto", "SHOW_ADMIN_LINK": False}
+RQ = {"COMMIT_MODE": "auto"}
+# Its dashboard lets any member of staff empty the queues, whatever their permissions.
+RQ_SHOW_ADMIN_LINK = False
 
 # smtp://user:password@host:587?starttls=1 · smtps://… ; empty: the mail catcher of `manage.py up`.
 SMTP_URL = env.text("SMTP_URL", "") or embedded.smtp_url(VAR_DIR)

@@ -10,12 +10,13 @@ from django.utils.html import format_html
 from django.utils.text import Truncator
 from unfold.decorators import display as label
 
-from queue_core import services
+from queue_core import registry, services
 from queue_core.admin import task_pages
 from queue_core.admin.filters import TAB_STATES, DayRange, NameFilter, QueueFilter, StateFilter, tabs
 from queue_core.admin.ledger import LedgerAdmin, note
 from queue_core.admin.times import moment, span
 from queue_core.models import Execution, Result, Task, Worker
+from queue_core.states import LIVE
 
 # Colours of Unfold's labels, for the states as people read them.
 STATE_LABELS = {
@@ -29,9 +30,8 @@ STATE_LABELS = {
     "cancelled": "default",
     "expired": "default",
 }
-OUTCOME_LABELS = {"succeeded": "success", "failed": "danger", "lost": "warning"}
+OUTCOME_LABELS = {"succeeded": "success", "failed": "danger", "lost": "warning", "cancelled": "default"}
 _SHOWN_ATTEMPTS = 100
-_BIGGEST_ID = 2**63 - 1
 
 
 @admin.register(Task)
@@ -42,7 +42,7 @@ class TaskAdmin(LedgerAdmin):
     list_filter_submit = True
     lookups = ("state", "queue", "name", "created_at_from", "created_at_to")
     search_fields = ["name"]
-    search_help_text = "Id, task name or its beginning, unique key"
+    search_help_text = "Id, task name or its beginning, key"
     actions = ["retry_selected", "cancel_selected"]
     detail_template = "queue_core/admin/task.html"
 
@@ -60,10 +60,11 @@ class TaskAdmin(LedgerAdmin):
     ) -> tuple[QuerySet[Task], bool]:
         if not search_term:
             return queryset, False
-        wanted = Q(name__startswith=search_term) | Q(unique_key=search_term)
-        if search_term.isascii() and search_term.isdigit() and int(search_term[:20]) <= _BIGGEST_ID:
-            wanted = Q(pk=int(search_term)) | Q(unique_key=search_term)
-        return queryset.filter(wanted), False
+        # Written as the unique index is: by name, among the live.
+        has_key = Q(name__in=registry.names(), unique_key=search_term, state__in=LIVE)
+        if search_term.isascii() and search_term.isdigit() and len(search_term) < 19:
+            return queryset.filter(Q(pk=int(search_term)) | has_key), False
+        return queryset.filter(Q(name__startswith=search_term) | has_key), False
 
     def get_urls(self) -> list[URLPattern]:
         site_view = self.admin_site.admin_view
@@ -110,7 +111,7 @@ class TaskAdmin(LedgerAdmin):
 
     @admin.action(description="Retry", permissions=["operate"])
     def retry_selected(self, request: HttpRequest, queryset: QuerySet[Task]) -> None:
-        self._report(request, "Retried", services.retry(_ids(queryset)))
+        self._report(request, "Retried", services.retry(_ids(queryset), by=request.user))
 
     @admin.action(description="Cancel", permissions=["operate"])
     def cancel_selected(self, request: HttpRequest, queryset: QuerySet[Task]) -> None:
@@ -118,9 +119,10 @@ class TaskAdmin(LedgerAdmin):
 
     def _report(self, request: HttpRequest, verb: str, outcome: services.BulkOutcome) -> None:
         sentence = outcome.sentence(verb)
-        if outcome.changed:
+        has_moved = bool(outcome.changed or outcome.asked)
+        if has_moved:
             note(request, Task, "selected tasks", sentence)
-        messages.add_message(request, messages.SUCCESS if outcome.changed else messages.WARNING, sentence)
+        messages.add_message(request, messages.SUCCESS if has_moved else messages.WARNING, sentence)
 
     @admin.display(description="Id")
     def number(self, task: Task) -> int:
@@ -161,6 +163,7 @@ def facts(task: Task) -> list[tuple[str, Any]]:
         ("Created", moment(task.created_at)),
         ("Due", moment(task.run_at)),
         ("Started", moment(task.started_at)),
+        ("Asked to end", moment(task.cancel_requested_at)),
         ("Finished", moment(task.finished_at)),
         ("Duration", span(took)),
     ]

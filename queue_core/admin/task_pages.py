@@ -12,6 +12,7 @@ from queue_core.admin.forms import SubmitForm
 from queue_core.admin.ledger import demand, find, page
 from queue_core.errors import QueueError
 from queue_core.models import Task
+from queue_core.states import TRANSITIONS, TaskState
 
 
 def submit(model_admin: ModelAdmin, request: HttpRequest) -> HttpResponse:
@@ -51,11 +52,11 @@ def retry(model_admin: ModelAdmin, request: HttpRequest, pk: int) -> HttpRespons
     demand(model_admin.has_operate_permission(request))
     if request.method != "POST":
         return HttpResponseNotAllowed(["POST"])
-    return _moved(model_admin, request, task, "Retried", services.retry([task.pk]))
+    return _moved(model_admin, request, task, "Retried", services.retry([task.pk], by=request.user))
 
 
 def cancel(model_admin: ModelAdmin, request: HttpRequest, pk: int) -> HttpResponse:
-    """Asks on GET, cancels on POST."""
+    """Asks on GET, cancels on POST; a running task is asked to end."""
     task = find(model_admin, request, pk)
     demand(model_admin.has_operate_permission(request))
     if request.method == "POST":
@@ -66,7 +67,7 @@ def cancel(model_admin: ModelAdmin, request: HttpRequest, pk: int) -> HttpRespon
         "queue_core/admin/confirm.html",
         title=f"Cancel {task}",
         original=task,
-        question=f"Cancel {task}? It will not run, unless somebody retries it.",
+        question=f"Cancel {task}? It will not run, unless somebody retries it. If it runs now, it is asked to end.",
         button="Cancel this task",
         back=_page_of(task.pk),
     )
@@ -75,9 +76,10 @@ def cancel(model_admin: ModelAdmin, request: HttpRequest, pk: int) -> HttpRespon
 def _moved(
     model_admin: ModelAdmin, request: HttpRequest, task: Task, done: str, outcome: services.BulkOutcome
 ) -> HttpResponse:
-    if outcome.changed:
+    if outcome.changed or outcome.asked:
+        done = done if outcome.changed else "Asked to end"
         model_admin.log_change(request, task, f"{done} (admin)")
-        messages.success(request, f"{done} {task}.")
+        messages.success(request, f"{done}: {task}.")
     else:
         messages.warning(request, f"{task} was {outcome.reason}: nothing changed.")
     return _back_to(task.pk)
@@ -96,10 +98,10 @@ def buttons(model_admin: ModelAdmin, request: HttpRequest, task: Task) -> list[d
     if not model_admin.has_operate_permission(request):
         return []
     offered = []
-    if task.state in ("failed", "cancelled"):
+    if task.state in TRANSITIONS["retry"]:
         url = reverse("admin:queue_core_task_retry", args=[task.pk])
         offered.append({"title": "Retry", "icon": "replay", "url": url, "post": True})
-    if task.state in ("blocked", "queued"):
+    if task.state in (*TRANSITIONS["cancel"], TaskState.RUNNING) and task.cancel_requested_at is None:
         url = reverse("admin:queue_core_task_cancel", args=[task.pk])
         offered.append({"title": "Cancel", "icon": "block", "url": url, "post": False})
     return offered

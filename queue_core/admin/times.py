@@ -1,11 +1,12 @@
 """Times as people read them."""
 
 import datetime
+from itertools import pairwise
 
 from django.utils import timezone
 from django.utils.formats import date_format
 
-_UNITS = (("d", 86_400), ("h", 3_600), ("min", 60))
+_UNITS = (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
 
 
 def moment(time: datetime.datetime | None) -> str:
@@ -14,7 +15,7 @@ def moment(time: datetime.datetime | None) -> str:
 
 
 def ago(length: datetime.timedelta) -> str:
-    """`just now`, `34.1 s ago`."""
+    """`just now`, `34 s ago`."""
     return f"{span(length)} ago" if length.total_seconds() >= 2 else "just now"
 
 
@@ -26,9 +27,7 @@ def span(length: datetime.timedelta | None) -> str:
     if seconds < 1:
         return f"{seconds * 1000:.0f} ms"
     if seconds < 60:
-        return f"{seconds:.1f} s"
-    for (unit, size), (smaller, part) in zip(_UNITS, (*_UNITS[1:], ("s", 1)), strict=True):
-        if seconds >= size:
-            rest = int(seconds % size // part)
-            return f"{int(seconds // size)} {unit}" + (f" {rest} {smaller}" if rest else "")
-    return f"{seconds:.0f} s"
+        return f"{seconds:.1f} s" if seconds < 9.95 else f"{seconds:.0f} s"
+    (unit, size), (smaller, part) = next(pair for pair in pairwise(_UNITS) if seconds >= pair[0][1])
+    rest = int(seconds % size // part)
+    return f"{int(seconds // size)} {unit}" + (f" {rest} {smaller}" if rest else "")

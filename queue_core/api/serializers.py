@@ -25,7 +25,7 @@ class TaskSummarySerializer(serializers.ModelSerializer[Task]):
         fields = [
             *("id", "name", "queue", "priority", "state", "shown_state", "run_at", "unique_key"),
             *("attempt", "max_attempts", "crashes", "max_crashes", "worker", "error"),
-            *("created_at", "started_at", "finished_at"),
+            *("tags", "replay_of", "created_at", "expires_at", "started_at", "cancel_requested_at", "finished_at"),
         ]
 
 
@@ -56,6 +56,14 @@ class SubmitSerializer(serializers.Serializer[Any]):
         allow_null=True,
         help_text="at most one live task of this name has it; another submission answers that one",
     )
+    expires_at = serializers.DateTimeField(
+        required=False, allow_null=True, help_text="not started by then, it never is"
+    )
+    tags = serializers.ListField(child=serializers.CharField(max_length=64), max_length=32, required=False)
+
+
+class ReplaySerializer(serializers.Serializer[Any]):
+    payload = serializers.DictField(required=False, help_text="in place of the old one")
 
 
 class BatchSerializer(serializers.Serializer[Any]):

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from django.db.models import QuerySet
@@ -20,6 +21,7 @@ from queue_core.api.serializers import (
     NoFields,
     OutcomeSerializer,
     QueueSerializer,
+    ReplaySerializer,
     SubmitSerializer,
     SubmittedSerializer,
     TaskSerializer,
@@ -37,9 +39,9 @@ ID = "[0-9]{1,19}"
 class NothingMoved(QueueError):
     """A verb on one task that its state did not allow."""
 
-    def __init__(self, task: Task, outcome: services.BulkOutcome) -> None:
+    def __init__(self, task: Task, reason: str) -> None:
         self.state = task.state
-        super().__init__(f"Task {task.pk} is {task.state}: it is {outcome.reason}; nothing was changed.")
+        super().__init__(f"Task {task.pk} is {task.state}: it is {reason}; nothing was changed.")
 
 
 class TaskViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewSet[Task]):
@@ -50,7 +52,7 @@ class TaskViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewS
     filterset_class = TaskFilter
     ordering_fields = ["id"]
     lookup_value_regex = ID
-    needs = {"retry": "queue_core.change_task", "cancel": "queue_core.change_task"}
+    needs = dict.fromkeys(("retry", "replay", "cancel"), "queue_core.change_task")
 
     def get_queryset(self) -> QuerySet[Task]:
         tasks = super().get_queryset()
@@ -62,6 +64,7 @@ class TaskViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewS
             "create": SubmitSerializer,
             "batch": BatchSerializer,
             "retry": NoFields,
+            "replay": ReplaySerializer,
             "cancel": NoFields,
         }
         return shapes.get(self.action, TaskSerializer)
@@ -85,12 +88,22 @@ class TaskViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewS
     @action(detail=True, methods=["post"])
     def retry(self, request: Request, pk: str) -> Response:
         """Put a failed or cancelled task back in line; its history stays."""
-        return self._moved(request, services.retry)
+        return self._moved(request, partial(services.retry, by=request.user))
+
+    @extend_schema(request=ReplaySerializer, responses={201: TaskSerializer})
+    @action(detail=True, methods=["post"])
+    def replay(self, request: Request, pk: str) -> Response:
+        """Run a task that is over again, as a new one."""
+        task = self.get_object()
+        made = services.replay([task.pk], payload=self._given(request).get("payload"), by=request.user)
+        if not made:
+            raise NothingMoved(task, "not over yet")
+        return Response(TaskSerializer(Task.objects.get(pk=made[task.pk])).data, status=201)
 
     @extend_schema(request=NoFields, responses=TaskSerializer)
     @action(detail=True, methods=["post"])
     def cancel(self, request: Request, pk: str) -> Response:
-        """Stop a task before it starts."""
+        """Stop a task that waits; ask a running one to end."""
         return self._moved(request, services.cancel)
 
     @extend_schema(responses=OutcomeSerializer)
@@ -118,8 +131,8 @@ class TaskViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewS
         self._given(request)
         outcome = verb([task.pk])
         task.refresh_from_db()
-        if not outcome.changed:
-            raise NothingMoved(task, outcome)
+        if not (outcome.changed or outcome.asked):
+            raise NothingMoved(task, outcome.reason)
         return Response(TaskSerializer(task).data)
 
 

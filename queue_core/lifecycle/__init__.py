@@ -8,6 +8,7 @@ nothing.
 from queue_core.lifecycle.attempts import Claimed, Ended, Failure, claim, finish, release, rescue
 from queue_core.lifecycle.insert import NewTask, insert, replay
 from queue_core.lifecycle.moves import cancel, discard, expire, retry, unpark
+from queue_core.lifecycle.prune import prune
 from queue_core.lifecycle.sql import dump_json
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "expire",
     "finish",
     "insert",
+    "prune",
     "release",
     "replay",
     "rescue",

@@ -1,5 +1,6 @@
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.functions import TransactionNow
+from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 from django.db.models import F, Q
 from django.utils import timezone
@@ -25,6 +26,7 @@ class Task(models.Model):
     tags = ArrayField(models.CharField(max_length=64), db_default=models.Value([], ArrayField(models.CharField())))
     expires_at = models.DateTimeField(null=True, blank=True, help_text="not started by then: expired")
     replay_of = models.BigIntegerField(null=True, blank=True, help_text="the task this one repeats")
+    pinned = models.BooleanField(db_default=False, help_text="never pruned")
     cancel_requested_at = models.DateTimeField(null=True, blank=True, help_text="asked to end while it ran")
 
     attempt = models.IntegerField(db_default=0, help_text="number of the current or last attempt")
@@ -58,6 +60,10 @@ class Task(models.Model):
             models.Index(fields=["run_at"], condition=Q(state="queued", parked=True), name="tasks_parked"),  # ticker
             models.Index(fields=["worker"], condition=Q(state="running"), name="tasks_running"),  # lifecycle.rescue
             models.Index(fields=["-id"], condition=Q(state="failed"), name="tasks_failed"),  # the admin's failed tab
+            models.Index(
+                fields=["-id"], condition=Q(state__in=["blocked", "cancelled", "expired"]), name="tasks_uncommon"
+            ),  # the admin's other tabs
+            BrinIndex(fields=["created_at"], autosummarize=True, name="tasks_created"),  # ranges of time in lists
             models.Index(
                 fields=["expires_at"],
                 condition=Q(state__in=["blocked", "queued"], expires_at__isnull=False),

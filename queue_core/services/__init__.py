@@ -2,11 +2,18 @@
 
 from queue_core.services.backlog import Backlog, backlog
 from queue_core.services.cancel import cancel
+from queue_core.services.delete_schedule import delete_schedule
 from queue_core.services.discard import discard
+from queue_core.services.fire_schedules import fire_schedules
 from queue_core.services.outcome import BulkOutcome
+from queue_core.services.pause_schedule import pause_schedule
 from queue_core.services.ping_bell import BellDown, ping_bell
+from queue_core.services.prune import prune
 from queue_core.services.replay import replay, replay_letters
+from queue_core.services.resume_schedule import resume_schedule
 from queue_core.services.retry import retry
+from queue_core.services.run_schedule_now import ScheduleBusy, run_schedule_now
+from queue_core.services.save_schedule import InvalidSchedule, save_schedule
 from queue_core.services.submit import Submitted, build, submit, submit_many
 from queue_core.services.submit_batch import InvalidBatch, submit_batch
 
@@ -15,15 +22,24 @@ __all__ = [
     "BellDown",
     "BulkOutcome",
     "InvalidBatch",
+    "InvalidSchedule",
+    "ScheduleBusy",
     "Submitted",
     "backlog",
     "build",
     "cancel",
+    "delete_schedule",
     "discard",
+    "fire_schedules",
+    "pause_schedule",
     "ping_bell",
+    "prune",
     "replay",
     "replay_letters",
+    "resume_schedule",
     "retry",
+    "run_schedule_now",
+    "save_schedule",
     "submit",
     "submit_batch",
     "submit_many",

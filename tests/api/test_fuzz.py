@@ -16,7 +16,7 @@ from tests.factories import CampaignFactory, UserFactory
 BODIES: dict[str, dict[str, Any]] = {
     "tasks/": {
         **{"name": "tests.noop", "payload": {}, "queue": "low", "priority": 1, "run_at": None},
-        **{"max_attempts": 1, "unique_key": None},
+        **{"max_attempts": 1, "unique_key": None, "expires_at": None, "tags": []},
     },
     "tasks/batch/": {"tasks": [{"name": "tests.noop"}]},
     "campaigns/": {"name": "n", "template": 1, "from_email": "a@example.com", "reply_to": "", "context": {}},
@@ -57,7 +57,7 @@ class Fuzz(TestCase):
         cls.user = UserFactory(is_superuser=True)
         cls.campaign = CampaignFactory()
 
-    @settings(max_examples=3000, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
     @given(requests())
     def test_no_body_is_a_fault_of_ours(self, request: tuple[str, bytes]) -> None:
         path, body = request

@@ -26,6 +26,7 @@ CALLS = [
     ("post", "tasks/batch/", "add_task"),
     ("get", "tasks/{task}/", "view_task"),
     ("post", "tasks/{task}/retry/", "change_task"),
+    ("post", "tasks/{task}/replay/", "change_task"),
     ("post", "tasks/{task}/cancel/", "change_task"),
     ("get", "tasks/{task}/result/", "view_task"),
     ("get", "tasks/{task}/executions/", "view_task"),

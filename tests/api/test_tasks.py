@@ -26,6 +26,8 @@ def test_submit_answers_with_the_task(api):
         "run_at": "2100-01-01T00:00:00Z",
         "max_attempts": 2,
         "unique_key": " k ",
+        "expires_at": "2100-01-02T00:00:00Z",
+        "tags": ["a", "b"],
     }
     answer = api.post(TASKS, body)
     assert answer.status_code == 201
@@ -83,6 +85,10 @@ def test_submit_answers_the_live_task_of_a_unique_key_until_it_ends(api):
         ({"unique_key": ""}, "unique_key"),
         ({"unique_key": "x" * 201}, "unique_key"),
         ({"unique_key": {}}, "unique_key"),
+        ({"expires_at": "never"}, "expires_at"),
+        ({"tags": "a"}, "tags"),
+        ({"tags": ["x"] * 33}, "tags"),
+        ({"tags": ["x" * 65]}, "tags.0"),
         ({"unknown": 1}, "unknown"),
     ],
 )
@@ -170,6 +176,28 @@ def test_a_verb_in_the_wrong_state_is_a_409_that_names_it(api, verb, state):
     put_into(task_id, state)
     answer = api.post(f"{TASKS}{task_id}/{verb}/")
     assert (answer.status_code, answer.json()["state"]) == (409, state)
+
+
+def test_cancel_asks_a_running_task_to_end_once(api):
+    task_id = submit("tests.noop").id
+    put_into(task_id, "running")
+    answer = api.post(f"{TASKS}{task_id}/cancel/")
+    assert (answer.status_code, answer.data["state"]) == (200, "running")
+    assert answer.data["cancel_requested_at"]
+    assert api.post(f"{TASKS}{task_id}/cancel/").status_code == 409
+
+
+def test_replay_makes_a_new_task_of_one_that_is_over(api):
+    task_id = submit("tests.add", {"a": 1, "b": 2}).id
+    refused = api.post(f"{TASKS}{task_id}/replay/")
+    assert (refused.status_code, refused.json()["state"]) == (409, "queued")
+    put_into(task_id, "succeeded")
+    for body, payload in (({}, {"a": 1, "b": 2}), ({"payload": {"a": 3}}, {"a": 3})):
+        answer = api.post(f"{TASKS}{task_id}/replay/", body)
+        assert (answer.status_code, answer.data["replay_of"], answer.data["payload"]) == (201, task_id, payload)
+        assert answer.data["state"] == "queued"
+    assert api.post(f"{TASKS}{task_id}/replay/", {"payload": []}).status_code == 400
+    assert Task.objects.count() == 3
 
 
 def test_a_verb_without_fields_refuses_fields(api):

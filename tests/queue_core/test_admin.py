@@ -5,7 +5,7 @@ from html import unescape
 import pytest
 from django.contrib import admin
 from django.contrib.admin.models import LogEntry
-from django.contrib.auth.models import Permission, User
+from django.contrib.auth.models import User
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import NoReverseMatch, get_resolver, reverse
@@ -19,6 +19,7 @@ from queue_core.admin.times import span
 from queue_core.models import Execution, Result, Task, Worker
 from queue_core.states import Outcome, TaskState
 from tests import tasks
+from tests.factories import UserFactory
 
 pytestmark = pytest.mark.django_db
 ADD = tasks.add.name
@@ -26,11 +27,7 @@ ADD = tasks.add.name
 
 def person(client, username, *codenames):
     """A client logged in as a member of staff with just these permissions."""
-    user = User.objects.create_user(username, is_staff=True)
-    permissions = Permission.objects.filter(codename__in=codenames)
-    assert permissions.count() == len(codenames)
-    user.user_permissions.set(permissions)
-    client.force_login(user)
+    client.force_login(UserFactory(username=username, permissions=codenames))
     return client
 
 
@@ -154,7 +151,9 @@ def test_columns_without_an_index_cannot_be_searched(owner, lookup):
 
 def test_a_list_that_takes_too_long_says_so(owner, monkeypatch):
     monkeypatch.setattr("queue_core.admin.ledger._LIST_SECONDS", 0.2)
-    monkeypatch.setattr("queue_core.models.Task.objects.for_list", lambda: Task.objects.extra(where=["pg_sleep(2) IS NOT NULL"]))
+    monkeypatch.setattr(
+        "queue_core.models.Task.objects.for_list", lambda: Task.objects.extra(where=["pg_sleep(2) IS NOT NULL"])
+    )
     monkeypatch.setattr("queue_core.admin.paginator._COUNT_SECONDS", 0.2)
     make_task()
     answer = owner.get(url("task_changelist"))
@@ -177,7 +176,16 @@ def test_a_bounded_count_is_shown_as_what_it_is(count, text):
 
 @pytest.mark.parametrize(
     ("seconds", "text"),
-    [(0.012, "12 ms"), (3.44, "3.4 s"), (60, "1 min"), (125, "2 min 5 s"), (12_000, "3 h 20 min"), (90_000, "1 d 1 h"), (-1, "0 ms")],
+    [
+        (0.012, "12 ms"),
+        (3.44, "3.4 s"),
+        (39.2, "39 s"),
+        (60, "1 min"),
+        (125, "2 min 5 s"),
+        (12_000, "3 h 20 min"),
+        (90_000, "1 d 1 h"),
+        (-1, "0 ms"),
+    ],
 )
 def test_a_span_is_told_in_at_most_two_units(seconds, text):
     assert span(datetime.timedelta(seconds=seconds)) == text
@@ -224,7 +232,7 @@ def test_a_task_whose_worker_was_pruned_can_be_looked_at(owner):
 def test_retry_puts_a_failed_task_back_in_line_and_is_written_down(owner):
     task = make_task("failed", attempt=5)
     answer = owner.post(url("task_retry", task.pk), follow=True)
-    assert f"Retried {task}." in text_of(answer)
+    assert f"Retried: {task}." in text_of(answer)
     task.refresh_from_db()
     assert task.state == "queued"
     assert LogEntry.objects.get().change_message == "Retried (admin)"
@@ -254,11 +262,29 @@ def test_cancel_asks_first(owner):
     assert task.state == "cancelled"
 
 
+def test_cancel_asks_a_running_task_to_end(owner):
+    task = make_task("running")
+    answer = owner.post(url("task_cancel", task.pk), follow=True)
+    assert f"Asked to end: {task}." in text_of(answer)
+    assert url("task_cancel", task.pk) not in text_of(answer)
+    assert LogEntry.objects.get().change_message == "Asked to end (admin)"
+
+
 @pytest.mark.parametrize(
     ("action", "states", "after", "sentence"),
     [
-        ("retry_selected", ["failed", "cancelled", "running"], "queued", "Retried 2 tasks; 1 was not failed or cancelled."),
-        ("cancel_selected", ["queued", "succeeded"], "cancelled", "Cancelled 1 task; 1 was not waiting any more."),
+        (
+            "retry_selected",
+            ["failed", "cancelled", "running"],
+            "queued",
+            "Retried 2 tasks; 1 was not failed or cancelled.",
+        ),
+        (
+            "cancel_selected",
+            ["queued", "succeeded"],
+            "cancelled",
+            "Cancelled 1 task; 1 was over already, or asked before.",
+        ),
     ],
 )
 def test_a_bulk_action_tells_the_true_number(owner, action, states, after, sentence):
@@ -350,7 +376,9 @@ def test_the_page_of_a_worker_links_to_what_it_runs(owner):
 
 
 @pytest.mark.parametrize("method", ["get", "post"])
-@pytest.mark.parametrize("page", ["task_retry", "task_cancel", "task_add", "task_delete", "worker_add", "worker_delete"])
+@pytest.mark.parametrize(
+    "page", ["task_retry", "task_cancel", "task_add", "task_delete", "worker_add", "worker_delete"]
+)
 def test_a_viewer_is_refused(viewer, page, method):
     task = make_task("failed")
     worker = Worker.objects.create(name="w", hostname="h", pid=1, queues=["mail"], lease_until=timezone.now())
@@ -411,7 +439,9 @@ def _views(resolver):
             yield pattern.callback
 
 
-@pytest.mark.parametrize("path", ["/admin/django_rq/dashboard/", "/admin/django_rq/dashboard/queues/0/empty/", "/django-rq/"])
+@pytest.mark.parametrize(
+    "path", ["/admin/django_rq/dashboard/", "/admin/django_rq/dashboard/queues/0/empty/", "/django-rq/"]
+)
 def test_the_dashboard_of_django_rq_cannot_be_reached(client, path):
     client.force_login(User.objects.create_superuser("root"))
     assert client.get(path).status_code == 404

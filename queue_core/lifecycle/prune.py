@@ -1,0 +1,50 @@
+"""Forgetting: finished tasks past their keep, with all that hangs on them."""
+
+import json
+from collections.abc import Mapping
+
+from queue_core.lifecycle import sql
+
+# Walks the primary key, whose order is that of creation, so that no index is needed that every task would have to be
+# written to. The walk ends at the first row too young to be forgotten by any rule.
+_PRUNE = """
+WITH slice AS MATERIALIZED (
+    SELECT id, queue, state, finished_at, pinned FROM tasks
+    WHERE id > %s AND created_at < now() - make_interval(secs => %s)
+    ORDER BY id LIMIT %s
+), kept AS (
+    SELECT * FROM jsonb_to_recordset(%s::jsonb) AS k(queue text, state text, seconds float8)
+), doomed AS (
+    SELECT s.id FROM slice s
+    JOIN LATERAL (
+        SELECT k.seconds FROM kept k WHERE k.state = s.state AND k.queue IN (s.queue, '*')
+        ORDER BY k.queue = '*' LIMIT 1
+    ) rule ON s.finished_at < now() - make_interval(secs => rule.seconds)
+    WHERE s.state IN ('succeeded', 'failed', 'cancelled', 'expired') AND NOT s.pinned
+), gone AS (
+    DELETE FROM tasks t USING doomed WHERE t.id = doomed.id
+      AND t.state IN ('succeeded', 'failed', 'cancelled', 'expired') RETURNING t.id
+), executions AS (
+    DELETE FROM task_executions e USING gone WHERE e.task_id = gone.id
+), results AS (
+    DELETE FROM task_results r USING gone WHERE r.task_id = gone.id
+), resolved AS (
+    DELETE FROM dead_letter_queue d USING gone WHERE d.task_id = gone.id RETURNING d.fingerprint, d.resolution
+), regrouped AS (
+    UPDATE dead_letter_groups g SET open = g.open - closed.n
+    FROM (SELECT fingerprint, count(*) AS n FROM resolved WHERE resolution = '' GROUP BY fingerprint) closed
+    WHERE g.fingerprint = closed.fingerprint
+)
+SELECT (SELECT count(*) FROM gone), (SELECT count(*) FROM slice), (SELECT max(id) FROM slice)
+"""
+
+
+def prune(after: int, limit: int, keep: Mapping[tuple[str, str], float]) -> tuple[int, int, int | None]:
+    """Look at up to `limit` tasks with an id above `after`; delete those that are final and past their keep.
+
+    `keep` maps (queue or "*", state) to seconds since the task finished. Returns (deleted, looked at, the last id
+    looked at).
+    """
+    rules = [{"queue": queue, "state": state, "seconds": seconds} for (queue, state), seconds in keep.items()]
+    row = sql.rows(_PRUNE, [after, min(keep.values()), limit, json.dumps(rules)])[0]
+    return int(row[0]), int(row[1]), row[2]

@@ -1,0 +1,19 @@
+import json as json_module
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from queue_core.services import prune
+
+
+class Command(BaseCommand):
+    help = "Forget finished tasks past their keep (setting QUEUE_KEEP_DAYS), with their history; pinned ones stay."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("--seconds", type=float, default=3600.0, help="stop after so long (default: an hour)")
+        parser.add_argument("--json", action="store_true", help="for scripts")
+
+    def handle(self, *args: Any, seconds: float, json: bool, **options: Any) -> None:
+        pruned = prune(seconds=seconds)
+        self.stdout.write(json_module.dumps({"pruned": pruned}) if json else f"Forgot {pruned} finished tasks.")

@@ -1,0 +1,131 @@
+"""save_schedule: make a schedule, or change one. Nothing is stored that could not fire."""
+
+import datetime
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from django.db import IntegrityError, transaction
+
+from queue_core.errors import InvalidSubmission, QueueError, UnknownQueue, UnknownTask
+from queue_core.models import Schedule
+from queue_core.services.clock import database_time
+from queue_core.services.submit import build
+from queue_core.states import Rhythm
+
+Errors = dict[str, list[str]]
+RHYTHM = ("kind", "expression", "interval_seconds", "timezone", "starts_at")
+FIELDS = (
+    *("name", "task", "payload", "queue", "priority", "max_attempts"),
+    *RHYTHM,
+    *("missed", "overlap", "jitter_seconds"),
+)
+_EARLIEST = datetime.datetime(2000, 1, 1, tzinfo=datetime.UTC)
+_AHEAD = datetime.timedelta(days=3660)
+
+
+class InvalidSchedule(QueueError):
+    """`errors` says what to correct: {field: [reason]}."""
+
+    def __init__(self, errors: Errors) -> None:
+        self.errors = errors
+        reasons = " ".join(f"{field}: {' '.join(texts)}" for field, texts in errors.items())
+        super().__init__(f"The schedule was not saved. {reasons}")
+
+
+def save_schedule(*, schedule: Schedule | None = None, **values: Any) -> Schedule:
+    """Make a schedule from FIELDS, or change those given of one. Raises InvalidSchedule, and then nothing is changed.
+
+    `expression` makes it a cron schedule and `interval_seconds` one by interval; `kind` decides where both are given.
+    A changed rhythm counts from now on: what was missed under the old one is not made up.
+    """
+    try:
+        with transaction.atomic():
+            now = database_time()
+            saved = _new(now) if schedule is None else _locked(schedule)
+            before = _rhythm_of(saved)
+            errors = _assign(saved, values, now) or _problems(saved)
+            if errors:
+                raise InvalidSchedule(errors)
+            if _rhythm_of(saved) != before:
+                saved.next_fire_at = next(saved.times_after(now))
+            saved.updated_at = now
+            saved.save()
+    except IntegrityError:
+        raise InvalidSchedule({"name": ["Another schedule has this name."]}) from None
+    return saved
+
+
+def _new(now: datetime.datetime) -> Schedule:
+    return Schedule(starts_at=now.replace(microsecond=0))
+
+
+def _locked(schedule: Schedule) -> Schedule:
+    """As it is now; the tick waits."""
+    found = Schedule.objects.select_for_update().filter(pk=schedule.pk).first()
+    if found is None:
+        raise QueueError(f"The schedule {schedule.name} was deleted meanwhile; make a new one.")
+    return found
+
+
+def _rhythm_of(schedule: Schedule) -> list[Any]:
+    return [getattr(schedule, field) for field in RHYTHM]
+
+
+def _assign(schedule: Schedule, values: dict[str, Any], now: datetime.datetime) -> Errors:
+    """Set the values; what cannot even be set is an error."""
+    if unknown := values.keys() - set(FIELDS):
+        return {field: [f"Not a field of a schedule; those are {', '.join(FIELDS)}."] for field in sorted(unknown)}
+    starts_at = values.get("starts_at", now)
+    is_time = isinstance(starts_at, datetime.datetime) and starts_at.tzinfo is not None
+    if not is_time or not _EARLIEST <= starts_at <= now + _AHEAD:
+        return {"starts_at": ["Give a time with a time zone, from the year 2000 to ten years from now."]}
+    kind = values.get("kind")
+    if kind is None and values.get("expression") and values.get("interval_seconds") is not None:
+        return {"kind": ["Give an expression or interval_seconds, not both; or say the kind."]}
+    for field, value in values.items():
+        setattr(schedule, field, value)
+    if kind is None and values.get("interval_seconds") is not None:
+        schedule.kind = Rhythm.INTERVAL
+    elif kind is None and values.get("expression"):
+        schedule.kind = Rhythm.CRON
+    return {}
+
+
+def _problems(schedule: Schedule) -> Errors:
+    if schedule.kind == Rhythm.INTERVAL:
+        schedule.expression = ""
+    else:
+        schedule.interval_seconds = None
+    errors: Errors = {}
+    try:
+        schedule.full_clean(exclude=["next_fire_at", "last_task", "created_at", "updated_at"])
+    except ValidationError as exc:
+        errors = exc.message_dict
+    if not errors.keys() & set(RHYTHM):
+        errors |= _rhythm_problem(schedule)
+    return errors or _task_problem(schedule)
+
+
+def _rhythm_problem(schedule: Schedule) -> Errors:
+    try:
+        _ = schedule.rhythm
+    except ValueError as exc:
+        return {"interval_seconds" if schedule.kind == Rhythm.INTERVAL else "expression": [str(exc)]}
+    return {}
+
+
+def _task_problem(schedule: Schedule) -> Errors:
+    """What `submit` would refuse."""
+    try:
+        build(
+            schedule.task,
+            schedule.payload,
+            queue=schedule.queue,
+            priority=schedule.priority,
+            max_attempts=schedule.max_attempts,
+        )
+    except UnknownTask as exc:
+        return {"task": [str(exc)]}
+    except (UnknownQueue, InvalidSubmission) as exc:
+        return {exc.field: [str(exc).removeprefix(f"{exc.field}: ")]}
+    return {}

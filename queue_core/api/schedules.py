@@ -1,5 +1,4 @@
 from collections.abc import Callable
-from itertools import islice
 from typing import Any
 
 from django_filters import rest_framework as filters
@@ -18,7 +17,6 @@ from queue_core.api.views import ID
 from queue_core.cron import MAX_INTERVAL, MAX_LENGTH
 from queue_core.errors import QueueError
 from queue_core.models import Schedule, ScheduleFire
-from queue_core.services.clock import database_time
 from queue_core.services.submit import PRIORITIES
 from queue_core.states import Missed, Overlap, Rhythm
 
@@ -167,9 +165,9 @@ class ScheduleViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericV
     @action(detail=True, filterset_class=None)
     def upcoming(self, request: Request, pk: str) -> Response:
         """Its next times, also those of a paused one as if it were resumed now."""
-        schedule, limit = self.get_object(), _limit(request)
-        times = [time.astimezone(schedule.zone) for time in islice(schedule.times_after(database_time()), limit)]
-        return Response({"description": schedule.description, "times": [time.isoformat() for time in times]})
+        schedule = self.get_object()
+        times = [time.isoformat() for time in services.upcoming(schedule, _limit(request))]
+        return Response({"description": schedule.description, "times": times})
 
     @extend_schema(responses=ScheduleFireSerializer(many=True), filters=False)
     @action(detail=True, filterset_class=None)

@@ -16,6 +16,7 @@ from queue_core.services.run_schedule_now import ScheduleBusy, run_schedule_now
 from queue_core.services.save_schedule import InvalidSchedule, save_schedule
 from queue_core.services.submit import Submitted, build, submit, submit_many
 from queue_core.services.submit_batch import InvalidBatch, submit_batch
+from queue_core.services.upcoming import upcoming
 
 __all__ = [
     "Backlog",
@@ -43,4 +44,5 @@ __all__ = [
     "submit",
     "submit_batch",
     "submit_many",
+    "upcoming",
 ]

@@ -1,4 +1,5 @@
 import datetime
+import importlib
 
 import pytest
 from django.utils import timezone
@@ -48,7 +49,7 @@ def test_prune_takes_the_rule_of_the_queue_before_the_general_one(settings: Sett
 
 def test_prune_walks_on_over_rows_it_must_keep(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     settings.QUEUE_KEEP_DAYS = {"succeeded": 1}
-    monkeypatch.setattr("queue_core.services.prune._SLICE", 3)
+    monkeypatch.setattr(importlib.import_module("queue_core.services.prune"), "_SLICE", 3)
     kept = [services.submit("tests.noop", delay=60).id for _ in range(7)]
     doomed = [services.submit("tests.noop").id for _ in range(4)]
     drain()

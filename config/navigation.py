@@ -17,6 +17,7 @@ _PAGES: dict[str, list[tuple[str, str, str]]] = {
     ],
     "Queue": [
         ("Tasks", "checklist", "queue_core.task"),
+        ("Schedules", "schedule", "queue_core.schedule"),
         ("Workers", "memory", "queue_core.worker"),
     ],
     "Mail catcher": [("Caught mail", "inbox", "campaigns.caughtmessage")],

@@ -5,19 +5,23 @@ import os
 import signal
 import threading
 import time
+import uuid
+from itertools import groupby
 
 from django.db import Error, connections
 
 from queue_core import broker, conf, execution, lifecycle
 from queue_core.hand import Hand
 from queue_core.keeper import Keeper, memory_mib
-from queue_core.lifecycle import Claimed
+from queue_core.lifecycle import Claimed, Gate
 
 logger = logging.getLogger(__name__)
 
 _GROWTH = 4
 _RING_SECONDS = 0.1
 _LINGER_SECONDS = 1.0
+# A pause or limit is heard within this time, and the linger above.
+_GATES_SECONDS = 0.25
 
 
 class Station:
@@ -33,6 +37,9 @@ class Station:
         # How many tasks to claim: one until their speed is known.
         self.size = 1
         self._rung_at = 0.0
+        # Which queues are held back, as looked up a moment ago.
+        self._gates: dict[str, Gate] = {}
+        self._gates_at = -_GATES_SECONDS
 
     def open(self) -> None:
         self.keeper.start()
@@ -93,7 +100,7 @@ class Station:
         """Claim and run one batch. Answers a queue that may hold more, or None when nothing was found."""
         self.hand.flush()
         claimed_at = self.hand.clock()
-        batch = lifecycle.claim(self.queues, self.keeper.worker_id, self.size)
+        batch = self._claim()
         if not batch:
             return None
         queue = batch[0].queue
@@ -102,6 +109,24 @@ class Station:
         self.run_batch(batch, claimed_at)
         self._recycle_if_due()
         return queue
+
+    def _claim(self) -> list[Claimed]:
+        """A batch from the open queues, in their order, all under one lease."""
+        now = self.hand.clock()
+        if now - self._gates_at >= _GATES_SECONDS:
+            self._gates, self._gates_at = lifecycle.gates(self.queues), now
+        worker, lease = self.keeper.worker_id, uuid.uuid4()
+        if not self._gates:
+            return lifecycle.claim(self.queues, worker, self.size, lease)
+        batch: list[Claimed] = []
+        open_queues = [name for name in self.queues if not (name in self._gates and self._gates[name].paused)]
+        for limited, names in groupby(open_queues, self._gates.__contains__):
+            if limited:
+                for name in names:
+                    batch += lifecycle.claim_limited(name, worker, self.size - len(batch), lease)
+            else:
+                batch += lifecycle.claim(list(names), worker, self.size - len(batch), lease)
+        return batch
 
     def run_batch(self, batch: list[Claimed], claimed_at: float) -> None:
         self.hand.take(self._isolate(batch), claimed_at)

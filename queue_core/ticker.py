@@ -30,6 +30,7 @@ RETURNING id
 _WAITING = """
 SELECT q.name FROM unnest(%s::text[]) AS q(name)
 WHERE EXISTS (SELECT 1 FROM tasks t WHERE t.queue = q.name AND t.state = 'queued' AND NOT t.parked)
+  AND NOT EXISTS (SELECT 1 FROM queues held WHERE held.name = q.name AND held.paused_at IS NOT NULL)
 """
 
 

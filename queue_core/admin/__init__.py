@@ -1,4 +1,5 @@
+from queue_core.admin.schedule import ScheduleAdmin
 from queue_core.admin.task import TaskAdmin
 from queue_core.admin.worker import WorkerAdmin
 
-__all__ = ["TaskAdmin", "WorkerAdmin"]
+__all__ = ["ScheduleAdmin", "TaskAdmin", "WorkerAdmin"]

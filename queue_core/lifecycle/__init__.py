@@ -6,6 +6,7 @@ nothing.
 """
 
 from queue_core.lifecycle.attempts import Claimed, Ended, Failure, claim, finish, release, rescue
+from queue_core.lifecycle.gated import Gate, claim_limited, gates
 from queue_core.lifecycle.insert import NewTask, insert, replay
 from queue_core.lifecycle.moves import cancel, discard, expire, retry, unpark
 from queue_core.lifecycle.prune import prune
@@ -15,13 +16,16 @@ __all__ = [
     "Claimed",
     "Ended",
     "Failure",
+    "Gate",
     "NewTask",
     "cancel",
     "claim",
+    "claim_limited",
     "discard",
     "dump_json",
     "expire",
     "finish",
+    "gates",
     "insert",
     "prune",
     "release",

@@ -76,9 +76,12 @@ RETURNING t.id, t.name, t.queue, t.payload::text, t.attempt, t.max_attempts, t.c
 """
 
 
-def claim(queues: Sequence[str], worker_id: int, limit: int) -> list[Claimed]:
-    """Take up to `limit` due tasks for a worker: queued -> running. Rows another worker is taking are skipped."""
-    found = sql.rows(_CLAIM, [list(queues), limit, worker_id, limit, worker_id, uuid.uuid4()])
+def claim(queues: Sequence[str], worker_id: int, limit: int, lease: uuid.UUID | None = None) -> list[Claimed]:
+    """Take up to `limit` due tasks for a worker: queued -> running. Rows another worker is taking are skipped.
+
+    `lease` is one of the caller's when it claims in several steps, a new one otherwise. Knows no pauses and limits.
+    """
+    found = sql.rows(_CLAIM, [list(queues), limit, worker_id, limit, worker_id, lease or uuid.uuid4()])
     return [Claimed(*row) for row in found]
 
 

@@ -1,7 +1,19 @@
 from queue_core.models.dead_letter import DeadLetter, DeadLetterGroup
 from queue_core.models.execution import Execution, Result
+from queue_core.models.queue import Queue
 from queue_core.models.schedule import Schedule, ScheduleFire
 from queue_core.models.task import Task
 from queue_core.models.worker import Tick, Worker
 
-__all__ = ["DeadLetter", "DeadLetterGroup", "Execution", "Result", "Schedule", "ScheduleFire", "Task", "Tick", "Worker"]
+__all__ = [
+    "DeadLetter",
+    "DeadLetterGroup",
+    "Execution",
+    "Queue",
+    "Result",
+    "Schedule",
+    "ScheduleFire",
+    "Task",
+    "Tick",
+    "Worker",
+]

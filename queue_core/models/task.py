@@ -58,7 +58,9 @@ class Task(models.Model):
                 name="tasks_claim",  # lifecycle.claim, ticker
             ),
             models.Index(fields=["run_at"], condition=Q(state="queued", parked=True), name="tasks_parked"),  # ticker
-            models.Index(fields=["worker"], condition=Q(state="running"), name="tasks_running"),  # lifecycle.rescue
+            models.Index(
+                fields=["queue", "name"], condition=Q(state="running"), name="tasks_running"
+            ),  # lifecycle.rescue, claim_limited
             models.Index(fields=["-id"], condition=Q(state="failed"), name="tasks_failed"),  # the admin's failed tab
             models.Index(
                 fields=["-id"], condition=Q(state__in=["blocked", "cancelled", "expired"]), name="tasks_uncommon"

@@ -5,6 +5,7 @@ from queue_core.services.cancel import cancel
 from queue_core.services.delete_schedule import delete_schedule
 from queue_core.services.discard import discard
 from queue_core.services.fire_schedules import fire_schedules
+from queue_core.services.hold_queue import limit_queue, pause_queue, resume_queue
 from queue_core.services.outcome import BulkOutcome
 from queue_core.services.pause_schedule import pause_schedule
 from queue_core.services.ping_bell import BellDown, ping_bell
@@ -32,11 +33,14 @@ __all__ = [
     "delete_schedule",
     "discard",
     "fire_schedules",
+    "limit_queue",
+    "pause_queue",
     "pause_schedule",
     "ping_bell",
     "prune",
     "replay",
     "replay_letters",
+    "resume_queue",
     "resume_schedule",
     "retry",
     "run_schedule_now",

@@ -11,7 +11,7 @@ from django.db.models import QuerySet
 from django.db.models.functions import Now
 
 from queue_core.models import Schedule, ScheduleFire
-from queue_core.services.runs import Run, busy, run_of, write_new
+from queue_core.services.runs import Run, busy, forget_old, run_of, write_new
 from queue_core.states import FireOutcome, Missed, Overlap
 
 CATCH_UP_MAX = 100
@@ -37,6 +37,7 @@ def fire_schedules(limit: int = 100) -> int:
             has_waiting = schedule.pk in waiting
             runs += _without_overlap(_plan(schedule), schedule.pk in live or has_waiting, has_waiting)
         write_new(runs)
+        forget_old(schedules)
         Schedule.objects.bulk_update(schedules, ["next_fire_at", "last_fire_at", "last_task", "paused"])
     return len(schedules)
 

@@ -23,6 +23,15 @@ FROM unnest(%s::bigint[], %s::timestamptz[], %s::text[], %s::text[], %s::bigint[
      AS run(schedule_id, fire_at, outcome, note, task_id)
 WHERE f.schedule_id = run.schedule_id AND f.fire_at = run.fire_at
 """
+# The newest of each schedule; one that waits is kept however many have passed it.
+_KEEP = 1000
+_FORGET = """
+DELETE FROM schedule_fires f USING unnest(%s::bigint[]) AS s(id)
+CROSS JOIN LATERAL (
+    SELECT fire_at FROM schedule_fires WHERE schedule_id = s.id ORDER BY fire_at DESC OFFSET %s LIMIT 1
+) last
+WHERE f.schedule_id = s.id AND f.fire_at <= last.fire_at AND f.outcome <> 'waiting'
+"""
 
 
 @dataclass(slots=True)
@@ -62,6 +71,12 @@ def write_new(runs: Sequence[Run]) -> list[Run]:
     written = [run for run in runs if (run.schedule.pk, run.fire_at) in new]
     settle([run for run in written if run.task])
     return written
+
+
+def forget_old(schedules: Sequence[Schedule]) -> None:
+    """Bound the history of schedules."""
+    with connection.cursor() as cursor:
+        cursor.execute(_FORGET, [[schedule.pk for schedule in schedules], _KEEP])
 
 
 def settle(runs: Sequence[Run]) -> None:

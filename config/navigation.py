@@ -17,7 +17,10 @@ _PAGES: dict[str, list[tuple[str, str, str]]] = {
     ],
     "Queue": [
         ("Tasks", "checklist", "queue_core.task"),
+        ("Queues", "low_priority", "queue_core.queue"),
         ("Schedules", "schedule", "queue_core.schedule"),
+        ("Dead letters", "error", "queue_core.deadletter"),
+        ("Dead letter groups", "stacks", "queue_core.deadlettergroup"),
         ("Workers", "memory", "queue_core.worker"),
     ],
     "Mail catcher": [("Caught mail", "inbox", "campaigns.caughtmessage")],

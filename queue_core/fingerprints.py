@@ -3,6 +3,8 @@
 import hashlib
 import re
 
+FINGERPRINT = re.compile("[0-9a-f]{32}")
+
 # From the most to the least special, so that a UUID is not first taken apart as numbers.
 _VARYING = (
     (re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", re.IGNORECASE), "<uuid>"),

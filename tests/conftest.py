@@ -3,6 +3,7 @@ import sys
 from typing import TextIO
 
 import pytest
+import pytest_django
 from django.conf import settings
 
 from config import embedded
@@ -32,3 +33,12 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     if lock is not None:
         embedded.stop(settings.VAR_DIR)
         lock.close()
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: pytest_django.DjangoDbBlocker) -> None:
+    """Every test begins with empty tables, also those that a migration fills."""
+    from queue_core.models import Schedule
+
+    with django_db_blocker.unblock():
+        Schedule.objects.all().delete()

@@ -10,6 +10,12 @@ from factory.django import DjangoModelFactory
 
 from campaigns import lifecycle, services
 from campaigns.models import Campaign, Recipient
+from queue_core import lifecycle as task_lifecycle
+from queue_core import services as queue
+from queue_core.lifecycle import Ended, Failure
+from queue_core.models import DeadLetter
+from queue_core.services.register_worker import register_worker
+from queue_core.states import DeathReason, Outcome, TaskState
 from templates_app.models import EmailTemplate
 from templates_app.rendering import Content
 from templates_app.services import create_template
@@ -67,6 +73,26 @@ def add_recipients(campaign: Campaign, count: int, *, domain: str = "example.com
     writer.writerows([f"r{n}@{domain}", f"Reader {n}", *values.values()] for n in range(count))
     services.import_recipients(campaign, io.BytesIO(out.getvalue().encode()), filename="made.csv")
     return list(Recipient.objects.filter(campaign=campaign).order_by("pk"))
+
+
+def make_dead_letters(
+    count: int,
+    payload: dict[str, Any] | None = None,
+    *,
+    name: str = "tests.add",
+    queue_name: str = "default",
+    error: str = "ValueError: no",
+    fingerprint: str = "f" * 32,
+) -> list[DeadLetter]:
+    """Tasks that have failed for good, by the statements of a worker. Their letters, in order."""
+    row = queue.build(name, payload or {}, queue=queue_name, priority=100)
+    ids = queue.submit_many([row] * count)
+    failure = Failure(error, "builtins.ValueError", f"Traceback of {error}", fingerprint, DeathReason.ATTEMPTS)
+    claimed = task_lifecycle.claim([queue_name], register_worker([queue_name]), count)
+    task_lifecycle.finish(
+        [Ended(task, TaskState.FAILED, Outcome.FAILED, 0.001, 0.002, failure=failure) for task in claimed]
+    )
+    return list(DeadLetter.objects.filter(task__in=ids).order_by("pk"))
 
 
 def counts_by_scan(campaign: Campaign) -> dict[str, int]:

@@ -17,7 +17,7 @@ from campaigns.errors import CampaignError
 from campaigns.models import Campaign
 from campaigns.states import CampaignState
 from queue_core.admin.filters import tabs
-from queue_core.admin.ledger import LedgerAdmin, find, page
+from queue_core.admin.ledger import LedgerAdmin, actor, find, page
 from queue_core.admin.times import moment
 
 
@@ -126,10 +126,11 @@ class CampaignAdmin(LedgerAdmin):
     def save_model(self, request: HttpRequest, obj: Campaign, form: CampaignForm, change: bool) -> None:
         """A verb each way: an edit is refused when somebody has launched the campaign meanwhile."""
         if not change:
-            obj.pk = services.create_campaign(**form.cleaned_data).pk
+            obj.pk = services.create_campaign(**form.cleaned_data, by=actor(request)).pk
             return
         try:
-            services.edit_campaign(obj, **{field: form.cleaned_data[field] for field in form.changed_data})
+            changed = {field: form.cleaned_data[field] for field in form.changed_data}
+            services.edit_campaign(obj, **changed, by=actor(request))
         except CampaignError as exc:
             messages.error(request, str(exc))
 

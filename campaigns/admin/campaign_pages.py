@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import Any
 
 from django.contrib import messages
-from django.db import transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect, JsonResponse
 from django.urls import reverse
 from unfold.admin import ModelAdmin
@@ -15,7 +14,7 @@ from campaigns.admin.progress import grouped, live
 from campaigns.errors import CampaignError, NotReady
 from campaigns.models import Campaign, RecipientImport
 from campaigns.states import CAMPAIGN_TRANSITIONS, CampaignState
-from queue_core.admin.ledger import demand, find, page
+from queue_core.admin.ledger import actor, demand, find, page
 
 _SHOWN_REJECTED = 100
 
@@ -32,7 +31,7 @@ def launch(model_admin: ModelAdmin, request: HttpRequest, pk: int) -> HttpRespon
     campaign = find(model_admin, request, pk)
     demand(model_admin.has_launch_permission(request))
     if request.method == "POST":
-        return _do(model_admin, request, campaign, "Launched", lambda: services.launch(campaign, by=request.user))
+        return _do(request, campaign, "Launched", services.launch)
     problems = services.problems(campaign)
     if campaign.state != CampaignState.DRAFT or problems:
         for problem in problems or [f"The campaign is {campaign.state}: it cannot be launched."]:
@@ -69,13 +68,13 @@ def resume(model_admin: ModelAdmin, request: HttpRequest, pk: int) -> HttpRespon
 
 
 def _on_post(
-    model_admin: ModelAdmin, request: HttpRequest, pk: int, done: str, verb: Callable[[Campaign], Campaign]
+    model_admin: ModelAdmin, request: HttpRequest, pk: int, done: str, verb: Callable[..., Campaign]
 ) -> HttpResponse:
     campaign = find(model_admin, request, pk)
     demand(model_admin.has_launch_permission(request))
     if request.method != "POST":
         return HttpResponseNotAllowed(["POST"])
-    return _do(model_admin, request, campaign, done, lambda: verb(campaign))
+    return _do(request, campaign, done, verb)
 
 
 def cancel(model_admin: ModelAdmin, request: HttpRequest, pk: int) -> HttpResponse:
@@ -83,7 +82,7 @@ def cancel(model_admin: ModelAdmin, request: HttpRequest, pk: int) -> HttpRespon
     campaign = find(model_admin, request, pk)
     demand(model_admin.has_launch_permission(request))
     if request.method == "POST":
-        return _do(model_admin, request, campaign, "Cancelled", lambda: services.cancel(campaign))
+        return _do(request, campaign, "Cancelled", services.cancel)
     return page(
         model_admin,
         request,
@@ -112,9 +111,7 @@ def remove(model_admin: ModelAdmin, request: HttpRequest, pk: str) -> HttpRespon
             back=_page_of(campaign),
         )
     try:
-        with transaction.atomic():
-            model_admin.log_deletions(request, Campaign.objects.filter(pk=campaign.pk))
-            services.delete_campaign(campaign)
+        services.delete_campaign(campaign, by=actor(request))
     except CampaignError as exc:
         messages.error(request, str(exc))
         return _back_to(campaign)
@@ -122,18 +119,15 @@ def remove(model_admin: ModelAdmin, request: HttpRequest, pk: str) -> HttpRespon
     return HttpResponseRedirect(reverse("admin:campaigns_campaign_changelist"))
 
 
-def _do(
-    model_admin: ModelAdmin, request: HttpRequest, campaign: Campaign, done: str, verb: Callable[[], Campaign]
-) -> HttpResponse:
+def _do(request: HttpRequest, campaign: Campaign, done: str, verb: Callable[..., Campaign]) -> HttpResponse:
     try:
-        verb()
+        verb(campaign, by=actor(request))
     except NotReady as exc:
         for problem in exc.problems:
             messages.error(request, problem)
     except CampaignError as exc:
         messages.error(request, str(exc))
     else:
-        model_admin.log_change(request, campaign, f"{done} (admin)")
         messages.success(request, f"{done} “{campaign.name}”.")
     return _back_to(campaign)
 
@@ -148,13 +142,13 @@ def import_file(model_admin: ModelAdmin, request: HttpRequest, pk: int) -> HttpR
         upload, dry_run = form.cleaned_data["file"], form.cleaned_data["dry_run"]
         try:
             report = services.import_recipients(
-                campaign, upload.file, filename=upload.name, by=request.user, dry_run=dry_run
+                campaign, upload.file, filename=upload.name, by=actor(request), dry_run=dry_run
             )
         except CampaignError as exc:
             form.add_error("file", f"{exc} Nothing was imported.")
         else:
             if not dry_run:
-                return _imported(model_admin, request, campaign, report)
+                return _imported(request, campaign, report)
     return page(
         model_admin,
         request,
@@ -168,11 +162,8 @@ def import_file(model_admin: ModelAdmin, request: HttpRequest, pk: int) -> HttpR
     )
 
 
-def _imported(
-    model_admin: ModelAdmin, request: HttpRequest, campaign: Campaign, report: services.Report
-) -> HttpResponse:
+def _imported(request: HttpRequest, campaign: Campaign, report: services.Report) -> HttpResponse:
     message = f"Imported {_people(report.created)}"
-    model_admin.log_change(request, campaign, f"{message} (admin)")
     messages.success(request, f"{message} into “{campaign.name}”.")
     made = RecipientImport.objects.filter(campaign=campaign, created_by=request.user.pk).order_by("-pk").first()
     return HttpResponseRedirect(reverse("admin:campaigns_recipientimport_change", args=[made.pk if made else 0]))

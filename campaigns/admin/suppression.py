@@ -1,6 +1,7 @@
 from typing import Any
 
 from django.contrib import admin
+from django.db import transaction
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
@@ -10,7 +11,7 @@ from campaigns import services
 from campaigns.admin.forms import SuppressionForm
 from campaigns.models import Suppression
 from campaigns.states import SuppressionReason
-from queue_core.admin.ledger import LedgerAdmin
+from queue_core.admin.ledger import LedgerAdmin, actor
 from queue_core.admin.times import moment
 
 REASON_LABELS = {"unsubscribed": "info", "bounced": "danger", "complained": "warning", "manual": "default"}
@@ -52,11 +53,16 @@ class SuppressionAdmin(LedgerAdmin):
 
     def save_model(self, request: HttpRequest, obj: Suppression, form: SuppressionForm, change: bool) -> None:
         given = form.cleaned_data
-        entry, _ = services.suppress(given["email"], reason=given["reason"], source=given["source"])
+        entry, _ = services.suppress(**given, by=actor(request))
         obj.pk = entry.pk
 
     def delete_model(self, request: HttpRequest, obj: Suppression) -> None:
-        services.unsuppress(obj)
+        services.unsuppress(obj, by=actor(request))
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Suppression]) -> None:
+        with transaction.atomic():
+            for entry in queryset:
+                services.unsuppress(entry, by=actor(request))
 
     def detail(self, request: HttpRequest, obj: Suppression) -> dict[str, Any]:
         remove = reverse("admin:campaigns_suppression_delete", args=[obj.pk])

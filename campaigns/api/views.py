@@ -19,6 +19,7 @@ from campaigns.api.error_file import AnyMediaType, error_file
 from campaigns.api.filters import CampaignFilter, RecipientFilter, SuppressionFilter
 from campaigns.api.parsers import Csv
 from campaigns.models import Campaign, Recipient, RecipientImport, Suppression
+from queue_core.api.actor import actor
 
 # A URL that no id can have is a 404 of the routing.
 ID = "[0-9]{1,19}"
@@ -47,17 +48,17 @@ class CampaignViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericV
     @extend_schema(request=shapes.EditCampaignSerializer, responses={201: shapes.CampaignSerializer})
     def create(self, request: Request) -> Response:
         """A new draft."""
-        return self._shown(services.create_campaign(**self._given(request)), 201)
+        return self._shown(services.create_campaign(**self._given(request), by=actor(request)), 201)
 
     @extend_schema(request=shapes.EditCampaignSerializer, responses=shapes.CampaignSerializer)
     def partial_update(self, request: Request, pk: str) -> Response:
         """Change a draft; 409 after the launch."""
         campaign = self.get_object()
-        return self._shown(services.edit_campaign(campaign, **self._given(request, partial=True)))
+        return self._shown(services.edit_campaign(campaign, **self._given(request, partial=True), by=actor(request)))
 
     def destroy(self, request: Request, pk: str) -> Response:
         """Remove a draft, or one that is over, with its recipients and their outcomes."""
-        services.delete_campaign(self.get_object())
+        services.delete_campaign(self.get_object(), by=actor(request))
         return Response(status=204)
 
     @extend_schema(request=shapes.NoFields, responses={202: shapes.CampaignSerializer})
@@ -65,26 +66,26 @@ class CampaignViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericV
     def launch(self, request: Request, pk: str) -> Response:
         """Send a draft, once; 409 with `problems` when it is not ready."""
         campaign = self._verb(request)
-        return self._shown(services.launch(campaign, by=request.user), 202)
+        return self._shown(services.launch(campaign, by=actor(request)), 202)
 
     @extend_schema(request=shapes.NoFields, responses={202: shapes.CampaignSerializer})
     @action(detail=True, methods=["post"])
     def start(self, request: Request, pk: str) -> Response:
         """Launch a draft, or resume a paused campaign."""
         campaign = self._verb(request)
-        return self._shown(services.start(campaign, by=request.user), 202)
+        return self._shown(services.start(campaign, by=actor(request)), 202)
 
     @extend_schema(request=shapes.NoFields, responses=shapes.CampaignSerializer)
     @action(detail=True, methods=["post"])
     def pause(self, request: Request, pk: str) -> Response:
         """Stop sending within a second, until start."""
-        return self._shown(services.pause(self._verb(request)))
+        return self._shown(services.pause(self._verb(request), by=actor(request)))
 
     @extend_schema(request=shapes.NoFields, responses=shapes.CampaignSerializer)
     @action(detail=True, methods=["post"])
     def cancel(self, request: Request, pk: str) -> Response:
         """Stop for good; who was not mailed yet will not be."""
-        return self._shown(services.cancel(self._verb(request)))
+        return self._shown(services.cancel(self._verb(request), by=actor(request)))
 
     @extend_schema(methods=["GET"], responses=shapes.PreflightSerializer)
     @extend_schema(methods=["POST"], request=shapes.NoFields, responses=shapes.PreflightSerializer)
@@ -138,7 +139,7 @@ class CampaignRecipients(mixins.ListModelMixin, GenericViewSet[Recipient]):
         """Add one recipient to a draft. 200 with the one there is when the address is in the campaign already."""
         found = self.campaign()
         given = _validated(self.get_serializer(data=request.data))
-        report = services.add_recipients(found, [given], by=request.user)
+        report = services.add_recipients(found, [given], by=actor(request))
         if report.rejected:
             raise ValidationError({"attributes": [report.rejected[0].reason]})
         recipient = Recipient.objects.get(campaign=found, key=given["email"].lower())
@@ -159,11 +160,13 @@ class CampaignRecipients(mixins.ListModelMixin, GenericViewSet[Recipient]):
         found = self.campaign()
         dry_run = _validated(shapes.DryRunSerializer(data=request.query_params))["dry_run"]
         if isinstance(request.data, list):
-            report = services.add_recipients(found, request.data, source="JSON list", by=request.user, dry_run=dry_run)
+            report = services.add_recipients(
+                found, request.data, source="JSON list", by=actor(request), dry_run=dry_run
+            )
         else:
             upload = _upload(request)
             report = services.import_recipients(
-                found, upload, filename=upload.name or "", by=request.user, dry_run=dry_run
+                found, upload, filename=upload.name or "", by=actor(request), dry_run=dry_run
             )
         return Response(shapes.ReportSerializer(report).data, status=200 if dry_run else 201)
 
@@ -213,12 +216,12 @@ class SuppressionViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Gener
     )
     def create(self, request: Request) -> Response:
         """Never mail an address again. 200 with the entry there is when it is on the list already."""
-        entry, created = services.suppress(**_validated(self.get_serializer(data=request.data)))
+        entry, created = services.suppress(**_validated(self.get_serializer(data=request.data)), by=actor(request))
         return Response(shapes.SuppressionSerializer(entry).data, status=201 if created else 200)
 
     def destroy(self, request: Request, pk: str) -> Response:
         """Take an address off the list."""
-        services.unsuppress(self.get_object())
+        services.unsuppress(self.get_object(), by=actor(request))
         return Response(status=204)
 
 

@@ -1,10 +1,15 @@
 from typing import Any
 
+from django.db import transaction
+
 from campaigns.models import Campaign
+from queue_core.services import Actor, audit
 
 
-def create_campaign(**values: Any) -> Campaign:
+def create_campaign(*, by: Actor | None = None, **values: Any) -> Campaign:
     """A new draft; `values` are fields of the model. It has no recipients yet."""
-    campaign = Campaign.objects.create(**values)
+    with transaction.atomic():
+        campaign = Campaign.objects.create(**values)
+        audit.record(Campaign, [campaign.pk], "Created.", by=by, flag=audit.ADDITION, name=campaign.name)
     campaign.refresh_from_db()  # the database's own defaults
     return campaign

@@ -5,11 +5,13 @@ from campaigns.errors import NotReady, WrongState
 from campaigns.models import Campaign, CampaignTask, Recipient
 from campaigns.states import CampaignState, RecipientState
 from queue_core import services as queue
+from queue_core.services import Actor, audit
+from queue_core.services.outcome import plural
 
 _DELETABLE = (CampaignState.DRAFT, CampaignState.COMPLETED, CampaignState.CANCELLED)
 
 
-def delete_campaign(campaign: Campaign) -> None:
+def delete_campaign(campaign: Campaign, *, by: Actor | None = None) -> None:
     """Remove a campaign with its recipients and their outcomes, its imports and its waiting tasks, for good.
 
     draft, completed, cancelled; any other is a WrongState. Raises NotReady while messages of a cancelled one are
@@ -25,5 +27,7 @@ def delete_campaign(campaign: Campaign) -> None:
             raise NotReady([f"{in_flight} of its messages are still in flight; try again in a few seconds."])
         chunks = CampaignTask.objects.filter(campaign=locked, task__isnull=False)
         queue.cancel(list(chunks.values_list("task_id", flat=True)))
-        Recipient.objects.filter(campaign=locked).delete()
+        people, _ = Recipient.objects.filter(campaign=locked).delete()
+        message = f"Deleted with {plural(people, 'recipient')}."
+        audit.record(Campaign, [locked.pk], message, by=by, flag=audit.DELETION, name=locked.name)
         locked.delete()

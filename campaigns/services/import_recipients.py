@@ -11,6 +11,8 @@ from campaigns.errors import WrongState
 from campaigns.models import Campaign, RecipientImport, RejectedRow
 from campaigns.services.incoming import Refused, Rows, csv_rows, listed_rows, open_text
 from campaigns.states import CampaignState
+from queue_core.services import Actor, audit
+from queue_core.services.outcome import plural
 
 _KEPT_REJECTED_ROWS = 100_000
 _PROGRESS_EVERY = 5_000
@@ -50,7 +52,7 @@ def import_recipients(
     raw: BinaryIO,
     *,
     filename: str,
-    by: Any = None,
+    by: Actor | None = None,
     dry_run: bool = False,
     progress: Callable[[int], None] = lambda records: None,
 ) -> Report:
@@ -64,12 +66,13 @@ def import_recipients(
         report = _merge(campaign, csv_rows(text), dry_run, progress)
         if not dry_run:
             _record(campaign, filename, by, report)
+            _audit(campaign, report, filename, by)
     progress(report.records)
     return report
 
 
 def add_recipients(
-    campaign: Campaign, people: Sequence[Any], *, source: str = "", by: Any = None, dry_run: bool = False
+    campaign: Campaign, people: Sequence[Any], *, source: str = "", by: Actor | None = None, dry_run: bool = False
 ) -> Report:
     """Add a list of `{"email", "name"?, "attributes"?: {}}` to a draft campaign; the rules are those of a file.
 
@@ -79,6 +82,8 @@ def add_recipients(
         report = _merge(campaign, listed_rows(people), dry_run, lambda records: None)
         if source and not dry_run:
             _record(campaign, source, by, report)
+        if not dry_run:
+            _audit(campaign, report, source, by)
     return report
 
 
@@ -132,9 +137,9 @@ def _one(sql: str, params: list[Any]) -> tuple[int, ...]:
         return tuple(cursor.fetchone())
 
 
-def _record(campaign: Campaign, filename: str, by: Any, report: Report) -> None:
+def _record(campaign: Campaign, filename: str, by: Actor | None, report: Report) -> None:
     made = RecipientImport.objects.create(
-        campaign=campaign, filename=filename[-255:], created_by=by, **report.numbers()
+        campaign=campaign, filename=filename[-255:], created_by_id=audit.user_id(by), **report.numbers()
     )
     RejectedRow.objects.bulk_create(
         [
@@ -143,3 +148,10 @@ def _record(campaign: Campaign, filename: str, by: Any, report: Report) -> None:
         ],
         batch_size=5_000,
     )
+
+
+def _audit(campaign: Campaign, report: Report, source: str, by: Actor | None) -> None:
+    if report.created:
+        origin = f" from {source[-100:]}" if source else ""
+        message = f"Added {plural(report.created, 'recipient')}{origin}."
+        audit.record(Campaign, [campaign.pk], message, by=by, name=campaign.name)

@@ -1,7 +1,5 @@
 """launch: start a campaign, once, with its audience and template version pinned."""
 
-from typing import Any
-
 from django.db import transaction
 from django.utils import timezone
 
@@ -10,10 +8,12 @@ from campaigns.errors import NotReady, WrongState
 from campaigns.models import Campaign
 from campaigns.services.chunk import submit_chunks, submit_conductor
 from campaigns.services.preflight import problems
-from campaigns.states import CampaignState
+from campaigns.states import CampaignState, RecipientState
+from queue_core.services import Actor, audit
+from queue_core.services.outcome import plural
 
 
-def launch(campaign: Campaign, *, by: Any = None) -> Campaign:
+def launch(campaign: Campaign, *, by: Actor | None = None) -> Campaign:
     """draft -> sending. Pins the template version and the audience, and puts the chunks in line.
 
     The row is locked and the move guarded: of two launches at once, one gets WrongState. Raises NotReady with every
@@ -26,14 +26,17 @@ def launch(campaign: Campaign, *, by: Any = None) -> Campaign:
         found = problems(locked)
         if found:
             raise NotReady(found)
+        people = lifecycle.counts(locked.pk)
         lifecycle.move_campaign(
             "launch",
             locked.pk,
             template_version=locked.template.current_version,
-            total=sum(lifecycle.counts(locked.pk).values()),
+            total=sum(people.values()),
             launched_at=timezone.now(),
-            launched_by=by,
+            launched_by_id=audit.user_id(by),
         )
+        message = f"Launched: {plural(people[RecipientState.PENDING], 'recipient')} to mail."
+        audit.record(Campaign, [locked.pk], message, by=by, name=locked.name)
         submit_chunks(locked.pk)
         submit_conductor(locked.pk)
     locked.refresh_from_db()

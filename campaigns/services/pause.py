@@ -7,29 +7,33 @@ from campaigns import lifecycle
 from campaigns.errors import WrongState
 from campaigns.models import Campaign
 from campaigns.services.chunk import submit_conductor
+from queue_core.services import Actor, audit
 
 
-def _move(verb: str, done: str, campaign: Campaign, **values: object) -> Campaign:
-    if not lifecycle.move_campaign(verb, campaign.pk, **values):
-        campaign.refresh_from_db()
-        raise WrongState(campaign.name, campaign.state, done)
+def _move(verb: str, done: str, campaign: Campaign, by: Actor | None, **values: object) -> Campaign:
+    with transaction.atomic():
+        moved = lifecycle.move_campaign(verb, campaign.pk, **values)
+        if moved:
+            audit.record(Campaign, [campaign.pk], f"{done.capitalize()}.", by=by, name=campaign.name)
     campaign.refresh_from_db()
+    if not moved:
+        raise WrongState(campaign.name, campaign.state, done)
     return campaign
 
 
-def pause(campaign: Campaign) -> Campaign:
+def pause(campaign: Campaign, *, by: Actor | None = None) -> Campaign:
     """sending -> paused, heard between two messages within a second. What is in flight then is finished."""
-    return _move("pause", "paused", campaign)
+    return _move("pause", "paused", campaign, by)
 
 
-def resume(campaign: Campaign) -> Campaign:
+def resume(campaign: Campaign, *, by: Actor | None = None) -> Campaign:
     """paused -> sending. Recipients that are still pending go on being mailed; nobody twice."""
     with transaction.atomic():
-        campaign = _move("resume", "resumed", campaign)
+        campaign = _move("resume", "resumed", campaign, by)
         submit_conductor(campaign.pk)
     return campaign
 
 
-def cancel(campaign: Campaign) -> Campaign:
+def cancel(campaign: Campaign, *, by: Actor | None = None) -> Campaign:
     """draft, sending, paused -> cancelled, for good. Recipients not mailed by then stay pending on record."""
-    return _move("cancel", "cancelled", campaign, finished_at=timezone.now())
+    return _move("cancel", "cancelled", campaign, by, finished_at=timezone.now())

@@ -1,26 +1,39 @@
 """suppress, unsuppress: addresses that are never mailed, and mailed again."""
 
+from django.db import transaction
+
 from campaigns.addresses import parse_address
 from campaigns.models import Suppression
 from campaigns.states import SuppressionReason
+from queue_core.services import Actor, audit
 
 
 def suppress(
-    email: str, *, reason: SuppressionReason | str = SuppressionReason.MANUAL, source: str = ""
+    email: str,
+    *,
+    reason: SuppressionReason | str = SuppressionReason.MANUAL,
+    source: str = "",
+    by: Actor | None = None,
 ) -> tuple[Suppression, bool]:
     """Never mail this address again; heard by the next group that is leased. Returns (entry, whether it is new).
 
     Safe to repeat: the first reason stays. Raises AddressError.
     """
     address = parse_address(email)
-    entry, created = Suppression.objects.get_or_create(
-        key=address.key, defaults={"email": address.email, "reason": reason, "source": source}
-    )
-    if created:
-        entry.refresh_from_db()  # the database's own defaults
+    with transaction.atomic():
+        entry, created = Suppression.objects.get_or_create(
+            key=address.key, defaults={"email": address.email, "reason": reason, "source": source}
+        )
+        if created:
+            entry.refresh_from_db()  # the database's own defaults
+            audit.record(Suppression, [entry.pk], "Suppressed 1 address.", by=by, flag=audit.ADDITION, name=entry.email)
     return entry, created
 
 
-def unsuppress(suppression: Suppression) -> None:
+def unsuppress(suppression: Suppression, *, by: Actor | None = None) -> None:
     """Campaigns may mail the address again; recipients that were skipped meanwhile stay so."""
-    suppression.delete()
+    with transaction.atomic():
+        gone, _ = Suppression.objects.filter(pk=suppression.pk).delete()
+        if gone:
+            message = "Took 1 address off the list."
+            audit.record(Suppression, [suppression.pk], message, by=by, flag=audit.DELETION, name=suppression.email)

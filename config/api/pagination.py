@@ -115,13 +115,14 @@ def _page_size(request: Request) -> int:
 
 
 def _terms(queryset: QuerySet[Any]) -> list[str]:
-    """The ordering, made total by the id, which follows the direction of the last term."""
-    terms = ["-id" if term == "-pk" else "id" if term == "pk" else str(term) for term in queryset.query.order_by]
+    """The ordering, made total by the primary key, which follows the direction of the last term."""
+    key = queryset.model._meta.pk.name
+    terms = [{"pk": key, "-pk": f"-{key}"}.get(str(term), str(term)) for term in queryset.query.order_by]
     if not terms:
-        return ["-id"]
-    if "id" in (term.lstrip("-") for term in terms):
+        return [f"-{key}"]
+    if key in (term.lstrip("-") for term in terms):
         return terms
-    return [*terms, "-id" if terms[-1].startswith("-") else "id"]
+    return [*terms, f"-{key}" if terms[-1].startswith("-") else key]
 
 
 def _cursor(request: Request, model: type[Model], terms: list[str]) -> Cursor | None:

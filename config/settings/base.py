@@ -140,8 +140,10 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "TaskState": "queue_core.states.TaskState",
         "WorkerState": "queue_core.states.WorkerState",
+        "DeathReason": "queue_core.states.DeathReason",
         "CampaignState": "campaigns.states.CampaignState",
         "RecipientState": "campaigns.states.RecipientState",
+        "SuppressionReason": "campaigns.states.SuppressionReason",
     },
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",

@@ -19,6 +19,11 @@ def as_object(text: str) -> dict[str, Any]:
     return value
 
 
+def as_text(value: Any) -> str:
+    """JSON as a person reads and writes it."""
+    return json.dumps(value, indent=2, ensure_ascii=False)
+
+
 class SubmitForm(forms.Form):
     """A task to submit. What is left blank is as the task itself says."""
 

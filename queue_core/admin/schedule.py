@@ -6,12 +6,13 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path, reverse
+from django.utils.formats import date_format
 from django.utils.html import format_html
 from unfold.decorators import display as label
 
 from queue_core import services
 from queue_core.admin import schedule_pages as pages
-from queue_core.admin.ledger import LedgerAdmin, note
+from queue_core.admin.ledger import LedgerAdmin, actor
 from queue_core.admin.times import moment
 from queue_core.errors import QueueError
 from queue_core.models import Schedule, ScheduleFire
@@ -76,7 +77,7 @@ class ScheduleAdmin(LedgerAdmin):
             "buttons": pages.buttons(self, request, obj),
             "facts": facts(obj),
             "payload": json.dumps(obj.payload, indent=2, ensure_ascii=False),
-            "upcoming": [f"{time:%a %-d %b %Y, %H:%M:%S %Z}" for time in services.upcoming(obj, _UPCOMING)],
+            "upcoming": [date_format(time, "D j M Y, H:i:s T") for time in services.upcoming(obj, _UPCOMING)],
             "fires": [
                 {
                     "row": fire,
@@ -90,19 +91,17 @@ class ScheduleAdmin(LedgerAdmin):
 
     @admin.action(description="Pause", permissions=["operate"])
     def pause_selected(self, request: HttpRequest, queryset: QuerySet[Schedule]) -> None:
-        self._report(request, "Paused", services.pause_schedule(_ids(queryset)))
+        self._report(request, "Paused", services.pause_schedule(_ids(queryset), by=actor(request)))
 
     @admin.action(description="Resume", permissions=["operate"])
     def resume_selected(self, request: HttpRequest, queryset: QuerySet[Schedule]) -> None:
         try:
-            self._report(request, "Resumed", services.resume_schedule(_ids(queryset)))
+            self._report(request, "Resumed", services.resume_schedule(_ids(queryset), by=actor(request)))
         except QueueError as exc:
             messages.error(request, f"{exc} None was resumed.")
 
     def _report(self, request: HttpRequest, verb: str, outcome: services.BulkOutcome) -> None:
         sentence = outcome.sentence(verb, "schedule")
-        if outcome.changed:
-            note(request, Schedule, "selected schedules", sentence)
         messages.add_message(request, messages.SUCCESS if outcome.changed else messages.WARNING, sentence)
 
     @admin.display(description="Rhythm")

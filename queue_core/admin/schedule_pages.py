@@ -10,13 +10,13 @@ from django.urls import reverse
 from unfold.admin import ModelAdmin
 
 from queue_core import services
-from queue_core.admin.ledger import demand, find, page
+from queue_core.admin.ledger import actor, demand, find, page
 from queue_core.admin.schedule_form import ScheduleForm, initial_of
 from queue_core.errors import QueueError
 from queue_core.models import Schedule, ScheduleFire
 from queue_core.states import FireOutcome
 
-Verb = Callable[[list[int]], services.BulkOutcome]
+Verb = Callable[..., services.BulkOutcome]
 
 
 def add(model_admin: ModelAdmin, request: HttpRequest) -> HttpResponse:
@@ -25,11 +25,10 @@ def add(model_admin: ModelAdmin, request: HttpRequest) -> HttpResponse:
     form = ScheduleForm(request.POST or None)
     if form.is_valid():
         try:
-            schedule = services.save_schedule(**form.values())
+            schedule = services.save_schedule(**form.values(), by=actor(request))
         except services.InvalidSchedule as exc:
             form.refuse(exc)
         else:
-            model_admin.log_addition(request, schedule, "Created (admin)")
             messages.success(request, f"Created {schedule}: {schedule.description}.")
             return _back_to(schedule.pk)
     back = reverse("admin:queue_core_schedule_changelist")
@@ -42,11 +41,10 @@ def edit(model_admin: ModelAdmin, request: HttpRequest, pk: int) -> HttpResponse
     form = ScheduleForm(request.POST or None, initial=initial_of(schedule))
     if form.is_valid():
         try:
-            schedule = services.save_schedule(schedule=schedule, **form.values())
+            schedule = services.save_schedule(schedule=schedule, **form.values(), by=actor(request))
         except services.InvalidSchedule as exc:
             form.refuse(exc)
         else:
-            model_admin.log_change(request, schedule, "Changed (admin)")
             messages.success(request, f"Changed {schedule}: {schedule.description}.")
             return _back_to(pk)
     return _form_page(
@@ -65,12 +63,11 @@ def move(model_admin: ModelAdmin, request: HttpRequest, pk: int, verb: Verb, don
     if request.method != "POST":
         return HttpResponseNotAllowed(["POST"])
     try:
-        outcome = verb([pk])
+        outcome = verb([pk], by=actor(request))
     except QueueError as exc:
         messages.error(request, str(exc))
         return _back_to(pk)
     if outcome.changed:
-        model_admin.log_change(request, schedule, f"{done} (admin)")
         messages.success(request, f"{done}: {schedule}.")
     else:
         messages.warning(request, f"{schedule} was {outcome.reason}: nothing changed.")
@@ -87,11 +84,10 @@ def run_now(model_admin: ModelAdmin, request: HttpRequest, pk: int) -> HttpRespo
             model_admin, request, schedule, title=f"Run {schedule} now", question=question, button="Run now"
         )
     try:
-        fire = services.run_schedule_now(schedule)
+        fire = services.run_schedule_now(schedule, by=actor(request))
     except QueueError as exc:
         messages.error(request, str(exc))
     else:
-        model_admin.log_change(request, schedule, "Run by hand (admin)")
         messages.success(request, _said(fire))
     return _back_to(pk)
 
@@ -109,8 +105,7 @@ def remove(model_admin: ModelAdmin, request: HttpRequest, pk: int) -> HttpRespon
     if request.method != "POST":
         question = f"Delete {schedule} with its history? The tasks it submitted stay."
         return _confirm(model_admin, request, schedule, title=f"Delete {schedule}", question=question, button="Delete")
-    model_admin.log_deletions(request, Schedule.objects.filter(pk=pk))
-    services.delete_schedule([pk])
+    services.delete_schedule([pk], by=actor(request))
     messages.success(request, f"Deleted {schedule}.")
     return HttpResponseRedirect(reverse("admin:queue_core_schedule_changelist"))
 

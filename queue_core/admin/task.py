@@ -1,4 +1,3 @@
-import json
 from functools import partial
 from typing import Any
 
@@ -13,7 +12,8 @@ from unfold.decorators import display as label
 from queue_core import registry, services
 from queue_core.admin import task_pages
 from queue_core.admin.filters import TAB_STATES, DayRange, NameFilter, QueueFilter, StateFilter, tabs
-from queue_core.admin.ledger import LedgerAdmin, note
+from queue_core.admin.forms import as_text
+from queue_core.admin.ledger import LedgerAdmin, actor
 from queue_core.admin.times import moment, span
 from queue_core.models import Execution, Result, Task, Worker
 from queue_core.states import LIVE
@@ -95,8 +95,8 @@ class TaskAdmin(LedgerAdmin):
             "buttons": task_pages.buttons(self, request, obj),
             "facts": facts(obj),
             "error": obj.error,
-            "payload": _pretty(obj.payload),
-            "result": _pretty(result.value) if result else "",
+            "payload": as_text(obj.payload),
+            "result": as_text(result.value) if result else "",
             "attempts": [
                 {
                     "row": attempt,
@@ -111,17 +111,15 @@ class TaskAdmin(LedgerAdmin):
 
     @admin.action(description="Retry", permissions=["operate"])
     def retry_selected(self, request: HttpRequest, queryset: QuerySet[Task]) -> None:
-        self._report(request, "Retried", services.retry(_ids(queryset), by=request.user))
+        self._report(request, "Retried", services.retry(_ids(queryset), by=actor(request)))
 
     @admin.action(description="Cancel", permissions=["operate"])
     def cancel_selected(self, request: HttpRequest, queryset: QuerySet[Task]) -> None:
-        self._report(request, "Cancelled", services.cancel(_ids(queryset)))
+        self._report(request, "Cancelled", services.cancel(_ids(queryset), by=actor(request)))
 
     def _report(self, request: HttpRequest, verb: str, outcome: services.BulkOutcome) -> None:
         sentence = outcome.sentence(verb)
         has_moved = bool(outcome.changed or outcome.asked)
-        if has_moved:
-            note(request, Task, "selected tasks", sentence)
         messages.add_message(request, messages.SUCCESS if has_moved else messages.WARNING, sentence)
 
     @admin.display(description="Id")
@@ -178,10 +176,6 @@ def worker_link(pk: int | None, worker: Worker | None) -> str:
         return f"worker {pk}"
     url = reverse("admin:queue_core_worker_change", args=[pk])
     return format_html('<a class="ph-link" href="{}">{}</a>', url, worker.name)
-
-
-def _pretty(value: Any) -> str:
-    return json.dumps(value, indent=2, ensure_ascii=False)
 
 
 def _ids(queryset: QuerySet[Task]) -> list[int]:

@@ -9,7 +9,7 @@ from unfold.admin import ModelAdmin
 
 from queue_core import services
 from queue_core.admin.forms import SubmitForm
-from queue_core.admin.ledger import demand, find, page
+from queue_core.admin.ledger import actor, demand, find, page
 from queue_core.errors import QueueError
 from queue_core.models import Task
 from queue_core.states import TRANSITIONS, TaskState
@@ -22,11 +22,11 @@ def submit(model_admin: ModelAdmin, request: HttpRequest) -> HttpResponse:
     if form.is_valid():
         name = form.cleaned_data["name"]
         try:
-            made = services.submit(name, form.cleaned_data["payload"], **form.options())
+            made = services.submit(name, form.cleaned_data["payload"], by=actor(request), **form.options())
         except QueueError as exc:
             form.add_error(getattr(exc, "field", None), str(exc))
         else:
-            return _submitted(model_admin, request, name, made)
+            return _submitted(request, name, made)
     return page(
         model_admin,
         request,
@@ -38,9 +38,8 @@ def submit(model_admin: ModelAdmin, request: HttpRequest) -> HttpResponse:
     )
 
 
-def _submitted(model_admin: ModelAdmin, request: HttpRequest, name: str, made: services.Submitted) -> HttpResponse:
+def _submitted(request: HttpRequest, name: str, made: services.Submitted) -> HttpResponse:
     if made.created:
-        model_admin.log_addition(request, Task(pk=made.id, name=name), "Submitted (admin)")
         messages.success(request, f"Submitted {name} as task {made.id}.")
     else:
         messages.info(request, f"Nothing new: task {made.id} has this unique key and is not finished yet.")
@@ -52,7 +51,7 @@ def retry(model_admin: ModelAdmin, request: HttpRequest, pk: int) -> HttpRespons
     demand(model_admin.has_operate_permission(request))
     if request.method != "POST":
         return HttpResponseNotAllowed(["POST"])
-    return _moved(model_admin, request, task, "Retried", services.retry([task.pk], by=request.user))
+    return _moved(request, task, "Retried", services.retry([task.pk], by=actor(request)))
 
 
 def cancel(model_admin: ModelAdmin, request: HttpRequest, pk: int) -> HttpResponse:
@@ -60,7 +59,7 @@ def cancel(model_admin: ModelAdmin, request: HttpRequest, pk: int) -> HttpRespon
     task = find(model_admin, request, pk)
     demand(model_admin.has_operate_permission(request))
     if request.method == "POST":
-        return _moved(model_admin, request, task, "Cancelled", services.cancel([task.pk]))
+        return _moved(request, task, "Cancelled", services.cancel([task.pk], by=actor(request)))
     return page(
         model_admin,
         request,
@@ -73,12 +72,9 @@ def cancel(model_admin: ModelAdmin, request: HttpRequest, pk: int) -> HttpRespon
     )
 
 
-def _moved(
-    model_admin: ModelAdmin, request: HttpRequest, task: Task, done: str, outcome: services.BulkOutcome
-) -> HttpResponse:
+def _moved(request: HttpRequest, task: Task, done: str, outcome: services.BulkOutcome) -> HttpResponse:
     if outcome.changed or outcome.asked:
         done = done if outcome.changed else "Asked to end"
-        model_admin.log_change(request, task, f"{done} (admin)")
         messages.success(request, f"{done}: {task}.")
     else:
         messages.warning(request, f"{task} was {outcome.reason}: nothing changed.")

@@ -12,6 +12,7 @@ from rest_framework.serializers import BaseSerializer
 from rest_framework.viewsets import GenericViewSet
 
 from queue_core import services
+from queue_core.api.actor import actor
 from queue_core.api.serializers import NoFields
 from queue_core.api.views import ID
 from queue_core.cron import MAX_INTERVAL, MAX_LENGTH
@@ -121,20 +122,21 @@ class ScheduleViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericV
     @extend_schema(request=ScheduleFormSerializer, responses={201: ScheduleSerializer})
     def create(self, request: Request) -> Response:
         """Make a schedule; its first run is the first time after now."""
-        schedule = services.save_schedule(**self._given(request))
+        schedule = services.save_schedule(**self._given(request), by=actor(request))
         return Response(ScheduleSerializer(schedule).data, status=201)
 
     @extend_schema(request=ScheduleFormSerializer, responses=ScheduleSerializer)
     def partial_update(self, request: Request, pk: str) -> Response:
         """Change what is given. A changed rhythm counts from now on."""
         schedule = self.get_object()
-        schedule = services.save_schedule(schedule=schedule, **self._given(request, partial=True))
+        given = self._given(request, partial=True)
+        schedule = services.save_schedule(schedule=schedule, **given, by=actor(request))
         return Response(ScheduleSerializer(schedule).data)
 
     @extend_schema(responses={204: None})
     def destroy(self, request: Request, pk: str) -> Response:
         """Delete a schedule with its history; its tasks stay."""
-        services.delete_schedule([self.get_object().pk])
+        services.delete_schedule([self.get_object().pk], by=actor(request))
         return Response(status=204)
 
     @extend_schema(request=NoFields, responses=ScheduleSerializer)
@@ -155,7 +157,8 @@ class ScheduleViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericV
         """Run it once beside its rhythm, also when it is paused. 409 where its overlap policy forbids it."""
         schedule = self.get_object()
         self._given(request)
-        return Response(ScheduleFireSerializer(services.run_schedule_now(schedule)).data, status=201)
+        fire = services.run_schedule_now(schedule, by=actor(request))
+        return Response(ScheduleFireSerializer(fire).data, status=201)
 
     @extend_schema(
         responses=UpcomingSerializer,
@@ -183,10 +186,10 @@ class ScheduleViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericV
         given: dict[str, Any] = form.validated_data
         return given
 
-    def _moved(self, request: Request, verb: Callable[[list[int]], services.BulkOutcome]) -> Response:
+    def _moved(self, request: Request, verb: Callable[..., services.BulkOutcome]) -> Response:
         schedule = self.get_object()
         self._given(request)
-        outcome = verb([schedule.pk])
+        outcome = verb([schedule.pk], by=actor(request))
         if not outcome.changed:
             raise ScheduleUnmoved(schedule, outcome.reason)
         schedule.refresh_from_db()

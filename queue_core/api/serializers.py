@@ -127,6 +127,15 @@ class QueueSerializer(serializers.Serializer[Backlog]):
     depth = serializers.IntegerField(help_text="due tasks that wait; counted up to 10 000")
     more = serializers.BooleanField(help_text="more than `depth` wait")
     oldest_age = serializers.FloatField(allow_null=True, help_text="seconds the longest-waiting one is overdue")
+    running = serializers.IntegerField()
+    paused_at = serializers.DateTimeField(allow_null=True)
+    max_running = serializers.IntegerField(allow_null=True, help_text="tasks that may run at once, over all workers")
+    rate = serializers.CharField(help_text='tasks that may start in a time: "100/m"; "" without a limit')
+
+
+class LimitsSerializer(serializers.Serializer[Any]):
+    max_running = serializers.IntegerField(allow_null=True, required=False, min_value=1, max_value=1_000_000)
+    rate = serializers.CharField(allow_null=True, required=False, max_length=32, help_text="100/m, 5/10s, 2000/h")
 
 
 class WorkerSerializer(serializers.ModelSerializer[Worker]):

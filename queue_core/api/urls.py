@@ -1,11 +1,13 @@
-from django.urls import path
 from rest_framework.routers import SimpleRouter
 
-from queue_core.api import schedules, views
+from queue_core.api import dead_letters, queues, schedules, views
 
 router = SimpleRouter()
 router.register("tasks", views.TaskViewSet, basename="task")
 router.register("task-types", views.TaskTypeViewSet, basename="task-type")
 router.register("workers", views.WorkerViewSet, basename="worker")
 router.register("schedules", schedules.ScheduleViewSet, basename="schedule")
-urlpatterns = [path("queues/", views.Queues.as_view(), name="queues"), *router.urls]
+router.register("queues", queues.QueueViewSet, basename="queue")
+router.register("dead-letters/groups", dead_letters.DeadLetterGroupViewSet, basename="dead-letter-group")
+router.register("dead-letters", dead_letters.DeadLetterViewSet, basename="dead-letter")
+urlpatterns = router.urls

@@ -1,5 +1,4 @@
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 from django.db.models import QuerySet
@@ -7,20 +6,19 @@ from django.http import Http404
 from drf_spectacular.utils import extend_schema
 from rest_framework import mixins
 from rest_framework.decorators import action
-from rest_framework.generics import GenericAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
 from rest_framework.viewsets import GenericViewSet, ViewSet
 
 from queue_core import registry, services
+from queue_core.api.actor import actor
 from queue_core.api.filters import TaskFilter, WorkerFilter
 from queue_core.api.serializers import (
     BatchSerializer,
     ExecutionSerializer,
     NoFields,
     OutcomeSerializer,
-    QueueSerializer,
     ReplaySerializer,
     SubmitSerializer,
     SubmittedSerializer,
@@ -72,7 +70,7 @@ class TaskViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewS
     @extend_schema(request=SubmitSerializer, responses={201: TaskSerializer, 200: TaskSerializer})
     def create(self, request: Request) -> Response:
         """Submit a task. 200 with the task there is when a live one has the `unique_key`."""
-        submitted = services.submit(**self._given(request))
+        submitted = services.submit(**self._given(request), by=actor(request))
         task = Task.objects.get(pk=submitted.id)
         return Response(TaskSerializer(task).data, status=201 if submitted.created else 200)
 
@@ -80,7 +78,7 @@ class TaskViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewS
     @action(detail=False, methods=["post"])
     def batch(self, request: Request) -> Response:
         """Submit up to 10 000 tasks, all or nothing."""
-        submitted = services.submit_batch(self._given(request)["tasks"])
+        submitted = services.submit_batch(self._given(request)["tasks"], by=actor(request))
         created = len({one.id for one in submitted if one.created})
         return Response({"ids": [one.id for one in submitted], "created": created}, status=201)
 
@@ -88,14 +86,14 @@ class TaskViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewS
     @action(detail=True, methods=["post"])
     def retry(self, request: Request, pk: str) -> Response:
         """Put a failed or cancelled task back in line; its history stays."""
-        return self._moved(request, partial(services.retry, by=request.user))
+        return self._moved(request, services.retry)
 
     @extend_schema(request=ReplaySerializer, responses={201: TaskSerializer})
     @action(detail=True, methods=["post"])
     def replay(self, request: Request, pk: str) -> Response:
         """Run a task that is over again, as a new one."""
         task = self.get_object()
-        made = services.replay([task.pk], payload=self._given(request).get("payload"), by=request.user)
+        made = services.replay([task.pk], payload=self._given(request).get("payload"), by=actor(request))
         if not made:
             raise NothingMoved(task, "not over yet")
         return Response(TaskSerializer(Task.objects.get(pk=made[task.pk])).data, status=201)
@@ -126,10 +124,10 @@ class TaskViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewS
         given: dict[str, Any] = form.validated_data
         return given
 
-    def _moved(self, request: Request, verb: Callable[[list[int]], services.BulkOutcome]) -> Response:
+    def _moved(self, request: Request, verb: Callable[..., services.BulkOutcome]) -> Response:
         task = self.get_object()
         self._given(request)
-        outcome = verb([task.pk])
+        outcome = verb([task.pk], by=actor(request))
         task.refresh_from_db()
         if not (outcome.changed or outcome.asked):
             raise NothingMoved(task, outcome.reason)
@@ -145,7 +143,7 @@ class TaskTypeViewSet(ViewSet):
 
     @extend_schema(responses=TaskTypeSerializer(many=True))
     def list(self, request: Request) -> Response:
-        return _whole([TaskTypeSerializer(registry.get(name)).data for name in registry.names()])
+        return whole([TaskTypeSerializer(registry.get(name)).data for name in registry.names()])
 
     @extend_schema(responses=TaskTypeSerializer)
     def retrieve(self, request: Request, name: str) -> Response:
@@ -153,18 +151,6 @@ class TaskTypeViewSet(ViewSet):
         if task_type is None:
             raise Http404
         return Response(TaskTypeSerializer(task_type).data)
-
-
-class Queues(GenericAPIView[Any]):
-    """What waits in each queue."""
-
-    queryset = Task.objects.none()  # who may see tasks may see these
-    serializer_class = QueueSerializer
-    filter_backends = ()
-
-    @extend_schema(operation_id="queues_list", responses=QueueSerializer(many=True))
-    def get(self, request: Request) -> Response:
-        return _whole([QueueSerializer(queue).data for queue in services.backlog()])
 
 
 class WorkerViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewSet[Worker]):
@@ -177,6 +163,6 @@ class WorkerViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericVie
     lookup_value_regex = ID
 
 
-def _whole(results: Any) -> Response:
+def whole(results: Any) -> Response:
     """A list that is never long, in the shape of a page."""
     return Response({"next": None, "previous": None, "count": len(results), "results": results})

@@ -35,6 +35,7 @@ class DeadLetter(models.Model):
             models.Index(
                 fields=["fingerprint", "-id"], condition=Q(resolution=""), name="dead_letter_queue_open"
             ),  # a group's letters; replay and discard of a group
+            models.Index(fields=["-id"], condition=Q(resolution=""), name="dead_letter_queue_latest"),  # lists
         ]
 
     def __str__(self) -> str:
@@ -48,6 +49,12 @@ class DeadLetterGroup(models.Model):
     name = models.CharField(max_length=200)
     error = models.TextField(help_text="of the latest")
     open = models.BigIntegerField(db_default=0)
+    # What lists are ordered by first.
+    is_open = models.GeneratedField(
+        expression=Q(open__gt=0),  # type: ignore[arg-type]  # the stubs do not know that a condition will do
+        output_field=models.BooleanField(),
+        db_persist=True,
+    )
     total = models.BigIntegerField(db_default=0)
     first_seen = models.DateTimeField(db_default=TransactionNow())
     last_seen = models.DateTimeField(db_default=TransactionNow())

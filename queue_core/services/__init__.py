@@ -1,9 +1,11 @@
 """The verbs of the queue: this is what admin, API, commands, other apps and tasks call."""
 
+from queue_core.services.audit import Actor
 from queue_core.services.backlog import Backlog, backlog
 from queue_core.services.cancel import cancel
 from queue_core.services.delete_schedule import delete_schedule
 from queue_core.services.discard import discard
+from queue_core.services.discard_group import discard_group
 from queue_core.services.fire_schedules import fire_schedules
 from queue_core.services.hold_queue import limit_queue, pause_queue, resume_queue
 from queue_core.services.outcome import BulkOutcome
@@ -11,6 +13,7 @@ from queue_core.services.pause_schedule import pause_schedule
 from queue_core.services.ping_bell import BellDown, ping_bell
 from queue_core.services.prune import prune
 from queue_core.services.replay import replay, replay_letters
+from queue_core.services.replay_group import replay_group
 from queue_core.services.resume_schedule import resume_schedule
 from queue_core.services.retry import retry
 from queue_core.services.run_schedule_now import ScheduleBusy, run_schedule_now
@@ -20,6 +23,7 @@ from queue_core.services.submit_batch import InvalidBatch, submit_batch
 from queue_core.services.upcoming import upcoming
 
 __all__ = [
+    "Actor",
     "Backlog",
     "BellDown",
     "BulkOutcome",
@@ -32,6 +36,7 @@ __all__ = [
     "cancel",
     "delete_schedule",
     "discard",
+    "discard_group",
     "fire_schedules",
     "limit_queue",
     "pause_queue",
@@ -39,6 +44,7 @@ __all__ = [
     "ping_bell",
     "prune",
     "replay",
+    "replay_group",
     "replay_letters",
     "resume_queue",
     "resume_schedule",

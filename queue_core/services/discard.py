@@ -1,11 +1,18 @@
 from collections.abc import Sequence
-from typing import Any
+
+from django.db import transaction
 
 from queue_core import lifecycle
+from queue_core.models import DeadLetter
+from queue_core.services import audit
 from queue_core.services.outcome import BulkOutcome
 
 
-def discard(letter_ids: Sequence[int], *, by: Any = None) -> BulkOutcome:
+def discard(letter_ids: Sequence[int], *, by: audit.Actor | None = None) -> BulkOutcome:
     """Resolve dead letters without running their tasks again; those stay failed. Those resolved before are skipped."""
-    changed = lifecycle.discard(letter_ids, by=by and by.pk)
-    return BulkOutcome(changed=changed, skipped=len(set(letter_ids)) - changed, reason="resolved already")
+    with transaction.atomic():
+        changed = lifecycle.discard(letter_ids, by=audit.user_id(by))
+        outcome = BulkOutcome(changed=changed, skipped=len(set(letter_ids)) - changed, reason="resolved already")
+        if changed:
+            audit.record(DeadLetter, letter_ids, outcome.sentence("Discarded", "dead letter"), by=by)
+    return outcome

@@ -6,7 +6,7 @@ from bisect import bisect_left
 from collections.abc import Iterator
 from itertools import islice, takewhile
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Now
 
@@ -19,6 +19,15 @@ CATCH_UP_MAX = 100
 ON_TIME = datetime.timedelta(seconds=60)
 _COUNTED = 1000
 _SECOND = datetime.timedelta(seconds=1)
+# bulk_update would take twice as long as all the rest of a slice.
+_MOVE_ON = """
+UPDATE schedules s
+SET next_fire_at = new.next_fire_at, last_fire_at = new.last_fire_at, last_task_id = new.last_task_id,
+    paused = new.paused
+FROM unnest(%s::bigint[], %s::timestamptz[], %s::timestamptz[], %s::bigint[], %s::boolean[])
+     AS new(id, next_fire_at, last_fire_at, last_task_id, paused)
+WHERE s.id = new.id
+"""
 
 
 def fire_schedules(limit: int = 100) -> int:
@@ -38,8 +47,17 @@ def fire_schedules(limit: int = 100) -> int:
             runs += _without_overlap(_plan(schedule), schedule.pk in live or has_waiting, has_waiting)
         write_new(runs)
         forget_old(schedules)
-        Schedule.objects.bulk_update(schedules, ["next_fire_at", "last_fire_at", "last_task", "paused"])
+        _move_on(schedules)
     return len(schedules)
+
+
+def _move_on(schedules: list[Schedule]) -> None:
+    with connection.cursor() as cursor:
+        columns = (
+            [getattr(schedule, name) for schedule in schedules]
+            for name in ("pk", "next_fire_at", "last_fire_at", "last_task_id", "paused")
+        )
+        cursor.execute(_MOVE_ON, list(columns))
 
 
 def _due() -> QuerySet[Schedule]:

@@ -1,10 +1,17 @@
 from collections.abc import Sequence
 
+from django.db import transaction
+
 from queue_core.models import Schedule
+from queue_core.services import audit
 from queue_core.services.outcome import BulkOutcome
 
 
-def pause_schedule(ids: Sequence[int]) -> BulkOutcome:
+def pause_schedule(ids: Sequence[int], *, by: audit.Actor | None = None) -> BulkOutcome:
     """Let schedules rest: nothing of them is submitted until they are resumed. Their live tasks go on."""
-    changed = Schedule.objects.filter(pk__in=ids, paused=False).update(paused=True)
-    return BulkOutcome(changed=changed, skipped=len(set(ids)) - changed, reason="paused already")
+    with transaction.atomic():
+        changed = Schedule.objects.filter(pk__in=ids, paused=False).update(paused=True)
+        outcome = BulkOutcome(changed=changed, skipped=len(set(ids)) - changed, reason="paused already")
+        if changed:
+            audit.record(Schedule, ids, outcome.sentence("Paused", "schedule"), by=by)
+    return outcome

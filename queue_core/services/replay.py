@@ -7,27 +7,52 @@ from typing import Any
 from django.db import transaction
 
 from queue_core import broker, lifecycle
-from queue_core.models import DeadLetter
+from queue_core.models import DeadLetter, Task
+from queue_core.services import audit
+from queue_core.services.outcome import plural
 from queue_core.services.submit import payload_text
 
 
-def replay(ids: Sequence[int], *, payload: Mapping[str, Any] | None = None, by: Any = None) -> dict[int, int]:
+def replay(
+    ids: Sequence[int], *, payload: Mapping[str, Any] | None = None, by: audit.Actor | None = None
+) -> dict[int, int]:
     """A new queued task for each of those that are final, with `replay_of` set; {old id: new id}.
 
     With `payload` (for the replay of a single task) the new one gets that instead. Open dead letters of the old ones
     are resolved. Tasks that are not final are left out. Each call makes new tasks: see `replay_letters` for a guard.
+    Raises InvalidSubmission for a payload that cannot be stored.
     """
     text = None if payload is None else payload_text(payload)
-    made = lifecycle.replay(ids, payload=text, by=by and by.pk)
+    with transaction.atomic():
+        made = make_again(ids, payload=text, by=by)
+        if made:
+            audit.record(Task, ids, _said(made, "task", text), by=by)
+    return made
+
+
+def replay_letters(
+    letter_ids: Sequence[int], *, payload: Mapping[str, Any] | None = None, by: audit.Actor | None = None
+) -> dict[int, int]:
+    """Replay the tasks of open dead letters; {old task id: new task id}. Pressed twice, the second finds none open.
+
+    Raises InvalidSubmission for a payload that cannot be stored.
+    """
+    text = None if payload is None else payload_text(payload)
+    with transaction.atomic():
+        letters = DeadLetter.objects.select_for_update().filter(pk__in=letter_ids, resolution="").order_by("pk")
+        made = make_again(list(letters.values_list("task_id", flat=True)), payload=text, by=by)
+        if made:
+            audit.record(DeadLetter, letter_ids, _said(made, "dead letter", text), by=by)
+    return made
+
+
+def make_again(ids: Sequence[int], *, payload: str | None, by: audit.Actor | None) -> dict[int, int]:
+    """What both do, unaudited; `payload` is JSON text."""
+    made = lifecycle.replay(ids, payload=payload, by=audit.user_id(by))
     for queue in {queue for _, _, queue in made}:
         transaction.on_commit(partial(broker.ring, queue))
     return {old: new for new, old, _ in made}
 
 
-def replay_letters(
-    letter_ids: Sequence[int], *, payload: Mapping[str, Any] | None = None, by: Any = None
-) -> dict[int, int]:
-    """Replay the tasks of open dead letters; {old task id: new task id}. Pressed twice, the second finds none open."""
-    with transaction.atomic():
-        letters = DeadLetter.objects.select_for_update().filter(pk__in=letter_ids, resolution="").order_by("pk")
-        return replay(list(letters.values_list("task_id", flat=True)), payload=payload, by=by)
+def _said(made: Mapping[int, int], noun: str, payload: str | None) -> str:
+    return f"Replayed {plural(len(made), noun)}{'' if payload is None else ' with another payload'}."

@@ -2,6 +2,7 @@ from django.db import transaction
 
 from queue_core.errors import QueueError
 from queue_core.models import Schedule, ScheduleFire
+from queue_core.services import audit
 from queue_core.services.clock import database_time
 from queue_core.services.runs import busy, run_of, write_new
 from queue_core.states import FireOutcome, Overlap
@@ -19,7 +20,7 @@ class ScheduleBusy(QueueError):
         )
 
 
-def run_schedule_now(schedule: Schedule) -> ScheduleFire:
+def run_schedule_now(schedule: Schedule, *, by: audit.Actor | None = None) -> ScheduleFire:
     """Run a schedule once, beside its rhythm, also when it is paused; what is due stays due.
 
     Raises ScheduleBusy where the overlap policy is `skip` and the last task is not over, or `queue` and a run waits
@@ -39,4 +40,5 @@ def run_schedule_now(schedule: Schedule) -> ScheduleFire:
         write_new([run])
         locked.last_fire_at = run.fire_at
         locked.save(update_fields=["last_fire_at", "last_task"])
+        audit.record(Schedule, [locked.pk], "Run by hand.", by=by, name=str(locked))
         return ScheduleFire.objects.get(schedule=locked, fire_at=run.fire_at)

@@ -8,6 +8,7 @@ from django.db import IntegrityError, transaction
 
 from queue_core.errors import InvalidSubmission, QueueError, UnknownQueue, UnknownTask
 from queue_core.models import Schedule
+from queue_core.services import audit
 from queue_core.services.clock import database_time
 from queue_core.services.submit import build
 from queue_core.states import Rhythm
@@ -32,7 +33,7 @@ class InvalidSchedule(QueueError):
         super().__init__(f"The schedule was not saved. {reasons}")
 
 
-def save_schedule(*, schedule: Schedule | None = None, **values: Any) -> Schedule:
+def save_schedule(*, schedule: Schedule | None = None, by: audit.Actor | None = None, **values: Any) -> Schedule:
     """Make a schedule from FIELDS, or change those given of one. Raises InvalidSchedule, and then nothing is changed.
 
     `expression` makes it a cron schedule and `interval_seconds` one by interval; `kind` decides where both are given.
@@ -50,9 +51,16 @@ def save_schedule(*, schedule: Schedule | None = None, **values: Any) -> Schedul
                 saved.next_fire_at = next(saved.times_after(now))
             saved.updated_at = now
             saved.save()
+            _record(saved, values, by=by, is_new=schedule is None)
     except IntegrityError:
         raise InvalidSchedule({"name": ["Another schedule has this name."]}) from None
     return saved
+
+
+def _record(schedule: Schedule, values: dict[str, Any], *, by: audit.Actor | None, is_new: bool) -> None:
+    message = "Created." if is_new else f"Changed {', '.join(values)}."
+    flag = audit.ADDITION if is_new else audit.CHANGE
+    audit.record(Schedule, [schedule.pk], message, by=by, flag=flag, name=str(schedule))
 
 
 def _new(now: datetime.datetime) -> Schedule:

@@ -11,6 +11,7 @@ from django.db import transaction
 from queue_core import broker, conf, lifecycle, registry
 from queue_core.errors import InvalidSubmission, UnknownQueue
 from queue_core.models import Task
+from queue_core.services import audit
 
 PRIORITIES = range(-100, 101)
 BULK_SLICE = 5_000
@@ -98,7 +99,9 @@ def build(name: str, payload: Mapping[str, Any], **options: Any) -> lifecycle.Ne
     )
 
 
-def submit(name: str, payload: Mapping[str, Any] | None = None, **options: Any) -> Submitted:
+def submit(
+    name: str, payload: Mapping[str, Any] | None = None, *, by: audit.Actor | None = None, **options: Any
+) -> Submitted:
     """Ask for one task.
 
     Options: `queue`, `priority` (-100..100, higher first), `run_at` (aware datetime) or `delay` (seconds),
@@ -106,12 +109,24 @@ def submit(name: str, payload: Mapping[str, Any] | None = None, **options: Any) 
     name has it; a second submission answers the first).
     """
     row = build(name, payload or {}, **options)
+    if by is None:
+        return _submitted(row)
+    with transaction.atomic():
+        submitted = _submitted(row)
+        if submitted.created:
+            audit.record(
+                Task, [submitted.id], "Submitted 1 task.", by=by, flag=audit.ADDITION, name=f"{name} #{submitted.id}"
+            )
+    return submitted
+
+
+def _submitted(row: lifecycle.NewTask) -> Submitted:
     while True:
         ids = lifecycle.insert([row])
         if ids:
             transaction.on_commit(partial(broker.ring, row.queue))
             return Submitted(ids[0], True)
-        live = Task.objects.live().filter(name=name, unique_key=row.unique_key).values_list("pk", flat=True).first()
+        live = Task.objects.live().filter(name=row.name, unique_key=row.unique_key).values_list("pk", flat=True).first()
         if live is not None:
             return Submitted(live, False)
         # The one that was in the way ended between the two statements: try again.

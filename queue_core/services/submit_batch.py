@@ -8,6 +8,8 @@ from django.db import transaction
 from queue_core.errors import InvalidSubmission, QueueError, UnknownQueue, UnknownTask
 from queue_core.lifecycle import NewTask
 from queue_core.models import Task
+from queue_core.services import audit
+from queue_core.services.outcome import plural
 from queue_core.services.submit import Submitted, build, submit_many
 
 
@@ -19,7 +21,7 @@ class InvalidBatch(QueueError):
         super().__init__("Nothing was submitted; see errors.")
 
 
-def submit_batch(submissions: Sequence[Mapping[str, Any]]) -> list[Submitted]:
+def submit_batch(submissions: Sequence[Mapping[str, Any]], *, by: audit.Actor | None = None) -> list[Submitted]:
     """Submit each mapping of the arguments of `submit`; answers in order. Raises InvalidBatch, then nothing is done.
 
     A unique key that belongs to a live task, also to one earlier in the batch, answers that task.
@@ -29,9 +31,12 @@ def submit_batch(submissions: Sequence[Mapping[str, Any]]) -> list[Submitted]:
     with transaction.atomic():
         ids = iter(submit_many(plain))
         keyed = _submit_keyed([row for row in rows if row.unique_key is not None])
-        return [
+        submitted = [
             Submitted(next(ids), True) if row.unique_key is None else keyed[row.name, row.unique_key] for row in rows
         ]
+        if made := sorted({one.id for one in submitted if one.created}):
+            audit.record(Task, made, f"Submitted {plural(len(made), 'task')}.", by=by, flag=audit.ADDITION)
+    return submitted
 
 
 def _built(submissions: Sequence[Mapping[str, Any]]) -> list[NewTask]:

@@ -7,10 +7,10 @@ from rest_framework.test import APIClient
 
 from campaigns import services as campaigns
 from campaigns.models import Recipient, RecipientImport, Suppression
-from queue_core.models import Execution, Task
-from queue_core.services import submit
+from queue_core.models import DeadLetter, DeadLetterGroup, Execution, Task
+from queue_core.services import Actor, discard, submit
 from queue_core.services.register_worker import register_worker
-from tests.factories import CampaignFactory, TemplateFactory, add_recipients
+from tests.factories import CampaignFactory, TemplateFactory, UserFactory, add_recipients, make_dead_letters
 
 pytestmark = pytest.mark.django_db
 ROOT = "/api/v1/"
@@ -30,7 +30,19 @@ CALLS = [
     ("post", "tasks/{task}/cancel/", "change_task"),
     ("get", "tasks/{task}/result/", "view_task"),
     ("get", "tasks/{task}/executions/", "view_task"),
-    ("get", "queues/", "view_task"),
+    ("get", "queues/", "view_queue"),
+    ("get", "queues/default/", "view_queue"),
+    ("patch", "queues/default/", "change_queue"),
+    ("post", "queues/default/pause/", "change_queue"),
+    ("post", "queues/default/resume/", "change_queue"),
+    ("get", "dead-letters/", "view_deadletter"),
+    ("get", "dead-letters/{letter}/", "view_deadletter"),
+    ("post", "dead-letters/{letter}/replay/", "change_deadletter"),
+    ("post", "dead-letters/{letter}/discard/", "change_deadletter"),
+    ("get", "dead-letters/groups/", "view_deadlettergroup"),
+    ("get", "dead-letters/groups/{group}/", "view_deadlettergroup"),
+    ("post", "dead-letters/groups/{group}/replay/", "change_deadlettergroup"),
+    ("post", "dead-letters/groups/{group}/discard/", "change_deadlettergroup"),
     ("get", "workers/", "view_worker"),
     ("get", "workers/{worker}/", "view_worker"),
     ("get", "campaigns/", "view_campaign"),
@@ -63,8 +75,9 @@ NO_IDS = ["0", "999999999", "9223372036854775808", "9" * 40, "9" * 5000, "x", "-
 
 
 @pytest.fixture
-def ids() -> dict[str, int]:
+def ids() -> dict[str, int | str]:
     campaign = CampaignFactory()
+    (letter,) = make_dead_letters(1)
     campaigns.add_recipients(campaign, [{"email": "a@example.com"}, {"email": "no"}], source="list")
     return {
         "task": submit("tests.noop").id,
@@ -73,6 +86,8 @@ def ids() -> dict[str, int]:
         "recipient": Recipient.objects.get().pk,
         "import": RecipientImport.objects.get().pk,
         "suppression": campaigns.suppress("s@example.com")[0].pk,
+        "letter": letter.pk,
+        "group": letter.fingerprint,
     }
 
 
@@ -100,7 +115,7 @@ def test_the_permission_is_enough(method, path, needed, ids, api_with):
 @pytest.mark.parametrize("bad", NO_IDS)
 @pytest.mark.parametrize(("method", "path", "needed"), ONE)
 def test_an_id_that_is_not_there_is_a_404(method, path, needed, bad, api):
-    names = ("task", "worker", "campaign", "recipient", "import", "suppression")
+    names = ("task", "worker", "campaign", "recipient", "import", "suppression", "letter", "group")
     answer = getattr(api, method)(ROOT + path.format(**dict.fromkeys(names, bad)))
     assert answer.status_code == 404
     assert answer["Content-Type"] == "application/problem+json"
@@ -128,6 +143,8 @@ def fill(number: int) -> None:
         submit("tests.noop")
         register_worker(["default"])
         campaigns.suppress(f"s{n}@example.com")
+        (letter,) = make_dead_letters(1, fingerprint=f"{n:032x}")
+        discard([letter.pk], by=Actor(UserFactory(), "api"))
         campaigns.add_recipients(campaign, [{"email": "no"}], source="list")
         CampaignFactory(template=campaign.template)
         TemplateFactory()
@@ -137,13 +154,14 @@ def fill(number: int) -> None:
     "path",
     [
         *("tasks/", "task-types/", "queues/", "workers/", "campaigns/", "suppressions/", "templates/"),
+        *("dead-letters/", "dead-letters/groups/"),
         *("campaigns/{id}/recipients/", "campaigns/{id}/imports/"),
     ],
 )
 def test_a_list_of_thirty_runs_as_many_queries_as_one_of_three(path, api):
     seen = []
     for number in (3, 30):
-        for model in (Suppression, Task, Execution):
+        for model in (Suppression, DeadLetterGroup, DeadLetter, Task, Execution):
             model.objects.all().delete()
         fill(number)
         url = ROOT + path.format(id=Recipient.objects.latest("id").campaign_id)

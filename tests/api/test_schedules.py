@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 
 import pytest
+from django.contrib.admin.models import LogEntry
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
@@ -144,6 +145,25 @@ def test_run_now_submits_and_is_on_record(api, daily):
     assert (busy.status_code, busy.json()["state"]) == (409, "busy")
     Schedule.objects.update(task="tests.removed")
     assert api.post(path(daily, "run-now/")).status_code == 400
+
+
+def test_every_change_is_on_record_with_who_made_it(api, daily):
+    api.patch(path(daily), {"jitter_seconds": 5, "name": "Nightly"})
+    for verb in ("pause/", "run-now/", "resume/"):
+        api.post(path(daily, verb))
+    api.patch(path(daily), {"jitter_seconds": -1})
+    api.delete(path(daily))
+    entries = LogEntry.objects.order_by("pk")
+    assert [entry.change_message for entry in entries] == [
+        "Created. (api)",
+        "Changed name, jitter_seconds. (api)",
+        "Paused 1 schedule. (api)",
+        "Run by hand. (api)",
+        "Resumed 1 schedule. (api)",
+        "Deleted 1 schedule. (api)",
+    ]
+    assert {entry.object_id for entry in entries} == {str(daily["id"])}
+    assert entries.last().object_repr == f"Nightly #{daily['id']}"
 
 
 def test_upcoming_are_the_next_times_on_the_clock_of_the_zone(api, daily):

@@ -297,3 +297,34 @@ def test_workers_are_listed_and_filtered(api):
     assert (row["id"], row["queues"], row["state"]) == (worker_id, ["default", "low"], "online")
     assert api.get("/api/v1/workers/?state=lost").data["results"] == []
     assert api.get(f"/api/v1/workers/{worker_id}/").data == row
+
+
+def test_a_queue_is_paused_limited_and_resumed(api):
+    row = api.post("/api/v1/queues/low/pause/").data
+    assert row["paused_at"] is not None
+    row = api.patch("/api/v1/queues/low/", {"max_running": 3, "rate": "100/m"}).data
+    assert (row["max_running"], row["rate"]) == (3, "100/m")
+    row = api.patch("/api/v1/queues/low/", {"rate": None}).data
+    assert (row["max_running"], row["rate"]) == (3, "")
+    assert api.post("/api/v1/queues/low/resume/").data["paused_at"] is None
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [({"rate": "fast"}, "rate"), ({"max_running": 0}, "max_running"), ({"max_running": "x"}, "max_running"),
+     ({"speed": 1}, "speed"), ({"rate": ""}, "rate"), ({"rate": "1/s\u0000"}, None)],
+)  # fmt: skip
+def test_a_limit_that_cannot_be_is_refused(api, body, field):
+    answer = api.patch("/api/v1/queues/low/", body)
+    assert answer.status_code == 400
+    assert field is None or field in answer.data["errors"]
+    assert api.get("/api/v1/queues/low/").data["max_running"] is None
+
+
+def test_a_queue_that_is_not_there_is_a_404(api):
+    for answer in (
+        api.get("/api/v1/queues/no/"),
+        api.post("/api/v1/queues/no/pause/"),
+        api.patch("/api/v1/queues/no/", {}),
+    ):
+        assert answer.status_code == 404

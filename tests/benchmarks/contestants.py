@@ -54,8 +54,8 @@ LIMIT = Contestant(
     is_peer=False,
     settles=True,
 )
-RQ_SIMPLE = Contestant("RQ SimpleWorker", "rq_jobs", _rq("rq.SimpleWorker"), 1_500, 600, redis_db=2, is_peer=False)
-RQ_FORK = Contestant("RQ fork", "rq_jobs", _rq("rq.Worker"), 500, 200, redis_db=2, is_peer=False)
+RQ_SIMPLE = Contestant("RQ SimpleWorker", "rq_jobs", _rq("rq.SimpleWorker"), 1_500, 400, redis_db=2, is_peer=False)
+RQ_FORK = Contestant("RQ fork", "rq_jobs", _rq("rq.Worker"), 500, 150, redis_db=2, is_peer=False)
 PGQUEUER, PGQUEUER_100, PGQUEUER_500 = _pgqueuer(10), _pgqueuer(100), _pgqueuer(500)
 CELERY = Contestant(
     "Celery prefork",

@@ -192,7 +192,7 @@ def test_launch_says_who_is_mailed_what_and_launches_on_post(owner, draft):
     owner.post(url("campaign_launch", draft.pk))
     assert state_of(draft) == "sending"
     assert draft.launched_by.username == "owner"
-    assert LogEntry.objects.get().change_message == "Launched (admin)"
+    assert LogEntry.objects.get().change_message == "Launched: 3 recipients to mail. (admin)"
 
 
 def test_two_presses_launch_once(owner, draft):

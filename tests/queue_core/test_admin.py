@@ -235,7 +235,7 @@ def test_retry_puts_a_failed_task_back_in_line_and_is_written_down(owner):
     assert f"Retried: {task}." in text_of(answer)
     task.refresh_from_db()
     assert task.state == "queued"
-    assert LogEntry.objects.get().change_message == "Retried (admin)"
+    assert LogEntry.objects.get().change_message == "Retried 1 task. (admin)"
 
 
 def test_retry_of_a_task_that_is_not_failed_changes_nothing_and_says_so(owner):
@@ -267,7 +267,7 @@ def test_cancel_asks_a_running_task_to_end(owner):
     answer = owner.post(url("task_cancel", task.pk), follow=True)
     assert f"Asked to end: {task}." in text_of(answer)
     assert url("task_cancel", task.pk) not in text_of(answer)
-    assert LogEntry.objects.get().change_message == "Asked to end (admin)"
+    assert LogEntry.objects.get().change_message == "Cancelled 0 tasks; asked 1 running task to end. (admin)"
 
 
 @pytest.mark.parametrize(

@@ -388,6 +388,18 @@ def test_a_run_that_waited_in_vain_says_so() -> None:
     assert "'tests.removed'" in schedule.fires.get(outcome="failed").note
 
 
+def test_the_history_of_a_schedule_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runs, "_KEEP", 3)
+    schedule, quiet = make(overlap="queue"), make()
+    services.run_schedule_now(quiet)
+    for seconds in range(9, 0, -1):
+        be_due(schedule, seconds=seconds)
+        services.fire_schedules()
+    # The run that waits is kept beside the newest three.
+    assert fires(schedule) == ["waiting", *["skipped_overlap"] * 3]
+    assert fires(quiet) == ["submitted"]
+
+
 def test_jitter_delays_each_run_by_the_same_share_for_the_same_fire() -> None:
     schedule = make(jitter_seconds=1000)
     fire_at = be_due(schedule, seconds=1)

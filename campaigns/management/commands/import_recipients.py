@@ -10,6 +10,7 @@ from campaigns import services
 from campaigns.errors import CampaignError
 from campaigns.management.terminal import bar, find_campaign
 from campaigns.models import Campaign
+from queue_core.management.verbs import ACTOR
 
 
 class Command(BaseCommand):
@@ -41,6 +42,7 @@ class Command(BaseCommand):
                 campaign,
                 raw,
                 filename=path.name,
+                by=ACTOR,
                 dry_run=dry_run,
                 progress=lambda rows: shown.update(task, completed=rows),
             )

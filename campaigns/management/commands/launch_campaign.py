@@ -6,6 +6,7 @@ from django.core.management.base import BaseCommand, CommandError
 from campaigns import services
 from campaigns.errors import CampaignError
 from campaigns.management.terminal import find_campaign
+from queue_core.management.verbs import ACTOR
 
 
 class Command(BaseCommand):
@@ -16,7 +17,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, campaign: int, **options: Any) -> None:
         try:
-            launched = services.launch(find_campaign(campaign))
+            launched = services.launch(find_campaign(campaign), by=ACTOR)
         except CampaignError as exc:
             raise CommandError(str(exc)) from None
         self.stdout.write(

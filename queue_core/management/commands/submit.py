@@ -1,0 +1,50 @@
+import json as json_module
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+
+from queue_core import services
+from queue_core.errors import QueueError
+from queue_core.management.verbs import ACTOR, add_json, tell
+
+
+class Command(BaseCommand):
+    help = "Ask for a task. What is left out is as the registered task has it."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        parser.add_argument("name", help="of a registered task")
+        parser.add_argument("payload", nargs="?", default="{}", help="its arguments as JSON, such as '{\"photo\": 7}'")
+        parser.add_argument("--queue")
+        parser.add_argument("--priority", type=int, help="-100 to 100; a higher one is taken first")
+        parser.add_argument("--delay", type=float, metavar="SECONDS", help="not before so many seconds from now")
+        parser.add_argument(
+            "--unique-key", metavar="KEY", help="at most one live task of this name has it; a second answers the first"
+        )
+        add_json(parser)
+
+    def handle(self, *args: Any, name: str, payload: str, json: bool, **options: Any) -> None:
+        given = {key: options[key] for key in ("queue", "priority", "delay", "unique_key") if options[key] is not None}
+        try:
+            made = services.submit(name, parsed(payload), by=ACTOR, **given)
+        except QueueError as exc:
+            raise CommandError(str(exc)) from None
+        sentence = (
+            f"Submitted {name} as task {made.id}."
+            if made.created
+            else f"Nothing new: task {made.id} has this unique key and is not finished yet."
+        )
+        tell(self.stdout, sentence, {"id": made.id, "created": made.created}, as_json=json, complete=True)
+
+
+def parsed(text: str) -> dict[str, Any]:
+    """A JSON object from the command line; CommandError says what to correct."""
+    try:
+        value = json_module.loads(text)
+    except (ValueError, RecursionError) as exc:
+        raise CommandError(
+            f"The payload is not JSON ({exc}). Quote it for the shell, such as '{{\"photo\": 7}}'."
+        ) from None
+    if not isinstance(value, dict):
+        raise CommandError("The payload must be one JSON object, such as '{\"photo\": 7}'.")
+    return value

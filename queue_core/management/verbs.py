@@ -1,0 +1,35 @@
+"""What the commands that call a verb share: ids from the command line, and how it ended."""
+
+import json
+from argparse import ArgumentParser, ArgumentTypeError
+from typing import Any
+
+from django.core.management.base import CommandError, OutputWrapper
+
+from queue_core.services import Actor
+
+ACTOR = Actor(None, "command")
+# The exit code when some, or all, were left alone. 1 is an error, 2 a wrong command line.
+LEFT_ALONE = 3
+EXIT_CODES = f"Exit code: 0 when all of them moved, {LEFT_ALONE} when some were left alone, 1 for an error."
+
+
+def add_json(parser: ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="for scripts: one object on standard output")
+
+
+def task_id(text: str) -> int:
+    """For argparse. PostgreSQL's bigint ends there; a larger number is nobody's id."""
+    if text.isascii() and text.isdigit() and len(text) <= 19 and 0 < int(text) < 2**63:
+        return int(text)
+    raise ArgumentTypeError(f"{text!r} is not the id of a task: give a whole number from 1 on")
+
+
+def tell(out: OutputWrapper, sentence: str, numbers: dict[str, Any], *, as_json: bool, complete: bool) -> None:
+    """Say how a verb ended; raises CommandError, with the exit code that says so, when it was not complete."""
+    if as_json:
+        out.write(json.dumps(numbers))
+    elif complete:
+        out.write(sentence)
+    if not complete:
+        raise CommandError(sentence, returncode=LEFT_ALONE)

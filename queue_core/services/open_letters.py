@@ -1,0 +1,50 @@
+"""How a verb works through the open letters of a group: by slices, each a transaction of its own."""
+
+from collections.abc import Callable, Sequence
+
+from django.contrib.admin.models import LogEntry
+from django.db import transaction
+from django.db.models import Count, Max
+
+from queue_core.models import DeadLetter, DeadLetterGroup
+from queue_core.services import audit
+from queue_core.services.outcome import BulkOutcome, plural
+
+# A slice holds the row of its group, which every worker that fails in the same way needs too.
+SLICE = 1_000
+
+
+def resolve_open(
+    group: DeadLetterGroup,
+    resolve: Callable[[Sequence[tuple[int, int]]], int],
+    done: str,
+    *,
+    by: audit.Actor | None,
+) -> BulkOutcome:
+    """Let `resolve` close the letters of a group that are open now, slice by slice; those of later failures stay.
+
+    `resolve` gets (letter id, task id) of locked open letters and answers how many it closed; `done` is what it does,
+    in the past tense. The one audit entry grows with each slice: it is true also when the process is killed on the
+    way.
+    """
+    letters = DeadLetter.objects.filter(fingerprint=group.fingerprint, resolution="").order_by("pk")
+    now = letters.order_by().aggregate(open=Count("pk"), last=Max("pk"))
+    changed, after, entry = 0, 0, None
+    while True:
+        with transaction.atomic():
+            due = letters.select_for_update().filter(pk__gt=after, pk__lte=now["last"] or 0)
+            rows = list(due.values_list("pk", "task_id")[:SLICE])
+            if not rows:
+                break
+            after = rows[-1][0]
+            changed += resolve(rows)
+            entry = _written(entry, group, f"{done} {plural(changed, 'dead letter')}.", by) if changed else None
+    return BulkOutcome(changed, now["open"] - changed, "resolved meanwhile, or without a task that could run")
+
+
+def _written(entry: LogEntry | None, group: DeadLetterGroup, message: str, by: audit.Actor | None) -> LogEntry | None:
+    if entry is None or by is None:
+        name = f"{group.name}: {group.error}"
+        return audit.record(DeadLetterGroup, [group.fingerprint], message, by=by, name=name)
+    audit.amend(entry, message, by=by)
+    return entry

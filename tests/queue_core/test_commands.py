@@ -1,0 +1,182 @@
+import json
+import logging
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.core.management import CommandError, call_command
+
+from queue_core.models import DeadLetter, Task
+from queue_core.services import cancel, discard, submit
+from tests.factories import make_dead_letters
+
+pytestmark = pytest.mark.django_db
+MARK = "f" * 32
+
+
+@pytest.fixture
+def told(capsys):
+    """Run a command; what it wrote to standard output."""
+
+    def run(*words):
+        call_command(*map(str, words))
+        return capsys.readouterr().out.strip()
+
+    return run
+
+
+@pytest.fixture
+def refused(capsys):
+    """Run a command that ends with an error: (exit code, message, standard output)."""
+
+    def run(*words):
+        with pytest.raises(CommandError) as raised:
+            call_command(*map(str, words))
+        return raised.value.returncode, str(raised.value), capsys.readouterr().out.strip()
+
+    return run
+
+
+# --- submit
+
+
+def test_submit_makes_the_task_that_was_asked_for(told):
+    words = ["tests.add", '{"a": 1, "b": "é"}', "--queue=high", "--priority=-7", "--delay=60", "--unique-key=k"]
+    sentence = told("submit", *words)
+    task = Task.objects.get()
+    assert sentence == f"Submitted tests.add as task {task.pk}."
+    assert (task.payload, task.queue, task.priority, task.unique_key) == ({"a": 1, "b": "é"}, "high", -7, "k")
+    assert task.shown_state == "scheduled"
+    assert json.loads(told("submit", *words, "--json")) == {"id": task.pk, "created": False}
+    assert "Nothing new" in told("submit", *words)
+
+
+def test_submit_leaves_what_is_left_out_to_the_task(told):
+    told("submit", "tests.fail")
+    task = Task.objects.get()
+    assert (task.payload, task.queue, task.priority, task.max_attempts) == ({}, "default", 0, 3)
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        (["os.system"], "No task is registered as 'os.system'. Registered: "),
+        (["tests.add", "{'a': 1}"], "Quote it for the shell"),
+        (["tests.add", "[1]"], "must be one JSON object"),
+        (["tests.add", "[" * 100_000], "not JSON"),
+        (["tests.add", '{"a": NaN}'], "payload: "),
+        (["tests.add", '{"a": "\\u0000"}'], "payload: "),
+        (["tests.add", '{"a": "\udcff"}'], "payload: "),
+        (["tests.add", "--queue=nowhere"], "Queues (setting QUEUES): high"),
+        (["tests.add", "--priority=101"], "priority: must be a whole number from -100 to 100"),
+        (["tests.add", "--priority=x"], "invalid int value"),
+        (["tests.add", "--delay=-1"], "delay: "),
+        (["tests.add", "--delay=nan"], "delay: "),
+        (["tests.add", "--delay=inf"], "delay: "),
+        (["tests.add", "--unique-key="], "unique_key: "),
+        (["tests.add", "--unique-key=\udcff"], "unique_key: "),
+        ([], "required: name"),
+    ],
+)
+def test_submit_says_what_to_correct(refused, words, part):
+    code, message, _ = refused("submit", *words)
+    assert (code, part in message) == (1, True), message
+    assert not Task.objects.exists()
+
+
+# --- retry, cancel
+
+
+def test_retry_puts_tasks_back_in_line(told):
+    letters = make_dead_letters(2)
+    ids = [letter.task_id for letter in letters]
+    assert told("retry", *ids) == "Retried 2 tasks."
+    assert set(Task.objects.values_list("state", flat=True)) == {"queued"}
+    assert set(DeadLetter.objects.values_list("resolution", flat=True)) == {"retried"}
+
+
+def test_retry_tells_what_it_left_alone_by_its_exit_code(refused):
+    (letter,) = make_dead_letters(1)
+    waiting = submit("tests.noop").id
+    code, message, out = refused("retry", letter.task_id, waiting, 2**63 - 1)
+    assert (code, message, out) == (3, "Retried 1 task; 2 were not failed or cancelled.", "")
+    code, message, out = refused("retry", waiting, "--json")
+    assert (code, json.loads(out)) == (3, {"retried": 0, "skipped": 1})
+
+
+def test_cancel_stops_tasks_and_asks_running_ones(told, refused):
+    waiting, running = submit("tests.noop").id, submit("tests.noop").id
+    Task.objects.filter(pk=running).update(state="running")
+    assert json.loads(told("cancel", waiting, running, "--json")) == {"cancelled": 1, "asked": 1, "skipped": 0}
+    assert Task.objects.get(pk=waiting).state == "cancelled"
+    assert refused("cancel", waiting)[:2] == (3, "Cancelled 0 tasks; 1 was over already, or asked before.")
+
+
+@pytest.mark.parametrize("command", ["retry", "cancel", "replay"])
+@pytest.mark.parametrize("bad", ["0", "x", "1.5", "9223372036854775808", "9" * 5000, "٣", "\udcff"])
+def test_what_is_no_id_is_refused(refused, command, bad):
+    code, message, _ = refused(command, bad)
+    assert (code, "give a whole number" in message) == (1, True)
+
+
+@pytest.mark.parametrize("command", ["retry", "cancel"])
+def test_a_verb_needs_an_id(refused, command):
+    assert "required: ID" in refused(command)[1]
+
+
+# --- replay
+
+
+def test_replay_runs_tasks_again_as_new_ones(told, refused):
+    (letter,) = make_dead_letters(1, {"a": 1})
+    waiting = submit("tests.noop").id
+    assert told("replay", letter.task_id, "--dry-run") == "Would replay 1 task."
+    assert refused("replay", waiting, letter.task_id, "--dry-run")[1] == (
+        "Would replay 1 task; 1 was not there, or not over."
+    )
+    assert Task.objects.count() == 2
+    assert told("replay", letter.task_id) == "Replayed 1 task."
+    assert Task.objects.get(replay_of=letter.task_id).payload == {"a": 1}
+    code, _, out = refused("replay", waiting, "--json")
+    assert (code, json.loads(out)) == (3, {"replayed": 0, "skipped": 1, "dry_run": False})
+
+
+def test_replay_of_a_group_runs_what_is_open_of_it(told):
+    closed, *_ = make_dead_letters(4)
+    discard([closed.pk])
+    assert told("replay", "--group", MARK, "--dry-run") == "Would replay 3 tasks."
+    assert Task.objects.filter(replay_of__isnull=False).count() == 0
+    assert json.loads(told("replay", "--group", MARK, "--json")) == {"replayed": 3, "skipped": 0, "dry_run": False}
+    assert Task.objects.filter(replay_of__isnull=False).count() == 3
+    assert told("replay", "--group", MARK) == "Replayed 0 tasks."
+
+
+@pytest.mark.parametrize(
+    ("words", "part"),
+    [
+        ([], "Give the ids of tasks, or --group"),
+        (["1", "--group", MARK], "not both"),
+        (["--group", "x"], "32 hexadecimal digits"),
+        (["--group", "\udcff"], "32 hexadecimal digits"),
+    ],
+)
+def test_replay_says_what_to_correct(refused, words, part):
+    assert part in refused("replay", *words)[1]
+
+
+def test_replay_of_a_group_there_is_not_names_those_there_are(refused):
+    assert refused("replay", "--group", "0" * 32)[1].endswith("The latest: none yet.")
+    make_dead_letters(1)
+    code, message, _ = refused("replay", "--group", "0" * 32)
+    assert (code, f"{MARK}  1 open  tests.add: ValueError: no" in message) == (1, True)
+
+
+# --- the audit
+
+
+def test_a_command_leaves_a_line_in_the_log_and_no_entry(told, caplog):
+    task_id = submit("tests.noop").id
+    with caplog.at_level(logging.INFO, "queue_core.services.audit"):
+        told("cancel", task_id)
+    assert caplog.messages == [f"task {task_id}: Cancelled 1 task. (command)"]
+    assert not LogEntry.objects.exists()
+    assert cancel([task_id]).changed == 0

@@ -15,6 +15,8 @@ DEFAULTS: dict[str, Any] = {
     "DEFER_SECONDS": [60, 300, 1800, 7200, 21600],
     # How long a chunk waits when the mail server refuses *us* (connection, login, policy).
     "BLOCKED_SECONDS": 10.0,
+    # Outcomes are written again for so long when the database is away; then they are lost, and shown as unconfirmed.
+    "SETTLE_SECONDS": 10.0,
     "CONDUCT_SECONDS": 2.0,
 }
 

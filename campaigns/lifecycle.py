@@ -32,13 +32,17 @@ class Leased:
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """What became of a leased recipient. `delay`: seconds until a deferred one is tried again."""
+    """What became of a leased recipient. `delay`: seconds until a deferred one is tried again.
+
+    Without `tried` the attempt is not counted; a pending one's never is.
+    """
 
     id: int
     state: RecipientState
     code: int | None = None
     detail: str = ""
     delay: float = 0.0
+    tried: bool = True
 
 
 def _rows(sql: str, params: Sequence[Any]) -> list[tuple[Any, ...]]:
@@ -126,18 +130,20 @@ def lease(
 
 
 # An outcome is written by the lease that sent the mail. A row that was given up as unconfirmed in the meantime still
-# takes it: then it is known after all.
+# takes a final one: then it is known after all. It is never opened again, for its campaign may be over.
 _SETTLE = f"""
 WITH o AS (
-    SELECT * FROM unnest(%s::bigint[], %s::text[], %s::int[], %s::text[], %s::float8[])
-    AS o(id, state, code, detail, delay)
+    SELECT * FROM unnest(%s::bigint[], %s::text[], %s::int[], %s::text[], %s::float8[], %s::bool[])
+    AS o(id, state, code, detail, delay, tried)
 ), held AS (
     SELECT r.id, r.state FROM email_recipients r JOIN o ON o.id = r.id
-    WHERE r.lease = %s AND r.state IN ('sending', 'unconfirmed') ORDER BY r.id FOR UPDATE OF r
+    WHERE r.lease = %s
+      AND (r.state = 'sending' OR r.state = 'unconfirmed' AND o.state IN ('sent', 'rejected', 'bounced'))
+    ORDER BY r.id FOR UPDATE OF r
 ), moved AS (
     UPDATE email_recipients r SET
         state = o.state, code = o.code, detail = o.detail,
-        attempts = r.attempts - (o.state = 'pending')::int,
+        attempts = r.attempts - (NOT o.tried)::int,
         sent_at = CASE WHEN o.state = 'sent' THEN now() END,
         retry_at = CASE WHEN o.state = 'deferred' THEN now() + make_interval(secs => o.delay) END,
         lease = CASE WHEN o.state = 'unconfirmed' THEN r.lease END
@@ -160,6 +166,7 @@ def settle(token: uuid.UUID, settled: Sequence[Settled]) -> int:
             [s.code for s in settled],
             [s.detail for s in settled],
             [s.delay for s in settled],
+            [s.tried and s.state != RecipientState.PENDING for s in settled],
             token,
             _shard(),
         ],
@@ -192,18 +199,18 @@ _REVIVE = f"""
 WITH due AS (
     SELECT r.id FROM email_recipients r
     WHERE r.campaign_id = %s AND r.state = 'deferred' AND r.retry_at <= now()
-    ORDER BY r.id LIMIT %s FOR UPDATE SKIP LOCKED
+    ORDER BY r.retry_at LIMIT %s FOR UPDATE SKIP LOCKED
 ), moved AS (
     UPDATE email_recipients r SET state = 'pending', retry_at = NULL FROM due WHERE r.id = due.id
-    RETURNING r.campaign_id, 'deferred' AS before, r.state
+    RETURNING r.id, r.campaign_id, 'deferred' AS before, r.state
 ), counted AS ({_COUNT})
-SELECT count(*) FROM moved
+SELECT id FROM moved
 """
 
 
-def revive(campaign_id: int, limit: int) -> int:
-    """Deferred recipients whose wait is over: deferred -> pending."""
-    return int(_rows(_REVIVE, [campaign_id, limit, _shard()])[0][0])
+def revive(campaign_id: int, limit: int) -> list[int]:
+    """Deferred recipients whose wait is over: deferred -> pending. Returns their ids."""
+    return [row[0] for row in _rows(_REVIVE, [campaign_id, limit, _shard()])]
 
 
 _ADD = f"""
@@ -241,3 +248,8 @@ def counts(campaign_id: int) -> dict[str, int]:
 
 def is_sending(campaign_id: int) -> bool:
     return Campaign.objects.filter(pk=campaign_id, state=CampaignState.SENDING).exists()
+
+
+def is_under_way(campaign_id: int) -> bool:
+    """Whether it is launched and may still mail somebody."""
+    return Campaign.objects.filter(pk=campaign_id, state__in=(CampaignState.SENDING, CampaignState.PAUSED)).exists()

@@ -13,6 +13,7 @@ def deliver_chunk_task(context: Any, *, chunk: int, **_: Any) -> None:
     deliver_chunk(chunk, task_id=context.task_id, lease=context.lease)
 
 
-@task(name=CONDUCT, queue="mail", priority=10)
+# Without its conductor a campaign never ends, so neither errors nor lost workers over the days may use it up.
+@task(name=CONDUCT, queue="mail", priority=10, max_attempts=1_000, max_crashes=1_000)
 def conduct_task(*, campaign: int, **_: Any) -> None:
     conduct(campaign)

@@ -15,7 +15,7 @@ DEFAULTS: dict[str, Any] = {
     "BATCH_MAX": 500,
     # What a crash can repeat: outcomes are written when the oldest is this old, or so many wait.
     "FLUSH_SECONDS": 0.05,
-    "FLUSH_COUNT": 100,
+    "FLUSH_COUNT": 500,
     # After its timeout a task has this long to clean up before its process is killed.
     "GRACE_SECONDS": 10.0,
     "MAX_ATTEMPTS": 5,

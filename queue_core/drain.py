@@ -19,9 +19,9 @@ logger = logging.getLogger(__name__)
 
 _GROWTH = 4
 _RING_SECONDS = 0.1
-_LINGER_SECONDS = 1.0
-# A pause or limit is heard within this time, and the linger above.
-_GATES_SECONDS = 0.25
+_LINGER_SECONDS = 0.75
+# A pause or a limit is heard within this time.
+_GATES_SECONDS = 0.8
 
 
 class Station:
@@ -31,12 +31,13 @@ class Station:
         self.queues = queues
         self.hand = Hand()
         self.alarm = execution.Alarm()
-        self.runner = execution.Runner(self.alarm)
-        self.keeper = Keeper(queues, self.hand, self.alarm)
         self.stopping = threading.Event()
+        self.runner = execution.Runner(self.alarm, self.stopping.is_set)
+        self.keeper = Keeper(queues, self.hand, self.alarm)
         # How many tasks to claim: one until their speed is known.
         self.size = 1
         self._rung_at = 0.0
+        self._broker_is_down = False
         # Which queues are held back, as looked up a moment ago.
         self._gates: dict[str, Gate] = {}
         self._gates_at = -_GATES_SECONDS
@@ -69,8 +70,7 @@ class Station:
                 continue
             if not worked and (burst or self.linger(deadline)):
                 break
-            if self.hand.clock() >= deadline and worked:
-                broker.ring(worked)
+            if self.hand.clock() >= deadline and worked and broker.ring(worked) is not False:
                 break
         self._leave_nothing()
 
@@ -86,19 +86,22 @@ class Station:
     def linger(self, deadline: float) -> bool:
         """Wait for a ring. True when the slice is over. With Valkey away, look again a little later instead."""
         left = deadline - self.hand.clock()
-        if left <= 0:
+        if left <= 0 and not self._broker_is_down:
             return True
+        self._look_at_gates()  # now, while nothing waits, and not between the ring and the claim
         try:
-            broker.wait(self.queues, min(_LINGER_SECONDS, left))
+            broker.wait(self.queues, min(_LINGER_SECONDS, max(left, 0.05)))
+            self._broker_is_down = False
         except broker.BrokerDown:
-            # RQ could not start the next drain either, so this one goes on.
+            # RQ could not start the next drain either, so this one goes on, past its time if need be.
+            self._broker_is_down = True
             self.stopping.wait(0.5)
-            return False
         return False
 
     def turn(self) -> str | None:
         """Claim and run one batch. Answers a queue that may hold more, or None when nothing was found."""
         self.hand.flush()
+        self.hand.give_back()  # what an error of the database left behind
         claimed_at = self.hand.clock()
         batch = self._claim()
         if not batch:
@@ -110,11 +113,13 @@ class Station:
         self._recycle_if_due()
         return queue
 
+    def _look_at_gates(self) -> None:
+        self._gates, self._gates_at = lifecycle.gates(self.queues), self.hand.clock()
+
     def _claim(self) -> list[Claimed]:
         """A batch from the open queues, in their order, all under one lease."""
-        now = self.hand.clock()
-        if now - self._gates_at >= _GATES_SECONDS:
-            self._gates, self._gates_at = lifecycle.gates(self.queues), now
+        if self.hand.clock() - self._gates_at >= _GATES_SECONDS:
+            self._look_at_gates()
         worker, lease = self.keeper.worker_id, uuid.uuid4()
         if not self._gates:
             return lifecycle.claim(self.queues, worker, self.size, lease)
@@ -145,12 +150,14 @@ class Station:
         self.hand.give_back()
         self.hand.flush()
         self._adapt(self.hand.clock() - started, self.hand.finished_tasks - before)
+        if any(task.crashes for task in batch):
+            self.size = 1  # there may be a herd of them: do not claim many to give back all but one
 
     def _isolate(self, batch: list[Claimed]) -> list[Claimed]:
         """A task that was lost with a worker before may be what kills workers: at most one, last, behind a flush."""
         suspects = [task for task in batch if task.crashes]
         if len(suspects) > 1:
-            lifecycle.release([task.id for task in suspects[1:]], suspects[0].lease)
+            lifecycle.release(suspects[1:])
         return [task for task in batch if not task.crashes] + suspects[:1]
 
     def _adapt(self, seconds: float, finished: int) -> None:

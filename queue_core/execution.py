@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import signal
+import time
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -62,26 +63,39 @@ class Alarm:
 
     def __init__(self) -> None:
         self.armed = False
-        self.cancelled = False
-        self._error: type[BaseException] = TaskTimeout
+        self.task: Claimed | None = None
+        # The tasks that were asked to end, and that are to be interrupted: named, so that a signal that comes late
+        # never hits the next one.
+        self.asked: Claimed | None = None
+        self._interrupted: Claimed | None = None
+        self._due = 0.0
+
+    @property
+    def cancelled(self) -> bool:
+        return self.task is not None and self.asked is self.task
 
     def _ring(self, signum: int, frame: FrameType | None) -> None:
-        if self.armed:
+        if not self.armed:
+            return
+        if self._interrupted is self.task:
             self.armed = False
-            raise self._error
+            raise TaskCancelled
+        if time.monotonic() >= self._due:
+            self.armed = False
+            raise TaskTimeout
 
     def install(self) -> None:
         signal.signal(signal.SIGALRM, self._ring)
 
-    def set(self, seconds: float) -> None:
-        self.cancelled = False
-        self._error = TaskTimeout
+    def set(self, seconds: float, task: Claimed) -> None:
+        self.task = task
+        self._due = time.monotonic() + seconds - 0.001
         self.armed = True
         signal.setitimer(signal.ITIMER_REAL, seconds)
 
-    def interrupt(self) -> None:
-        """From another thread: raise TaskCancelled in the task."""
-        self._error = TaskCancelled
+    def interrupt(self, task: Claimed) -> None:
+        """From another thread: raise TaskCancelled in the task, if it still runs."""
+        self._interrupted = task
         os.kill(os.getpid(), signal.SIGALRM)  # Python runs handlers in the main thread, where the task is
 
     def clear(self) -> None:
@@ -143,32 +157,41 @@ def failed(task: Claimed, task_type: TaskType | None, exc: BaseException, starte
     return ended
 
 
-def _mend_connections(was_atomic: bool) -> None:
-    """After an error: a connection the task left inside a transaction, or broken, must not reach the next task."""
+def _mend_connections(was_atomic: bool, *, suspicious: bool) -> None:
+    """A connection the task left inside a transaction, or broken, must not reach the next task, nor the outcomes."""
     for connection in connections.all(initialized_only=True):
-        if connection.in_atomic_block != was_atomic:
+        if connection.in_atomic_block != was_atomic or not (was_atomic or connection.autocommit):
             connection.close()
             connection.in_atomic_block = connection.closed_in_transaction = connection.needs_rollback = False
             connection.savepoint_ids = []
-        if not was_atomic:
+            connection.autocommit = True
+            connection.connection = None
+        elif suspicious and not was_atomic:
             connection.close_if_unusable_or_obsolete()
 
 
 class Runner:
     """Runs tasks one after the other under their timeouts, and classifies each outcome, once."""
 
-    def __init__(self, alarm: Alarm) -> None:
+    def __init__(self, alarm: Alarm, stopping: Callable[[], bool] = lambda: False) -> None:
         self.alarm = alarm
+        self.stopping = stopping
         self._was_atomic = default_connection.in_atomic_block
 
     def run(self, task: Claimed, clock: Callable[[], float]) -> Ended:
+        """Run a task, and leave the connections as they were. See `_run`."""
+        ended = self._run(task, clock)
+        _mend_connections(self._was_atomic, suspicious=ended.state != TaskState.SUCCEEDED)
+        return ended
+
+    def _run(self, task: Claimed, clock: Callable[[], float]) -> Ended:
         """How the task ended. `clock` counts seconds since the claim. An unknown name is a failure like any other."""
         started = clock()
         task_type = None
         try:
             try:
                 task_type = registry.resolve(task.name)
-                self.alarm.set(task_type.timeout)
+                self.alarm.set(task_type.timeout, task)
                 result = _result_text(call(task_type, task, self.alarm))
             finally:
                 self.alarm.clear()
@@ -181,8 +204,9 @@ class Runner:
                 return Ended(task, TaskState.CANCELLED, Outcome.CANCELLED, started, clock())
             timeout = TimeoutError(f"ran longer than its timeout of {task_type.timeout if task_type else 0:g} s")
             return failed(task, task_type, timeout, started, clock())
-        except (Exception, SystemExit) as exc:
-            _mend_connections(self._was_atomic)
+        except BaseException as exc:
+            if isinstance(exc, SystemExit | KeyboardInterrupt) and self.stopping():
+                raise  # this process is to end at once, not the task
             return failed(task, task_type, exc, started, clock())
         return Ended(task, TaskState.SUCCEEDED, Outcome.SUCCEEDED, started, clock(), result=result)
 

@@ -71,8 +71,18 @@ class Hand:
                 break
         if not given:
             return None
-        lifecycle.release([task.id for task in given], given[0].lease)
+        try:
+            lifecycle.release(given)
+        except DatabaseError:
+            self._ahead.extend(given)  # they are still ours to give back, or to run
+            raise
         return given[0]
+
+    def held_ids(self) -> list[int]:
+        """Every task this process knows it holds."""
+        current = self.current
+        known = [*list(self._ahead), *(ended.task for ended in list(self._ended)), *([current] if current else [])]
+        return [task.id for task in known]
 
     def flush(self) -> None:
         """Write the outcomes that wait. When the database is away they stay in hand and the error is raised."""

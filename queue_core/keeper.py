@@ -23,6 +23,7 @@ logger = logging.getLogger(__name__)
 
 _POLL_SECONDS = 0.05
 _LOOK_SECONDS = 0.5
+_UNHELD_SECONDS = 10.0
 _PAGE_MIB = resource.getpagesize() / 2**20
 
 
@@ -69,6 +70,11 @@ class Keeper(threading.Thread):
                 connection.close()
                 self._next_beat = self.hand.clock() + 1.0
                 self._closed.wait(0.5)
+            except Exception:
+                # A process that does not beat any more must not go on claiming; the pool starts another.
+                logger.exception("the heartbeat failed; this process ends")
+                os.kill(os.getpid(), signal.SIGTERM)
+                break
         connection.close()
 
     def look(self) -> None:
@@ -91,6 +97,9 @@ class Keeper(threading.Thread):
         if not alive:
             lost, self.worker_id = self.worker_id, register_worker(self.queues)
             logger.warning("worker %d lost its lease; going on as worker %d", lost, self.worker_id)
+        unheld = lifecycle.release_unheld(self.worker_id, self.hand.held_ids(), _UNHELD_SECONDS)
+        if unheld:
+            logger.warning("gave back %d tasks whose claim this process never heard of", len(unheld))
         tick(if_older_than=conf.get("TICK_LATE_SECONDS"))
 
     def _tidy_behind(self, current: Claimed, running: float) -> None:
@@ -123,12 +132,12 @@ class Keeper(threading.Thread):
                 return
             self._next_look = now + _LOOK_SECONDS
             if is_cancel_requested(current.id, current.lease) and self.hand.current is current:
-                self._asked_at, self.alarm.cancelled = now, True
+                self._asked_at, self.alarm.asked = now, current
         elif now >= self._asked_at + 2 * grace:
             failure = Failure("ignored that it was asked to end; its process was killed", "cancelled")
             self._kill(current, running, TaskState.CANCELLED, Outcome.CANCELLED, failure)
         elif now >= self._asked_at + grace and self.hand.current is current:
-            self.alarm.interrupt()
+            self.alarm.interrupt(current)
 
     def _kill(self, current: Claimed, running: float, state: TaskState, outcome: Outcome, failure: Failure) -> None:
         """Record the end of the running task, which does not hear, and end this process with it."""

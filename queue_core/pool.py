@@ -51,6 +51,8 @@ class Pool:
             self.children[pid] = time.monotonic()
             return
         status = 1
+        for name in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(name, signal.SIG_DFL)  # not the parent's handlers
         try:
             os.setpgid(0, 0)  # Ctrl-C reaches the parent alone, which tells the children once
             _end_with_parent(parent)

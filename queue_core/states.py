@@ -25,7 +25,7 @@ LIVE = frozenset(TaskState) - FINAL
 # verb -> {state it may leave: states it may lead to}. The guards in lifecycle.py are compared with this map by a test.
 TRANSITIONS: dict[str, dict[TaskState, frozenset[TaskState]]] = {
     "claim": {S.QUEUED: frozenset({S.RUNNING})},
-    "release": {S.RUNNING: frozenset({S.QUEUED})},
+    "release": {S.RUNNING: frozenset({S.QUEUED, S.CANCELLED})},
     "finish": {S.RUNNING: frozenset({S.SUCCEEDED, S.FAILED, S.QUEUED, S.CANCELLED})},
     "rescue": {S.RUNNING: frozenset({S.QUEUED, S.FAILED, S.CANCELLED})},
     "retry": {S.FAILED: frozenset({S.QUEUED}), S.CANCELLED: frozenset({S.QUEUED})},

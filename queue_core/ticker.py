@@ -5,6 +5,7 @@ every queue in which work is waiting. The last one is why nothing is lost when V
 """
 
 import logging
+from collections.abc import Callable
 
 from django.db import connection, transaction
 
@@ -50,22 +51,24 @@ def waiting_queues() -> list[str]:
         return [row[0] for row in cursor.fetchall()]
 
 
+def _in_slices(step: Callable[[int], int], size: int) -> None:
+    """Repeat a step that moves up to `size` rows while there are more; a long backlog also waits for the next tick."""
+    for _ in range(_SLICES):
+        if step(size) < size:
+            return
+
+
 def tick(if_older_than: float = 0.5) -> bool:
     """Tick unless someone did within `if_older_than` seconds. Answers whether it did."""
     with transaction.atomic():
         if not _take_turn(if_older_than):
             return False
     # Each step commits for itself: a long backlog is worked off in slices, without long locks.
-    for _ in range(_SLICES):
-        if len(lifecycle.unpark(_SLICE)) < _SLICE:
-            break
-    while lifecycle.expire(_SLICE) == _SLICE:
-        continue
+    _in_slices(lambda size: len(lifecycle.unpark(size)), _SLICE)
+    _in_slices(lifecycle.expire, _SLICE)
     rescue()
     release_waiting()
-    for _ in range(_SLICES):
-        if fire_schedules(_SCHEDULES) < _SCHEDULES:
-            break
+    _in_slices(fire_schedules, _SCHEDULES)
     for queue in waiting_queues():
         broker.ring(queue)
     return True

@@ -1,9 +1,12 @@
 """Tasks of the tests and benchmarks."""
 
+import asyncio
 import os
 import signal
 import time
 from typing import Any
+
+from django.db import connection, transaction
 
 from queue_core.errors import Discard, RetryLater, Snooze
 from queue_core.policies import Backoff
@@ -89,3 +92,29 @@ def polite(context: Any, *, seconds: float) -> None:
     for _ in range(int(seconds * 20)):
         context.stop_if_cancelled()
         time.sleep(0.05)
+
+
+@task(name="tests.cut")
+def cut() -> None:
+    """Ends this process's database connections, as a restart of PostgreSQL does."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE pid <> pg_backend_pid() AND datname = current_database()"
+        )
+    connection.connection.pgconn.finish()
+
+
+@task(name="tests.cancel_itself")
+async def cancel_itself() -> None:
+    raise asyncio.CancelledError
+
+
+@task(name="tests.leave_open")
+def leave_open() -> None:
+    transaction.atomic().__enter__()
+
+
+@task(name="tests.no_autocommit")
+def no_autocommit() -> None:
+    transaction.set_autocommit(False)

@@ -33,7 +33,15 @@ class Recipient(models.Model):
         indexes = [
             models.Index(
                 fields=["campaign", "id"], condition=Q(state__in=OPEN), name="email_recipients_open"
-            ),  # lifecycle: lease, recover, revive, complete
+            ),  # lifecycle: lease, complete
+            models.Index(
+                fields=["campaign"], condition=Q(state=RecipientState.SENDING), name="email_recipients_sending"
+            ),  # lifecycle: recover
+            models.Index(
+                fields=["campaign", "retry_at"],
+                condition=Q(state=RecipientState.DEFERRED),
+                name="email_recipients_deferred",
+            ),  # lifecycle: revive
             models.Index(
                 fields=["campaign", "state", "-id"],
                 condition=~Q(state__in=[*OPEN, RecipientState.SENT]),

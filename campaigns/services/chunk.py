@@ -1,5 +1,7 @@
 """Chunks: ranges of recipient ids, each worked off by one queue task."""
 
+from collections.abc import Sequence
+
 from django.db import connection, transaction
 from django.db.models import QuerySet
 
@@ -22,14 +24,23 @@ SELECT min(id), max(id), count(*) FROM (
 """
 
 
-def submit_chunks(campaign_id: int) -> int:
-    """Put every pending recipient of the campaign into chunks, and the chunks in line. Returns how many chunks.
+# A chunk is a range, so these are kept narrow: else one would take in all that lies between two of them.
+_NEIGHBOURS = """
+SELECT min(id), max(id), count(*) FROM unnest(%s::bigint[]) AS id GROUP BY id / %s ORDER BY 1
+"""
+
+
+def submit_chunks(campaign_id: int, ids: Sequence[int] | None = None) -> int:
+    """Put pending recipients, those of `ids` or all, into chunks, and the chunks in line. Returns how many chunks.
 
     A recipient may be in two chunks after a resume; its row lets only one of them have it.
     """
     with transaction.atomic():
         with connection.cursor() as cursor:
-            cursor.execute(_RANGES, [conf.get("CHUNK_SIZE"), campaign_id])
+            if ids is None:
+                cursor.execute(_RANGES, [conf.get("CHUNK_SIZE"), campaign_id])
+            else:
+                cursor.execute(_NEIGHBOURS, [list(ids), conf.get("CHUNK_SIZE")])
             ranges = cursor.fetchall()
         chunks = CampaignTask.objects.bulk_create(
             [CampaignTask(campaign_id=campaign_id, first_id=first, last_id=last, size=n) for first, last, n in ranges],

@@ -1,5 +1,7 @@
 """conduct: what a campaign under way needs besides sending, every few seconds until it is over."""
 
+from django.db import transaction
+
 from campaigns import conf, lifecycle
 from campaigns.services.chunk import chunk_error, has_live_chunks, submit_chunks
 from campaigns.states import RecipientState
@@ -11,14 +13,21 @@ _REVIVE_SLICE = 10_000
 def conduct(campaign_id: int) -> None:
     """Show the recipients of lost senders, bring deferred ones back in line, and end the campaign when all are done.
 
-    Raises Snooze while the campaign goes on. A paused campaign needs no conductor: resume submits a new one.
+    Raises Snooze until the campaign is completed or cancelled and nothing of it is in flight. It stays through a
+    pause: one that left could not be replaced by a resume that comes before its end is on record.
     """
     lifecycle.recover(campaign_id)
-    if not lifecycle.is_sending(campaign_id) or lifecycle.complete(campaign_id):
-        return
-    revived = lifecycle.revive(campaign_id, _REVIVE_SLICE)
-    stranded = lifecycle.counts(campaign_id)[RecipientState.PENDING] and not has_live_chunks(campaign_id)
-    if revived or stranded:
+    if lifecycle.is_sending(campaign_id) and not lifecycle.complete(campaign_id):
+        _advance(campaign_id)
+    if lifecycle.is_under_way(campaign_id) or lifecycle.counts(campaign_id)[RecipientState.SENDING]:
+        raise Snooze(conf.get("CONDUCT_SECONDS"))
+
+
+def _advance(campaign_id: int) -> None:
+    with transaction.atomic():
+        revived = lifecycle.revive(campaign_id, _REVIVE_SLICE)
+        if revived:
+            submit_chunks(campaign_id, revived)
+    if lifecycle.counts(campaign_id)[RecipientState.PENDING] and not has_live_chunks(campaign_id):
         submit_chunks(campaign_id)
     lifecycle.note_trouble(campaign_id, chunk_error(campaign_id))
-    raise Snooze(conf.get("CONDUCT_SECONDS"))

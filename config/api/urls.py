@@ -14,4 +14,5 @@ urlpatterns = [
     path("", include("queue_core.api.urls")),
     path("", include("templates_app.api.urls")),
     path("", include("campaigns.api.urls")),
+    path("", include("monitoring.api.urls")),
 ]

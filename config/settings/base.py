@@ -64,11 +64,21 @@ TEMPLATES = [
 ]
 
 # With no URL given, the address of the embedded server is used; manage.py has started it by then.
+_DATABASE = env.database(env.text("DATABASE_URL", "") or embedded.database_url(VAR_DIR))
 DATABASES = {
     "default": {
-        **env.database(env.text("DATABASE_URL", "") or embedded.database_url(VAR_DIR)),
+        **_DATABASE,
         "CONN_MAX_AGE": 600,
         "CONN_HEALTH_CHECKS": True,
+        # A network that swallows packets must not hold a worker, or its heartbeat, for many minutes.
+        "OPTIONS": {
+            "connect_timeout": 10,
+            "keepalives_idle": 10,
+            "keepalives_interval": 5,
+            "keepalives_count": 3,
+            "tcp_user_timeout": 25_000,
+            **_DATABASE.get("OPTIONS", {}),
+        },
     }
 }
 REDIS_URL = env.text("REDIS_URL", "") or embedded.redis_url(VAR_DIR)

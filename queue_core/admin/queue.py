@@ -10,7 +10,7 @@ from unfold import widgets
 from unfold.admin import ModelAdmin
 
 from queue_core import services
-from queue_core.admin.ledger import demand, page
+from queue_core.admin.ledger import actor, demand, page
 from queue_core.admin.times import span
 from queue_core.errors import InvalidSubmission
 from queue_core.models import Queue
@@ -78,7 +78,7 @@ class QueueAdmin(ModelAdmin):  # type: ignore[misc]
         _find(name)
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
-        self.log_change(request, verb(name), f"{done} (admin)")
+        verb(name, by=actor(request))
         messages.success(request, f"{done} the queue {name}.")
         return HttpResponseRedirect(reverse("admin:queue_core_queue_changelist"))
 
@@ -88,13 +88,15 @@ class QueueAdmin(ModelAdmin):  # type: ignore[misc]
         form = LimitsForm(request.POST or None, initial={"max_running": queue.max_running, "rate": queue.rate})
         if form.is_valid():
             try:
-                held = services.limit_queue(
-                    name, max_running=form.cleaned_data["max_running"], rate=form.cleaned_data["rate"] or None
+                services.limit_queue(
+                    name,
+                    max_running=form.cleaned_data["max_running"],
+                    rate=form.cleaned_data["rate"] or None,
+                    by=actor(request),
                 )
             except InvalidSubmission as exc:
                 form.add_error(exc.field, str(exc))
             else:
-                self.log_change(request, held, "Limited (admin)")
                 messages.success(request, f"The limits of the queue {name} hold from now on.")
                 return HttpResponseRedirect(reverse("admin:queue_core_queue_changelist"))
         return page(

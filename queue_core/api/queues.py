@@ -10,6 +10,7 @@ from rest_framework.serializers import BaseSerializer
 from rest_framework.viewsets import GenericViewSet
 
 from queue_core import services
+from queue_core.api.actor import actor
 from queue_core.api.serializers import LimitsSerializer, NoFields, QueueSerializer
 from queue_core.api.views import whole
 from queue_core.errors import UnknownQueue
@@ -63,7 +64,7 @@ class QueueViewSet(GenericViewSet[Any]):
         given = self.get_serializer(data=request.data)
         given.is_valid(raise_exception=True)
         try:
-            verb(name, **given.validated_data)
+            verb(name, **given.validated_data, by=actor(request))
         except UnknownQueue:
             raise Http404 from None
         return self._shown(name)

@@ -49,11 +49,11 @@ def _rq_queue(name: str) -> Any:
     return django_rq.get_queue(name, connection=_connection())
 
 
-def ring(queue: str) -> None:
-    """Wake a worker for `queue`. Never raises: a bell that is lost is rung again by the next tick."""
+def ring(queue: str) -> bool:
+    """Wake a worker for `queue`. Never raises: a bell that is lost (False) is rung again by the next tick."""
     global _muted_until
     if time.monotonic() < _muted_until:
-        return
+        return False
     try:
         rq_queue = _rq_queue(queue)
         if _ring_script()(keys=[_PREFIX + queue, rq_queue.key]) == 0:
@@ -61,6 +61,8 @@ def ring(queue: str) -> None:
     except redis.RedisError as exc:
         _muted_until = time.monotonic() + _MUTE_SECONDS
         logger.warning("Valkey did not take the bell for %s (%s); the next tick rings again", queue, exc)
+        return False
+    return True
 
 
 def wait(queues: list[str], seconds: float) -> bool:

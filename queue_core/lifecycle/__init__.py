@@ -5,7 +5,7 @@ clocks agree. A task is held by (worker, lease): a write for an attempt that los
 nothing.
 """
 
-from queue_core.lifecycle.attempts import Claimed, Ended, Failure, claim, finish, release, rescue
+from queue_core.lifecycle.attempts import Claimed, Ended, Failure, claim, finish, release, release_unheld, rescue
 from queue_core.lifecycle.gated import Gate, claim_limited, gates
 from queue_core.lifecycle.insert import NewTask, insert, replay
 from queue_core.lifecycle.moves import cancel, discard, expire, retry, unpark
@@ -29,6 +29,7 @@ __all__ = [
     "insert",
     "prune",
     "release",
+    "release_unheld",
     "replay",
     "rescue",
     "retry",

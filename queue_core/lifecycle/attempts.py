@@ -85,25 +85,51 @@ def claim(queues: Sequence[str], worker_id: int, limit: int, lease: uuid.UUID | 
     return [Claimed(*row) for row in found]
 
 
-_RELEASE = """
-UPDATE tasks SET state = 'queued', attempt = attempt - 1, lease = NULL, worker_id = NULL, started_at = NULL
-WHERE id = ANY(%s::bigint[]) AND lease = %s AND state = 'running'
-RETURNING id
+_BACK = """
+SET state = CASE WHEN t.cancel_requested_at IS NULL THEN 'queued' ELSE 'cancelled' END,
+    finished_at = CASE WHEN t.cancel_requested_at IS NULL THEN NULL ELSE now() END,
+    attempt = t.attempt - 1, lease = NULL, worker_id = NULL, started_at = NULL
+"""
+_RELEASE = f"""
+UPDATE tasks t {_BACK} FROM unnest(%s::bigint[], %s::uuid[]) AS held(id, lease)
+WHERE t.id = held.id AND t.lease = held.lease
+RETURNING t.id
 """
 
 
-def release(ids: Sequence[int], lease: uuid.UUID) -> list[int]:
-    """Give back tasks that were claimed but not started: running -> queued, no attempt used."""
-    return [row[0] for row in sql.rows(_RELEASE, [sql.array(ids), lease])]
+def release(tasks: Sequence[Claimed]) -> list[int]:
+    """Give back tasks that were claimed but not started: running -> queued, no attempt used.
+
+    One that somebody asked to cancel meanwhile is cancelled.
+    """
+    params = [sql.array(task.id for task in tasks), sql.array(task.lease for task in tasks)]
+    return [row[0] for row in sql.rows(_RELEASE, params)]
+
+
+_RELEASE_UNHELD = f"""
+UPDATE tasks t {_BACK}
+WHERE t.worker_id = %s AND t.state = 'running' AND t.started_at < now() - make_interval(secs => %s)
+  AND NOT t.id = ANY(%s::bigint[])
+RETURNING t.id
+"""
+
+
+def release_unheld(worker_id: int, held: Sequence[int], seconds: float) -> list[int]:
+    """Give back what a live worker was given but does not know of, because the answer to its claim was lost.
+
+    `held` are the ids it does know of; only claims older than `seconds` count.
+    """
+    return [row[0] for row in sql.rows(_RELEASE_UNHELD, [worker_id, seconds, sql.array(held)])]
 
 
 # What every attempt has comes as arrays; what few have (an error, a result) comes as JSON, so that a batch of plain
 # successes costs next to nothing. The times of an attempt are the claim's own time (the database's clock) plus what
-# the worker measured since. A task somebody asked to cancel does not go back in line.
+# the worker measured since. A task somebody asked to cancel does not go back in line. Only a running task has a lease
+# (a constraint holds that); naming the state as well would make the planner walk everything that runs anywhere.
 _FINISH = f"""
 WITH o AS (
-    SELECT * FROM unnest(%s::bigint[], %s::text[], %s::text[], %s::float8[], %s::float8[], %s::float8[])
-    AS o(id, state, outcome, started, finished, delay)
+    SELECT * FROM unnest(%s::bigint[], %s::uuid[], %s::text[], %s::text[], %s::float8[], %s::float8[], %s::float8[])
+    AS o(id, lease, state, outcome, started, finished, delay)
 ), failures AS (
     SELECT * FROM jsonb_to_recordset(%s::jsonb)
     AS f(id bigint, error text, error_class text, traceback text, fingerprint text, reason text)
@@ -118,7 +144,7 @@ WITH o AS (
         error = CASE WHEN o.outcome IS NULL THEN t.error ELSE coalesce(f.error, '') END,
         lease = NULL
     FROM o LEFT JOIN failures f ON f.id = o.id
-    WHERE t.id = o.id AND t.lease = %s AND t.state = 'running'
+    WHERE t.id = o.id AND t.lease = o.lease
     RETURNING t.id, t.name, t.queue, t.attempt, t.worker_id, t.started_at AS claimed_at, t.state,
               o.outcome, o.started, o.finished, f.error, f.error_class, f.traceback, f.fingerprint, f.reason
 ), history AS (
@@ -150,7 +176,7 @@ def _failure_row(ended: Ended, failure: Failure) -> dict[str, object]:
 
 
 def finish(ended: Sequence[Ended]) -> set[int]:
-    """Write how attempts of one claim ended: running -> succeeded, failed, cancelled, or queued again.
+    """Write how attempts ended: running -> succeeded, failed, cancelled, or queued again.
 
     States, execution rows, results and dead letters go together. Returns the ids that were still held; the others
     had lost their lease and nothing of them is written.
@@ -159,13 +185,13 @@ def finish(ended: Sequence[Ended]) -> set[int]:
         return set()
     params = [
         sql.array(e.task.id for e in ended),
+        sql.array(e.task.lease for e in ended),
         sql.array(e.state for e in ended),
         sql.array(e.outcome or "NULL" for e in ended),
         sql.array(e.started for e in ended),
         sql.array(e.finished for e in ended),
         sql.array(e.delay for e in ended),
         json.dumps([_failure_row(e, e.failure) for e in ended if e.failure]),
-        ended[0].task.lease,
         "[" + ",".join(f'{{"id":{e.task.id},"value":{e.result}}}' for e in ended if e.result is not None) + "]",
     ]
     return {row[0] for row in sql.rows(_FINISH, params)}
@@ -173,10 +199,12 @@ def finish(ended: Sequence[Ended]) -> set[int]:
 
 LOST = "The worker was lost while running this task"
 
+# Live workers as an array, not a join: a join that had to wait for a row would be judged again with half of it missing.
 _RESCUE = f"""
 WITH lost AS (
-    SELECT t.id FROM tasks t LEFT JOIN workers w ON w.id = t.worker_id
-    WHERE t.state = 'running' AND (w.id IS NULL OR w.state <> 'online' OR w.lease_until < now())
+    SELECT t.id FROM tasks t
+    WHERE t.state = 'running' AND (t.worker_id IS NULL OR NOT t.worker_id = ANY (
+        ARRAY(SELECT w.id FROM workers w WHERE w.state = 'online' AND w.lease_until >= now())))
     LIMIT %s FOR UPDATE OF t SKIP LOCKED
 ), moved AS (
     UPDATE tasks t SET

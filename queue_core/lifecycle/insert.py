@@ -24,14 +24,18 @@ class NewTask:
     tags: tuple[str, ...] = ()
 
 
+_UNLESS_LIVE = """
+ON CONFLICT (name, unique_key) WHERE state IN ('blocked', 'queued', 'running') AND unique_key IS NOT NULL DO NOTHING
+"""
+
 # A row whose run_at is not due yet is parked: the claim's index holds only what can be taken now.
 # Tags travel as JSON because PostgreSQL's arrays of arrays must all have one length.
-_INSERT = """
+_INSERT = f"""
 INSERT INTO tasks (name, queue, payload, priority, max_attempts, max_crashes, unique_key, run_at, parked, state,
                    expires_at, tags)
 SELECT n.name, n.queue, n.payload::jsonb, n.priority, n.max_attempts, n.max_crashes, n.unique_key,
        n.due, n.due > clock_timestamp(), 'queued', n.expires_at,
-       CASE WHEN n.tags IS NULL THEN '{}' ELSE ARRAY(SELECT jsonb_array_elements_text(n.tags::jsonb)) END
+       CASE WHEN n.tags IS NULL THEN '{{}}' ELSE ARRAY(SELECT jsonb_array_elements_text(n.tags::jsonb)) END
 FROM (
     SELECT u.*, coalesce(u.run_at, now() + make_interval(secs => u.delay)) AS due
     FROM unnest(%s::text[], %s::text[], %s::text[], %s::smallint[], %s::smallint[], %s::smallint[], %s::text[],
@@ -40,13 +44,31 @@ FROM (
          AS u(name, queue, payload, priority, max_attempts, max_crashes, unique_key, run_at, delay, expires_at, tags,
               position)
 ) n ORDER BY n.position
-ON CONFLICT (name, unique_key) WHERE state IN ('blocked', 'queued', 'running') AND unique_key IS NOT NULL DO NOTHING
+{_UNLESS_LIVE}
 RETURNING id
 """
 
 
+# The same for a single row, which is most of them: planned and run in half the time.
+_INSERT_ONE = """
+INSERT INTO tasks (name, queue, payload, priority, max_attempts, max_crashes, unique_key, run_at, parked, state,
+                   expires_at, tags)
+VALUES (%s, %s, %s::jsonb, %s, %s, %s, %s, coalesce(%s::timestamptz, now() + make_interval(secs => %s)),
+        coalesce(%s::timestamptz, now() + make_interval(secs => %s)) > clock_timestamp(), 'queued', %s, %s::text[])
+"""
+
+
+def _insert_one(t: NewTask) -> list[int]:
+    conflict = "" if t.unique_key is None else _UNLESS_LIVE
+    due = [t.run_at, t.delay, t.run_at, t.delay]
+    values = [t.name, t.queue, t.payload, t.priority, t.max_attempts, t.max_crashes, t.unique_key, *due]
+    return [row[0] for row in sql.rows(f"{_INSERT_ONE}{conflict} RETURNING id", [*values, t.expires_at, list(t.tags)])]
+
+
 def insert(tasks: Sequence[NewTask]) -> list[int]:
     """Insert rows and return their ids in order; one whose unique key belongs to a live task is left out."""
+    if len(tasks) == 1:
+        return _insert_one(tasks[0])
     rows = sql.rows(
         _INSERT,
         [
@@ -67,12 +89,15 @@ def insert(tasks: Sequence[NewTask]) -> list[int]:
 
 
 _REPLAY = f"""
-WITH made AS (
+WITH old AS (
+    SELECT * FROM tasks
+    WHERE id = ANY(%s::bigint[]) AND state IN ('succeeded', 'failed', 'cancelled', 'expired')
+    ORDER BY id FOR UPDATE
+), made AS (
     INSERT INTO tasks (name, queue, payload, priority, max_attempts, max_crashes, tags, replay_of, run_at, state)
     SELECT t.name, t.queue, coalesce(%s::jsonb, t.payload), t.priority, t.max_attempts, t.max_crashes, t.tags, t.id,
            now(), 'queued'
-    FROM tasks t WHERE t.id = ANY(%s::bigint[]) AND t.state IN ('succeeded', 'failed', 'cancelled', 'expired')
-    ORDER BY t.id
+    FROM old t ORDER BY t.id
     RETURNING id, replay_of, queue
 ), resolved AS (
     UPDATE dead_letter_queue d
@@ -89,4 +114,4 @@ def replay(ids: Sequence[int], *, payload: str | None, by: int | None) -> list[t
 
     Open dead letters of the old ones are resolved. Returns (new id, old id, queue).
     """
-    return [(row[0], row[1], row[2]) for row in sql.rows(_REPLAY, [payload, sql.array(ids), by])]
+    return [(row[0], row[1], row[2]) for row in sql.rows(_REPLAY, [sql.array(ids), payload, by])]

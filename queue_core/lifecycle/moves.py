@@ -33,13 +33,24 @@ def expire(limit: int) -> int:
 
 
 # Used-up attempts are raised so that the task really runs again; what it did before stays on record.
+# A unique key that is live again, or twice among these, lets one through.
 _RETRY = f"""
-WITH moved AS (
-    UPDATE tasks SET state = 'queued', parked = false, run_at = now(), finished_at = NULL, cancel_requested_at = NULL,
-        max_attempts = greatest(max_attempts, attempt - crashes + 1),
-        max_crashes = greatest(max_crashes, crashes + 1)
-    WHERE id = ANY(%s::bigint[]) AND state IN ('failed', 'cancelled')
-    RETURNING id, queue
+WITH locked AS (
+    SELECT id, name, unique_key FROM tasks WHERE id = ANY(%s::bigint[]) AND state IN ('failed', 'cancelled')
+    ORDER BY id FOR UPDATE
+), picked AS (
+    SELECT DISTINCT ON (l.name, coalesce(l.unique_key, l.id::text), l.unique_key IS NULL) l.id FROM locked l
+    WHERE l.unique_key IS NULL OR NOT EXISTS (
+        SELECT 1 FROM tasks o WHERE o.name = l.name AND o.unique_key = l.unique_key
+        AND o.state IN ('blocked', 'queued', 'running'))
+    ORDER BY l.name, coalesce(l.unique_key, l.id::text), l.unique_key IS NULL, l.id DESC
+), moved AS (
+    UPDATE tasks t SET state = 'queued', parked = false, run_at = now(), finished_at = NULL,
+        cancel_requested_at = NULL,
+        max_attempts = greatest(t.max_attempts, t.attempt - t.crashes + 1),
+        max_crashes = greatest(t.max_crashes, t.crashes + 1)
+    FROM picked WHERE t.id = picked.id
+    RETURNING t.id, t.queue
 ), resolved AS (
     UPDATE dead_letter_queue d SET resolution = 'retried', resolved_at = now(), resolved_by_id = %s
     FROM moved WHERE d.task_id = moved.id AND d.resolution = ''
@@ -54,23 +65,28 @@ def retry(ids: Sequence[int], *, by: int | None) -> list[tuple[int, str]]:
     return [(row[0], row[1]) for row in sql.rows(_RETRY, [sql.array(ids), by])]
 
 
+# Locked first, in order: what is being claimed or finished at this moment is judged by its state after that.
 _CANCEL = """
-WITH stopped AS (
-    UPDATE tasks SET state = 'cancelled', parked = false, finished_at = now()
-    WHERE id = ANY(%s::bigint[]) AND state IN ('blocked', 'queued')
-    RETURNING id
-), asked AS (
-    UPDATE tasks SET cancel_requested_at = now()
-    WHERE id = ANY(%s::bigint[]) AND state = 'running' AND cancel_requested_at IS NULL
-    RETURNING id
+WITH locked AS (
+    SELECT id, state = 'running' AS runs FROM tasks
+    WHERE id = ANY(%s::bigint[]) AND state IN ('blocked', 'queued', 'running')
+    ORDER BY id FOR UPDATE
+), moved AS (
+    UPDATE tasks t SET
+        state = CASE WHEN runs THEN t.state ELSE 'cancelled' END,
+        parked = CASE WHEN runs THEN t.parked ELSE false END,
+        finished_at = CASE WHEN runs THEN t.finished_at ELSE now() END,
+        cancel_requested_at = CASE WHEN runs THEN now() ELSE t.cancel_requested_at END
+    FROM locked WHERE t.id = locked.id AND NOT (runs AND t.cancel_requested_at IS NOT NULL)
+    RETURNING runs
 )
-SELECT (SELECT count(*) FROM stopped), (SELECT count(*) FROM asked)
+SELECT count(*) FILTER (WHERE NOT runs), count(*) FILTER (WHERE runs) FROM moved
 """
 
 
 def cancel(ids: Sequence[int]) -> tuple[int, int]:
     """blocked, queued -> cancelled; running ones are asked to end. Returns (how many stopped, how many were asked)."""
-    stopped, asked = sql.rows(_CANCEL, [sql.array(ids)] * 2)[0]
+    stopped, asked = sql.rows(_CANCEL, [sql.array(ids)])[0]
     return int(stopped), int(asked)
 
 

@@ -77,7 +77,11 @@ class Task(models.Model):
                 fields=["name", "unique_key"],
                 condition=Q(state__in=sorted(LIVE), unique_key__isnull=False),
                 name="tasks_unique_key",  # services.submit
-            )
+            ),
+            models.CheckConstraint(
+                condition=Q(state="running", lease__isnull=False) | (~Q(state="running") & Q(lease__isnull=True)),
+                name="tasks_lease_is_of_running",  # lifecycle.finish fences by the lease alone
+            ),
         ]
 
     def __str__(self) -> str:

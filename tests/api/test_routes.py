@@ -45,6 +45,8 @@ CALLS = [
     ("post", "dead-letters/groups/{group}/discard/", "change_deadlettergroup"),
     ("get", "workers/", "view_worker"),
     ("get", "workers/{worker}/", "view_worker"),
+    ("get", "audit/", "view_logentry"),
+    ("get", "audit/{entry}/", "view_logentry"),
     ("get", "campaigns/", "view_campaign"),
     ("post", "campaigns/", "add_campaign"),
     ("get", "campaigns/{campaign}/", "view_campaign"),
@@ -115,7 +117,7 @@ def test_the_permission_is_enough(method, path, needed, ids, api_with):
 @pytest.mark.parametrize("bad", NO_IDS)
 @pytest.mark.parametrize(("method", "path", "needed"), ONE)
 def test_an_id_that_is_not_there_is_a_404(method, path, needed, bad, api):
-    names = ("task", "worker", "campaign", "recipient", "import", "suppression", "letter", "group")
+    names = ("task", "worker", "campaign", "recipient", "import", "suppression", "letter", "group", "entry")
     answer = getattr(api, method)(ROOT + path.format(**dict.fromkeys(names, bad)))
     assert answer.status_code == 404
     assert answer["Content-Type"] == "application/problem+json"
@@ -154,7 +156,7 @@ def fill(number: int) -> None:
     "path",
     [
         *("tasks/", "task-types/", "queues/", "workers/", "campaigns/", "suppressions/", "templates/"),
-        *("dead-letters/", "dead-letters/groups/"),
+        *("dead-letters/", "dead-letters/groups/", "audit/"),
         *("campaigns/{id}/recipients/", "campaigns/{id}/imports/"),
     ],
 )

@@ -1,5 +1,6 @@
 import datetime
 import json
+import uuid
 from html import unescape
 
 import pytest
@@ -46,7 +47,8 @@ def url(name, *args):
 
 
 def make_task(state="queued", **values):
-    return Task.objects.create(**{"name": ADD, "queue": "default", "state": state, **values})
+    lease = uuid.uuid4() if state == "running" else None
+    return Task.objects.create(**{"name": ADD, "queue": "default", "state": state, "lease": lease, **values})
 
 
 def text_of(answer):

@@ -1,5 +1,6 @@
 import json
 import logging
+import uuid
 
 import pytest
 from django.contrib.admin.models import LogEntry
@@ -105,7 +106,7 @@ def test_retry_tells_what_it_left_alone_by_its_exit_code(refused):
 
 def test_cancel_stops_tasks_and_asks_running_ones(told, refused):
     waiting, running = submit("tests.noop").id, submit("tests.noop").id
-    Task.objects.filter(pk=running).update(state="running")
+    Task.objects.filter(pk=running).update(state="running", lease=uuid.uuid4())
     assert json.loads(told("cancel", waiting, running, "--json")) == {"cancelled": 1, "asked": 1, "skipped": 0}
     assert Task.objects.get(pk=waiting).state == "cancelled"
     assert refused("cancel", waiting)[:2] == (3, "Cancelled 0 tasks; 1 was over already, or asked before.")

@@ -1,5 +1,6 @@
 """One worker process from the inside."""
 
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -311,3 +312,76 @@ def test_a_running_task_ends_when_it_is_cancelled(
     assert ended(pk)[:2] == ("cancelled", 1)
     assert Execution.objects.get(task_id=pk).outcome == "cancelled"
     assert ended(after)[0] == "succeeded"
+
+
+def test_a_lost_connection_in_mid_batch_leaves_nothing_running(station: Station) -> None:
+    pks = services.submit_many([services.build("tests.noop", {}) for _ in range(600)])
+    cut = services.submit("tests.cut", priority=50).id
+    station.size = 100
+    station.serve(20, burst=True)
+    assert set(Task.objects.filter(pk__in=[*pks, cut]).values_list("state", flat=True)) == {"succeeded"}
+    assert Execution.objects.filter(task_id__in=pks).count() == 600
+
+
+def test_tasks_behind_a_slow_one_survive_a_lost_connection(
+    station: Station, in_thread: Callable[[Callable[[], object]], threading.Thread]
+) -> None:
+    services.submit("tests.sleep", {"seconds": 1.0}, priority=5)
+    pks = services.submit_many([services.build("tests.noop", {}) for _ in range(30)])
+    station.size = 31
+
+    def cut_all() -> None:
+        time.sleep(0.15)
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+                " WHERE pid <> pg_backend_pid() AND datname = current_database()"
+            )
+
+    thread = in_thread(cut_all)
+    station.serve(20, burst=True)
+    thread.join(5)
+    deadline = time.monotonic() + 5
+    while Task.objects.filter(pk__in=pks).exclude(state="succeeded").exists() and time.monotonic() < deadline:
+        station.serve(5, burst=True)
+    assert Task.objects.filter(pk__in=pks, state="succeeded").count() == 30
+
+
+@pytest.mark.parametrize("name", ["tests.cancel_itself", "tests.leave_open", "tests.no_autocommit"])
+def test_what_a_task_does_to_its_process_ends_with_it(station: Station, name: str) -> None:
+    odd, after = services.submit(name, max_attempts=1).id, services.submit("tests.noop").id
+    station.serve(10, burst=True)
+    assert ended(odd)[0] == ("failed" if name == "tests.cancel_itself" else "succeeded")
+    assert ended(after)[0] == "succeeded"
+
+
+def test_a_claim_whose_answer_was_lost_is_given_back(station: Station, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("queue_core.keeper._UNHELD_SECONDS", 0.0)
+    pk = services.submit("tests.noop").id
+    assert lifecycle.claim(["default"], station.keeper.worker_id, 1)
+    station.keeper._next_beat = 0.0
+    deadline = time.monotonic() + 5
+    while ended(pk)[0] == "running" and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert ended(pk)[:2] == ("queued", 0)
+
+
+def test_work_goes_on_past_a_slice_while_valkey_is_away(station: Station, monkeypatch: pytest.MonkeyPatch) -> None:
+    def down(queues: list[str], seconds: float) -> bool:
+        raise broker.BrokerDown("away")
+
+    monkeypatch.setattr(broker, "wait", down)
+    monkeypatch.setattr(broker, "ring", lambda queue: False)
+    threading.Timer(1.2, station.stop).start()
+    threading.Timer(0.8, lambda: (services.submit("tests.noop"), connection.close())).start()
+    station.serve(0.1)
+    assert Task.objects.get().state == "succeeded"
+
+
+def test_a_beat_that_cannot_be_helped_ends_the_process(station: Station, monkeypatch: pytest.MonkeyPatch) -> None:
+    ended_by: list[int] = []
+    monkeypatch.setattr("queue_core.keeper.os.kill", lambda pid, signum: ended_by.append(signum))
+    monkeypatch.setattr("queue_core.keeper.tick", lambda **_: 1 / 0)
+    station.keeper._next_beat = 0.0
+    station.keeper.join(5)
+    assert ended_by == [signal.SIGTERM]

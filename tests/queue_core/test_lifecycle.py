@@ -61,7 +61,7 @@ def verbs(worker_id: int, lose: Callable[[int], None]) -> dict[str, Callable[[Ta
 
     return {
         "claim": lambda task: claim(worker_id),
-        "release": lambda task: lifecycle.release([task.pk], LEASE),
+        "release": lambda task: lifecycle.release([as_claimed(task)]),
         "finish": lambda task: lifecycle.finish([succeeded(as_claimed(task))]),
         "rescue": lose_and_rescue,
         "retry": lambda task: services.retry([task.pk]),
@@ -149,7 +149,7 @@ def test_finish_of_a_lost_lease_changes_nothing(worker_id: int, lose: Callable[[
 def test_release_uses_no_attempt_and_leaves_no_history(worker_id: int) -> None:
     pk = services.submit("tests.noop").id
     (task,) = claim(worker_id)
-    assert lifecycle.release([pk], task.lease) == [pk]
+    assert lifecycle.release([task]) == [pk]
     row = Task.objects.get(pk=pk)
     assert (row.state, row.attempt, row.worker_id) == ("queued", 0, None)
     assert not Execution.objects.exists()
@@ -278,3 +278,21 @@ def test_a_task_asked_to_end_does_not_go_back_in_line(worker_id: int, lose: Call
     assert not DeadLetter.objects.exists()
     assert services.retry([retried.id, lost.id]).changed == 2
     assert not Task.objects.filter(state="queued", cancel_requested_at__isnull=False).exists()
+
+
+def test_a_task_given_back_after_it_was_asked_to_end_is_cancelled(worker_id: int) -> None:
+    services.submit("tests.noop")
+    batch = claim(worker_id)
+    services.cancel([batch[0].id])
+    lifecycle.release(batch)
+    assert Task.objects.get().state == "cancelled"
+
+
+def test_retry_lets_one_through_where_a_unique_key_is_taken(worker_id: int) -> None:
+    first = services.submit("tests.noop", unique_key="k").id
+    services.cancel([first])
+    second = services.submit("tests.noop", unique_key="k").id
+    assert services.retry([first]).skipped == 1
+    services.cancel([second])
+    assert services.retry([first, second]).changed == 1
+    assert Task.objects.get(pk=second).state == "queued"

@@ -31,8 +31,8 @@ def test_a_queue_is_paused_and_resumed_and_that_is_written_down(operator: Client
     operator.post(HOME + "low/resume/")
     assert Queue.objects.get(name="low").paused_at is None
     assert list(LogEntry.objects.order_by("pk").values_list("change_message", flat=True)) == [
-        "Paused (admin)",
-        "Resumed (admin)",
+        "Paused. (admin)",
+        "Resumed. (admin)",
     ]
 
 

@@ -1,12 +1,13 @@
 import os
 import secrets
+import signal
 import socket
 from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from queue_core import conf, drain
+from queue_core import broker, conf, drain
 from queue_core.broker.worker import run_worker
 from queue_core.pool import Pool
 
@@ -36,16 +37,29 @@ class Command(BaseCommand):
         Pool(lambda: serve(names), processes, stop_seconds).run()
 
 
+def stop_on_signals(station: drain.Station) -> None:
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, lambda *_: station.stop())
+
+
 def serve(names: list[str]) -> None:
-    """One worker process: RQ's loop around our drains."""
+    """One worker process: RQ's loop around our drains; while Valkey is away, our drains alone."""
     station = drain.Station(names)
     drain.install(station)
+    stop_on_signals(station)
     station.open()
     try:
-        # RQ refuses the name of a worker that died without a word for minutes, and a restarted container gets the
-        # same host name and pid again.
-        name = f"{socket.gethostname()}.{os.getpid()}.{secrets.token_hex(4)}"
-        run_worker(names, name=name, on_stop=station.stop)
+        while not station.stopping.is_set():
+            try:
+                broker.ping()
+            except broker.BrokerDown:
+                stop_on_signals(station)
+                station.serve(conf.get("SLICE_SECONDS"))
+                continue
+            # RQ refuses the name of a worker that died without a word for minutes, and a restarted container gets the
+            # same host name and pid again.
+            name = f"{socket.gethostname()}.{os.getpid()}.{secrets.token_hex(4)}"
+            run_worker(names, name=name, on_stop=station.stop)
     finally:
         station.close()
 
@@ -53,6 +67,7 @@ def serve(names: list[str]) -> None:
 def serve_burst(names: list[str]) -> None:
     """In this process, without RQ: all that is due now."""
     station = drain.Station(names)
+    stop_on_signals(station)
     station.open()
     try:
         station.serve(float("inf"), burst=True)

@@ -1,0 +1,437 @@
+"""Every verb a person calls leaves one entry: who, what, how many, through which door. Nothing else leaves any."""
+
+import inspect
+import io
+import json
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import User
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.core.management import call_command
+from django.db import connection, transaction
+from django.urls import reverse
+from rest_framework.test import APIClient
+
+from campaigns import services as campaigns
+from campaigns.models import Campaign, Suppression
+from queue_core import broker
+from queue_core import services as queue
+from queue_core.models import DeadLetterGroup, Schedule
+from queue_core.services import Actor, open_letters
+from tests import tasks  # noqa: F401 - registers tests.*
+from tests.factories import CampaignFactory, TemplateFactory, UserFactory, add_recipients, make_dead_letters
+
+pytestmark = pytest.mark.django_db
+Verb = Callable[[Actor | None], Any]
+DOORS = ("admin", "api")
+FILE = b"email\nann@example.com\nbob@example.com\nnobody\n"
+# Of the services, those that no person asks for, that change nothing, or that another verb is made of.
+NOT_OF_PERSONS = {
+    "queue": {"backlog", "build", "fire_schedules", "ping_bell", "prune", "submit_many", "upcoming"},
+    "campaigns": {"problems", "recipient_of", "status", "unsubscribe", "unsubscribe_url"},
+}
+
+
+@pytest.fixture(autouse=True)
+def silent_bell(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(broker, "ring", lambda queue: None)
+
+
+@pytest.fixture
+def person(db: None) -> User:
+    return UserFactory(username="ada", is_superuser=True)
+
+
+def two_letters() -> list[int]:
+    return [letter.pk for letter in make_dead_letters(2)]
+
+
+def two_failed() -> list[int]:
+    return [letter.task_id for letter in make_dead_letters(2)]
+
+
+def group_of_three() -> DeadLetterGroup:
+    make_dead_letters(3)
+    return DeadLetterGroup.objects.get()
+
+
+def schedule(**values: Any) -> Schedule:
+    return queue.save_schedule(name="Nightly", task="tests.noop", expression="@daily", **values)
+
+
+def paused_schedule() -> Schedule:
+    made = schedule()
+    queue.pause_schedule([made.pk])
+    return made
+
+
+def draft() -> Campaign:
+    campaign = CampaignFactory(name="Autumn")
+    add_recipients(campaign, 3)
+    return campaign
+
+
+def sending() -> Campaign:
+    return campaigns.launch(draft())
+
+
+def paused() -> Campaign:
+    return campaigns.pause(sending())
+
+
+def new_campaign() -> dict[str, Any]:
+    return {"name": "Autumn", "template": TemplateFactory(), "from_email": "a@example.com"}
+
+
+def suppression() -> Suppression:
+    return campaigns.suppress("jo@example.com")[0]
+
+
+def _case(prepare: Callable[[], Any], verb: Callable[..., Any]) -> Callable[[], Verb]:
+    """A verb on what `prepare` makes."""
+
+    def ready() -> Verb:
+        made = prepare()
+        return lambda by: verb(made, by=by)
+
+    return ready
+
+
+# name of the verb -> (what is made ready and then done, what the entry says)
+QUEUE: dict[str, tuple[Callable[[], Verb], str]] = {
+    "submit": (_case(lambda: "tests.noop", queue.submit), "Submitted 1 task."),
+    "submit_batch": (
+        _case(lambda: [{"name": "tests.noop", "payload": {}}] * 3, queue.submit_batch),
+        "Submitted 3 tasks.",
+    ),
+    "retry": (
+        _case(lambda: [*two_failed(), queue.submit("tests.noop").id], queue.retry),
+        "Retried 2 tasks; 1 was not failed or cancelled.",
+    ),
+    "replay": (_case(two_failed, queue.replay), "Replayed 2 tasks."),
+    "replay_letters": (_case(two_letters, queue.replay_letters), "Replayed 2 dead letters."),
+    "replay_group": (_case(group_of_three, queue.replay_group), "Replayed 3 dead letters."),
+    "discard": (_case(two_letters, queue.discard), "Discarded 2 dead letters."),
+    "discard_group": (_case(group_of_three, queue.discard_group), "Discarded 3 dead letters."),
+    "cancel": (_case(lambda: [queue.submit("tests.noop").id], queue.cancel), "Cancelled 1 task."),
+    "pause_queue": (_case(lambda: "low", queue.pause_queue), "Paused."),
+    "resume_queue": (_case(lambda: queue.pause_queue("low").name, queue.resume_queue), "Resumed."),
+    "limit_queue": (
+        lambda: lambda by: queue.limit_queue("low", max_running=3, rate="100/m", by=by),
+        "Limited to 3 at once, 100/m in a time.",
+    ),
+    "save_schedule": (lambda: lambda by: schedule(by=by), "Created."),
+    "pause_schedule": (_case(lambda: [schedule().pk], queue.pause_schedule), "Paused 1 schedule."),
+    "resume_schedule": (_case(lambda: [paused_schedule().pk], queue.resume_schedule), "Resumed 1 schedule."),
+    "run_schedule_now": (_case(schedule, queue.run_schedule_now), "Run by hand."),
+    "delete_schedule": (_case(lambda: [schedule().pk], queue.delete_schedule), "Deleted 1 schedule."),
+}
+CAMPAIGNS: dict[str, tuple[Callable[[], Verb], str]] = {
+    "create_campaign": (lambda: lambda by: campaigns.create_campaign(**new_campaign(), by=by), "Created."),
+    "edit_campaign": (
+        _case(draft, lambda made, by: campaigns.edit_campaign(made, name="Winter", reply_to="", by=by)),
+        "Changed name.",
+    ),
+    "delete_campaign": (_case(draft, campaigns.delete_campaign), "Deleted with 3 recipients."),
+    "launch": (_case(draft, campaigns.launch), "Launched: 3 recipients to mail."),
+    "start": (_case(paused, campaigns.start), "Resumed."),
+    "pause": (_case(sending, campaigns.pause), "Paused."),
+    "resume": (_case(paused, campaigns.resume), "Resumed."),
+    "cancel": (_case(sending, campaigns.cancel), "Cancelled."),
+    "import_recipients": (
+        _case(draft, lambda made, by: campaigns.import_recipients(made, io.BytesIO(FILE), filename="a.csv", by=by)),
+        "Added 2 recipients from a.csv.",
+    ),
+    "add_recipients": (
+        _case(draft, lambda made, by: campaigns.add_recipients(made, [{"email": "ann@example.com"}], by=by)),
+        "Added 1 recipient.",
+    ),
+    "suppress": (_case(lambda: "jo@example.com", campaigns.suppress), "Suppressed 1 address."),
+    "unsuppress": (_case(suppression, campaigns.unsuppress), "Took 1 address off the list."),
+}
+CASES = [
+    pytest.param(*case, id=f"{app}.{verb}")
+    for app, cases in (("queue", QUEUE), ("campaigns", CAMPAIGNS))
+    for verb, case in cases.items()
+]
+
+
+@pytest.mark.parametrize(("app", "services", "cases"), [("queue", queue, QUEUE), ("campaigns", campaigns, CAMPAIGNS)])
+def test_every_verb_knows_who_asks_and_is_tested_here(app: str, services: Any, cases: dict[str, Any]) -> None:
+    verbs = {name for name in services.__all__ if inspect.isfunction(getattr(services, name))}
+    assert verbs == set(cases) | NOT_OF_PERSONS[app]
+    assert {name for name in verbs if "by" in inspect.signature(getattr(services, name)).parameters} == set(cases)
+
+
+# --- the verbs
+
+
+@pytest.mark.parametrize("door", DOORS)
+@pytest.mark.parametrize(("ready", "text"), CASES)
+def test_a_verb_leaves_one_entry_with_the_number(ready: Any, text: str, door: str, person: User) -> None:
+    verb = ready()
+    assert not LogEntry.objects.exists()
+    verb(Actor(person, door))
+    entry = LogEntry.objects.get()
+    assert (entry.user, entry.change_message) == (person, f"{text} ({door})")
+    assert entry.object_repr
+
+
+@pytest.mark.parametrize(("ready", "text"), CASES)
+def test_what_no_person_asked_for_leaves_none(ready: Any, text: str) -> None:
+    ready()(None)
+    assert not LogEntry.objects.exists()
+
+
+@pytest.mark.parametrize(("ready", "text"), CASES)
+def test_a_command_leaves_a_line_in_the_log(ready: Any, text: str, caplog: pytest.LogCaptureFixture) -> None:
+    verb = ready()
+    with caplog.at_level(logging.INFO, "queue_core.services.audit"):
+        verb(Actor(None, "command"))
+    (line,) = caplog.messages
+    assert line.endswith(f"{text} (command)")
+    assert not LogEntry.objects.exists()
+
+
+@pytest.mark.parametrize(("ready", "text"), CASES)
+def test_a_verb_that_is_undone_leaves_none(ready: Any, text: str, person: User) -> None:
+    verb = ready()
+    with transaction.atomic():
+        verb(Actor(person, "api"))
+        transaction.set_rollback(True)
+    assert not LogEntry.objects.exists()
+
+
+REPEATED = (
+    *("retry", "replay_letters", "replay_group", "discard", "discard_group", "cancel"),
+    *("pause_queue", "resume_queue", "limit_queue", "pause_schedule", "resume_schedule", "delete_schedule"),
+)
+
+
+@pytest.mark.parametrize("ready", [QUEUE[verb][0] for verb in REPEATED], ids=REPEATED)
+def test_a_verb_that_finds_nothing_to_do_leaves_none(ready: Any, person: User) -> None:
+    verb = ready()
+    verb(None)
+    verb(Actor(person, "api"))
+    assert not LogEntry.objects.exists()
+
+
+def test_what_is_there_already_leaves_none(person: User) -> None:
+    campaign, by = draft(), Actor(person, "api")
+    campaigns.suppress("jo@example.com")
+    campaigns.suppress("jo@example.com", by=by)
+    campaigns.edit_campaign(campaign, name="Autumn", by=by)
+    campaigns.add_recipients(campaign, [{"email": "r0@example.com"}, {"email": "no"}], by=by)
+    campaigns.import_recipients(campaign, io.BytesIO(FILE), filename="a.csv", dry_run=True, by=by)
+    queue.submit("tests.noop", unique_key="k")
+    queue.submit("tests.noop", unique_key="k", by=by)
+    assert not LogEntry.objects.exists()
+
+
+def test_the_entry_of_a_group_grows_with_each_slice(person: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(open_letters, "SLICE", 1)
+    group, seen = group_of_three(), []
+    wrapped = open_letters.audit.amend
+    monkeypatch.setattr(
+        open_letters.audit, "amend", lambda entry, message, by: (wrapped(entry, message, by=by), seen.append(message))
+    )
+    queue.discard_group(group, by=Actor(person, "api"))
+    assert seen == ["Discarded 2 dead letters.", "Discarded 3 dead letters."]
+    entry = LogEntry.objects.get()
+    assert (entry.change_message, entry.object_id) == ("Discarded 3 dead letters. (api)", group.pk)
+
+
+def test_an_entry_names_what_was_asked_for(person: User) -> None:
+    one, *others = [queue.submit("tests.noop").id for _ in range(100)]
+    by = Actor(person, "api")
+    queue.cancel([one], by=by)
+    queue.cancel(others, by=by)
+    single, bulk = LogEntry.objects.order_by("pk")
+    assert (single.object_id, single.object_repr) == (str(one), f"task {one}")
+    assert bulk.object_id is None
+    assert bulk.object_repr.startswith(f"99 tasks: {others[0]}, {others[1]}")
+
+
+def test_who_resolved_a_letter_stays_with_it(person: User) -> None:
+    letters = make_dead_letters(3)
+    by = Actor(person, "api")
+    queue.discard([letters[0].pk], by=by)
+    queue.retry([letters[1].task_id], by=by)
+    queue.replay_letters([letters[2].pk], by=Actor(None, "command"))
+    for letter in letters:
+        letter.refresh_from_db()
+    assert [letter.resolved_by for letter in letters] == [person, person, None]
+
+
+# --- the doors
+
+
+@pytest.fixture
+def ids(db: None) -> dict[str, Any]:
+    """Something for every verb to work on."""
+    failed, letter = make_dead_letters(2)
+    return {
+        "queued": queue.submit("tests.noop").id,
+        "failed": failed.task_id,
+        "letter": letter.pk,
+        "group": letter.fingerprint,
+        "schedule": schedule().pk,
+        "template": TemplateFactory().pk,
+        "draft": draft().pk,
+        "sending": sending().pk,
+        "paused": paused().pk,
+        "suppression": suppression().pk,
+    }
+
+
+API_CALLS: list[tuple[str, str, Any, str]] = [
+    ("post", "tasks/", {"name": "tests.noop"}, "Submitted 1 task."),
+    ("post", "tasks/batch/", {"tasks": [{"name": "tests.noop"}] * 3}, "Submitted 3 tasks."),
+    ("post", "tasks/{failed}/retry/", {}, "Retried 1 task."),
+    ("post", "tasks/{failed}/replay/", {}, "Replayed 1 task."),
+    ("post", "tasks/{failed}/replay/", {"payload": {"a": 1}}, "Replayed 1 task with another payload."),
+    ("post", "tasks/{queued}/cancel/", {}, "Cancelled 1 task."),
+    ("post", "dead-letters/{letter}/replay/", {}, "Replayed 1 dead letter."),
+    ("post", "dead-letters/{letter}/discard/", {}, "Discarded 1 dead letter."),
+    ("post", "dead-letters/groups/{group}/replay/", {}, "Replayed 2 dead letters."),
+    ("post", "dead-letters/groups/{group}/discard/", {}, "Discarded 2 dead letters."),
+    ("post", "queues/low/pause/", {}, "Paused."),
+    ("patch", "queues/low/", {"max_running": 2}, "Limited to 2 at once, any number in a time."),
+    ("post", "schedules/{schedule}/run-now/", {}, "Run by hand."),
+    ("post", "campaigns/", {"name": "n", "template": "{template}", "from_email": "a@example.com"}, "Created."),
+    ("patch", "campaigns/{draft}/", {"name": "Winter"}, "Changed name."),
+    ("delete", "campaigns/{draft}/", None, "Deleted with 3 recipients."),
+    ("post", "campaigns/{draft}/launch/", {}, "Launched: 3 recipients to mail."),
+    ("post", "campaigns/{draft}/start/", {}, "Launched: 3 recipients to mail."),
+    ("post", "campaigns/{paused}/start/", {}, "Resumed."),
+    ("post", "campaigns/{sending}/pause/", {}, "Paused."),
+    ("post", "campaigns/{sending}/cancel/", {}, "Cancelled."),
+    ("post", "campaigns/{draft}/recipients/", {"email": "ann@example.com"}, "Added 1 recipient."),
+    (
+        "post",
+        "campaigns/{draft}/recipients/bulk/",
+        [{"email": "ann@example.com"}, {"email": "bob@example.com"}, {"email": "no"}],
+        "Added 2 recipients from JSON list.",
+    ),
+    ("post", "suppressions/", {"email": "al@example.com"}, "Suppressed 1 address."),
+    ("delete", "suppressions/{suppression}/", None, "Took 1 address off the list."),
+]
+
+
+def _filled(value: Any, ids: dict[str, Any]) -> Any:
+    return json.loads(json.dumps(value).replace('"{template}"', str(ids["template"])))
+
+
+@pytest.mark.parametrize(("method", "path", "body", "text"), API_CALLS)
+def test_a_request_leaves_one_entry(
+    method: str, path: str, body: Any, text: str, ids: dict[str, Any], person: User
+) -> None:
+    client = APIClient()
+    client.force_authenticate(person)
+    answer = getattr(client, method)(f"/api/v1/{path.format(**ids)}", _filled(body, ids))
+    assert answer.status_code < 300, answer.content
+    entry = LogEntry.objects.get()
+    assert (entry.user, entry.change_message) == (person, f"{text} (api)")
+
+
+CAMPAIGN = {"name": "Winter", "template": "{template}", "from_email": "a@example.com", "reply_to": "", "context": "{}"}
+TICKED = {"_selected_action": "{queued}", "action": "cancel_selected"}
+# page, the id in its address, what is sent, what the entry says
+ADMIN_CALLS: list[tuple[str, str, dict[str, str], str]] = [
+    ("queue_core_task_add", "", {"name": "tests.noop", "payload": "{}"}, "Submitted 1 task."),
+    ("queue_core_task_retry", "failed", {}, "Retried 1 task."),
+    ("queue_core_task_cancel", "queued", {}, "Cancelled 1 task."),
+    ("queue_core_task_changelist", "", TICKED, "Cancelled 1 task."),
+    ("queue_core_deadletter_replay", "letter", {"payload": "{}"}, "Replayed 1 dead letter."),
+    ("queue_core_deadletter_replay", "letter", {"payload": '{"a": 1}'}, "Replayed 1 dead letter with another payload."),
+    ("queue_core_deadletter_discard", "letter", {}, "Discarded 1 dead letter."),
+    (
+        "queue_core_deadletter_changelist",
+        "",
+        {"_selected_action": "{letter}", "action": "replay_selected", "confirmed": "1"},
+        "Replayed 1 dead letter.",
+    ),
+    ("queue_core_deadlettergroup_replay", "group", {}, "Replayed 2 dead letters."),
+    ("queue_core_deadlettergroup_discard", "group", {}, "Discarded 2 dead letters."),
+    ("queue_core_schedule_run_now", "schedule", {}, "Run by hand."),
+    ("campaigns_campaign_add", "", CAMPAIGN, "Created."),
+    ("campaigns_campaign_delete", "draft", {}, "Deleted with 3 recipients."),
+    ("campaigns_campaign_launch", "draft", {}, "Launched: 3 recipients to mail."),
+    ("campaigns_campaign_pause", "sending", {}, "Paused."),
+    ("campaigns_campaign_resume", "paused", {}, "Resumed."),
+    ("campaigns_campaign_cancel", "sending", {}, "Cancelled."),
+    ("campaigns_suppression_add", "", {"email": "al@example.com", "reason": "manual", "source": ""}, "Suppressed 1"),
+    ("campaigns_suppression_delete", "suppression", {"post": "yes"}, "Took 1 address off the list."),
+    (
+        "campaigns_suppression_changelist",
+        "",
+        {"_selected_action": "{suppression}", "action": "delete_selected", "post": "yes"},
+        "Took 1 address off the list.",
+    ),
+]
+
+
+@pytest.mark.parametrize(("page", "target", "form", "text"), ADMIN_CALLS)
+def test_a_page_leaves_one_entry(
+    page: str, target: str, form: dict[str, str], text: str, ids: dict[str, Any], person: User, client: Any
+) -> None:
+    client.force_login(person)
+    marks = {f"{{{name}}}": str(value) for name, value in ids.items()}
+    filled = {field: marks.get(value, value) for field, value in form.items()}
+    answer = client.post(reverse(f"admin:{page}", args=[ids[target]] if target else []), filled)
+    assert answer.status_code == 302, answer.content.decode()[-3000:]
+    entry = LogEntry.objects.get()
+    assert entry.user == person
+    assert entry.change_message.startswith(text)
+    assert entry.change_message.endswith(" (admin)")
+
+
+def test_a_draft_that_is_edited_or_filled_in_the_admin_leaves_one_entry_each(
+    ids: dict[str, Any], person: User, client: Any
+) -> None:
+    client.force_login(person)
+    template = Campaign.objects.get(pk=ids["draft"]).template_id
+    client.post(reverse("admin:campaigns_campaign_change", args=[ids["draft"]]), {**CAMPAIGN, "template": template})
+    upload = {"file": SimpleUploadedFile("a.csv", FILE, content_type="text/csv")}
+    client.post(reverse("admin:campaigns_campaign_import", args=[ids["draft"]]), upload)
+    assert list(LogEntry.objects.order_by("pk").values_list("change_message", flat=True)) == [
+        "Changed name, from_email. (admin)",
+        "Added 2 recipients from a.csv. (admin)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (("submit", "tests.noop"), "Submitted 1 task."),
+        (("retry", "{failed}"), "Retried 1 task."),
+        (("replay", "{failed}"), "Replayed 1 task."),
+        (("replay", "--group={group}"), "Replayed 2 dead letters."),
+        (("cancel", "{queued}"), "Cancelled 1 task."),
+        (("launch_campaign", "{draft}"), "Launched: 3 recipients to mail."),
+    ],
+)
+def test_a_command_leaves_one_line(
+    words: tuple[str, ...], text: str, ids: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO, "queue_core.services.audit"):
+        call_command(*[word.format(**ids) for word in words], stdout=io.StringIO())
+    (line,) = caplog.messages
+    assert line.endswith(f"{text} (command)")
+    assert not LogEntry.objects.exists()
+
+
+def test_an_entry_and_its_change_are_one_transaction(person: User) -> None:
+    """When the entry cannot be written, the task is not cancelled either."""
+    task_id = queue.submit("tests.noop").id
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE django_admin_log ADD CONSTRAINT full_up CHECK (false) NOT VALID")
+    with pytest.raises(Exception, match="full_up"), transaction.atomic():
+        queue.cancel([task_id], by=Actor(person, "api"))
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT state FROM tasks WHERE id = %s", [task_id])
+        assert cursor.fetchone() == ("queued",)

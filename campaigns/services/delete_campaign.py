@@ -8,6 +8,14 @@ from queue_core import services as queue
 from queue_core.services import Actor, audit
 from queue_core.services.outcome import plural
 
+# What a mail may have left for: its unsubscribe link finds the address by the recipient's row.
+_MAILED = (
+    RecipientState.SENT,
+    RecipientState.UNCONFIRMED,
+    RecipientState.DEFERRED,
+    RecipientState.REJECTED,
+    RecipientState.BOUNCED,
+)
 _DELETABLE = (CampaignState.DRAFT, CampaignState.COMPLETED, CampaignState.CANCELLED)
 
 
@@ -15,16 +23,26 @@ def delete_campaign(campaign: Campaign, *, by: Actor | None = None) -> None:
     """Remove a campaign with its recipients and their outcomes, its imports and its waiting tasks, for good.
 
     draft, completed, cancelled; any other is a WrongState. Raises NotReady while messages of a cancelled one are
-    still in flight. Suppressions stay.
+    still in flight, and for good once somebody was mailed: the unsubscribe links must go on working. Suppressions
+    stay.
     """
     with transaction.atomic():
         locked = Campaign.objects.select_for_update().get(pk=campaign.pk)
         if locked.state not in _DELETABLE:
             raise WrongState(locked.name, locked.state, "deleted")
         lifecycle.recover(locked.pk)
-        in_flight = lifecycle.counts(locked.pk)[RecipientState.SENDING]
+        counts = lifecycle.counts(locked.pk)
+        in_flight = counts[RecipientState.SENDING]
         if in_flight:
             raise NotReady([f"{in_flight} of its messages are still in flight; try again in a few seconds."])
+        mailed = sum(counts[state] for state in _MAILED)
+        if mailed:
+            raise NotReady(
+                [
+                    f"It has mailed {plural(mailed, 'recipient')}, whose unsubscribe links must go on working; "
+                    "only a campaign that mailed nobody can be deleted."
+                ]
+            )
         chunks = CampaignTask.objects.filter(campaign=locked, task__isnull=False)
         queue.cancel(list(chunks.values_list("task_id", flat=True)))
         people, _ = Recipient.objects.filter(campaign=locked).delete()

@@ -3,7 +3,6 @@
 import json
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -28,6 +27,7 @@ _PLAIN = {Verdict.SENT: S.SENT, Verdict.REJECTED: S.REJECTED, Verdict.UNCONFIRME
 # A refusal of us in answer to these may still be about the one recipient; so many in a row are about us.
 _PERSONAL = {Stage.RCPT, Stage.DATA, Stage.DOT}
 _DOUBTS = 3
+_POSTPONE_SECONDS = 60.0
 
 
 class Delivery:
@@ -74,11 +74,11 @@ class Delivery:
             limit=conf.get("GROUP_SIZE"),
         )
         self.leased, self.pulled = {row.id: row for row in group}, []
-        lost, doubted = None, len(self.doubts)
+        lost = None
         for key, outcome in mailer.deliver(self.envelopes(group), self.should_stop):
             self.note(self.leased.pop(key), outcome)
             lost = outcome if outcome.verdict == Verdict.NOT_SENT and not self._stopped else None
-        if len(self.doubts) > doubted:
+        if self.doubts and self.doubts[-1][0] in group:
             # The mailer ended at the doubtful one; what is behind it has not had its turn.
             reached = self.doubts[-1][0].id
         elif lost and not any(settled.state == S.SENT for settled in self.settled):
@@ -157,10 +157,8 @@ class Delivery:
 
     def resolve(self) -> None:
         """Defer the doubtful ones, so that they hold up nobody; when it was about us, it does not count as a try."""
-        about_us = len(self.doubts) >= _DOUBTS
-        self.settled += [
-            replace(defer(row, outcome, for_good=not about_us), tried=not about_us) for row, outcome in self.doubts
-        ]
+        about_us = self.blocked is not None
+        self.settled += [postpone(row, outcome) if about_us else defer(row, outcome) for row, outcome in self.doubts]
         self.doubts = []
 
     def suppression(self, row: Leased, outcome: Outcome) -> Suppression:
@@ -192,12 +190,17 @@ def record(lease: UUID, settled: list[Settled], bounced: list[Suppression]) -> N
             time.sleep(_SETTLE_PAUSE)
 
 
-def defer(row: Leased, outcome: Outcome, *, for_good: bool = True) -> Settled:
-    """A refusal for now: later, or, after the last of the waits, `for_good`."""
+def defer(row: Leased, outcome: Outcome) -> Settled:
+    """A refusal for now: later, or, after the last of the waits, for good."""
     waits = conf.get("DEFER_SECONDS")
-    if for_good and row.attempts > len(waits):
+    if row.attempts > len(waits):
         return Settled(row.id, S.REJECTED, outcome.code, f"gave up after {row.attempts} attempts: {outcome.text}"[:500])
-    return Settled(row.id, S.DEFERRED, outcome.code, outcome.text, float([*waits, waits[-1]][row.attempts - 1]))
+    return Settled(row.id, S.DEFERRED, outcome.code, outcome.text, float(waits[row.attempts - 1]))
+
+
+def postpone(row: Leased, outcome: Outcome) -> Settled:
+    """A refusal of us: out of the way of the others for a while, and not counted as a try."""
+    return Settled(row.id, S.DEFERRED, outcome.code, outcome.text, _POSTPONE_SECONDS, tried=False)
 
 
 def deliver_chunk(chunk_id: int, *, task_id: int, lease: UUID) -> None:

@@ -1,6 +1,7 @@
 """What holds for every route: credentials, permissions, ids that are not there, other methods, constant queries."""
 
 import pytest
+from django.contrib.admin.models import LogEntry
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
@@ -82,7 +83,7 @@ def ids() -> dict[str, int | str]:
     (letter,) = make_dead_letters(1)
     campaigns.add_recipients(campaign, [{"email": "a@example.com"}, {"email": "no"}], source="list")
     return {
-        "task": submit("tests.noop").id,
+        "task": submit("tests.noop", by=Actor(UserFactory(), "api")).id,
         "worker": register_worker(["default"]),
         "campaign": campaign.pk,
         "recipient": Recipient.objects.get().pk,
@@ -90,6 +91,7 @@ def ids() -> dict[str, int | str]:
         "suppression": campaigns.suppress("s@example.com")[0].pk,
         "letter": letter.pk,
         "group": letter.fingerprint,
+        "entry": LogEntry.objects.get().pk,
     }
 
 

@@ -14,7 +14,10 @@ LATER = datetime(2100, 1, 1, tzinfo=UTC)
 
 def put_into(task_id: int, state: str) -> None:
     with connection.cursor() as cursor:
-        cursor.execute("UPDATE tasks SET state = %s WHERE id = %s", [state, task_id])
+        cursor.execute(
+            "UPDATE tasks SET state = %s, lease = CASE WHEN %s = 'running' THEN gen_random_uuid() END WHERE id = %s",
+            [state, state, task_id],
+        )
 
 
 def test_submit_answers_with_the_task(api):

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from types import FrameType
 
-from django.db import connections
+from django.db import Error, connections
 
 logger = logging.getLogger(__name__)
 
@@ -58,6 +58,8 @@ class Pool:
             _end_with_parent(parent)
             self.serve()
             status = 0
+        except Error as exc:
+            logger.error("PostgreSQL does not answer: %s", str(exc).strip().partition("\n")[0])
         except Exception:
             logger.exception("worker process ends")
         finally:

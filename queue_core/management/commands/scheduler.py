@@ -15,6 +15,7 @@ class Command(BaseCommand):
         parser.add_argument("--once", action="store_true", help="tick once and end")
 
     def handle(self, *args: Any, once: bool, **options: Any) -> None:
+        connection.ensure_connection()  # a wrong address ends here, in one line; one that is lost later is waited for
         if once:
             tick(if_older_than=0)
             return

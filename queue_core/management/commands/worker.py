@@ -6,6 +6,7 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
+from django.db import connection
 
 from queue_core import broker, conf, drain
 from queue_core.broker.worker import run_worker
@@ -30,6 +31,7 @@ class Command(BaseCommand):
             raise CommandError(f"Unknown queues: {', '.join(unknown)}. There are: {', '.join(conf.queues())}.")
         if not 1 <= processes <= 256:
             raise CommandError("--processes must be from 1 to 256.")
+        connection.ensure_connection()  # a wrong address ends here, in one line; one that is lost later is waited for
         if burst:
             serve_burst(names)
             return

@@ -5,7 +5,7 @@ from typing import Any
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 
-from queue_core import conf
+from queue_core import conf, registry
 from queue_core.states import FINAL
 
 
@@ -52,6 +52,20 @@ def _check_keep_days(value: Any) -> list[CheckMessage]:
             id="queue_core.E005",
         )
     ]
+
+
+@register("queue_core")
+def check_schemas(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """Schemas of registered tasks: a broken one would refuse every payload."""
+    found: list[CheckMessage] = []
+    for name in registry.names():
+        schema = registry.get(name).schema
+        if schema is not None and schema.fault:
+            hint = "Correct schema= of its @task, or give schema=None to take any object."
+            found.append(
+                Error(f"The schema of task {name} is broken: {schema.fault}.", hint=hint, id="queue_core.E006")
+            )
+    return found
 
 
 @register("queue_core")

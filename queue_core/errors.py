@@ -28,6 +28,16 @@ class InvalidSubmission(QueueError):
         super().__init__(f"{field}: {reason}")
 
 
+class InvalidPayload(InvalidSubmission):
+    """A payload that its task's schema refuses; `reasons` are (path inside of it, why)."""
+
+    def __init__(self, reasons: list[tuple[str, str]]) -> None:
+        self.reasons = reasons
+        self.field = "payload"
+        told = "; ".join(f"{f'payload.{path}' if path else 'payload'}: {reason}" for path, reason in reasons)
+        QueueError.__init__(self, told)
+
+
 class Snooze(Exception):
     """Raised by a task: put me back for `seconds` seconds; no attempt is used up."""
 

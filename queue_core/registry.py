@@ -1,7 +1,7 @@
 """The tasks this installation can run, by name; and the decorator that makes them."""
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -10,8 +10,11 @@ from django_tasks.base import Task as DjangoTask
 from queue_core import conf
 from queue_core.errors import UnknownTask
 from queue_core.policies import Backoff
+from queue_core.schemas import PayloadSchema
+from queue_core.signatures import by_name, schema_of
 
 _registered: dict[str, "TaskType"] = {}
+_BY_SIGNATURE = PayloadSchema({})
 
 
 def default_name(func: Callable[..., Any]) -> str:
@@ -30,12 +33,17 @@ class TaskType(DjangoTask[Any, Any]):
     timeout: float = field(default_factory=lambda: conf.get("TIMEOUT_SECONDS"))
     # "each": this task's outcome is durable before the next one starts, for work that must not be repeated.
     acks: Literal["batch", "each"] = "batch"
+    # What its payload must be; None: any object.
+    schema: PayloadSchema | None = field(default=_BY_SIGNATURE, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         # Not super(): a slots dataclass is a second class object, which zero-argument super() does not know.
         DjangoTask.__post_init__(self)
         if not self.label:
             object.__setattr__(self, "label", default_name(self.func))
+        if self.schema is _BY_SIGNATURE:
+            document = schema_of(self.func, takes_context=self.takes_context)
+            object.__setattr__(self, "schema", PayloadSchema(document))
         known = _registered.setdefault(self.label, self)
         if known.func is not self.func and default_name(known.func) != default_name(self.func):
             raise ValueError(f"Two tasks are called {self.label!r}: {known.module_path} and {self.module_path}.")
@@ -44,15 +52,39 @@ class TaskType(DjangoTask[Any, Any]):
     def name(self) -> str:
         return self.label
 
+    def problems(self, payload: Mapping[str, Any]) -> list[tuple[str, str]]:
+        """(path, reason) of what the schema refuses in a payload; arguments by position count under their names."""
+        if self.schema is None:
+            return []
+        if "*args" not in payload:
+            return self.schema.problems(payload)
+        named = dict(payload)
+        try:
+            given = by_name(self.func, named.pop("*args"), takes_context=self.takes_context)
+        except (TypeError, ValueError) as exc:
+            return [("", str(exc))]
+        if twice := sorted(given.keys() & named.keys()):
+            return [(twice[0], "is given twice, by position and by name")]
+        return self.schema.problems({**given, **named})
+
 
 def task(
-    *, name: str = "", queue: str = "default", priority: int = 0, takes_context: bool = False, **policy: Any
+    *,
+    name: str = "",
+    queue: str = "default",
+    priority: int = 0,
+    takes_context: bool = False,
+    **policy: Any,
 ) -> Callable[[Callable[..., Any]], TaskType]:
     """Register a module-level function as a task.
 
     `policy`: `max_attempts`, `max_crashes`, `backoff` (Backoff), `timeout` (seconds), `acks` ("batch" or "each").
     With `takes_context` the function's first argument, named `context`, is an execution.Context.
+    `schema`: JSON Schema (2020-12) of the payload, or None for any object; without it the function's signature says
+    what is taken, by its annotations.
     """
+    if policy.get("schema") is not None:
+        policy["schema"] = PayloadSchema(policy["schema"])
 
     def register(func: Callable[..., Any]) -> TaskType:
         return TaskType(

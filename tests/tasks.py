@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import time
-from typing import Any
+from typing import Any, Literal
 
 from django.db import connection, transaction
 
@@ -18,9 +18,18 @@ def noop(**_: Any) -> None:
     pass
 
 
-@task(name="tests.add")
+# Takes any payload: many tests keep one that it could not run with.
+@task(name="tests.add", schema=None)
 def add(*, a: int, b: int) -> int:
     return a + b
+
+
+@task(name="tests.typed")
+def typed(
+    *, photo: int, size: Literal["small", "large"] = "small", ratio: float | None = None, tags: list[str] | None = None
+) -> int:
+    """Has its schema from these annotations."""
+    return photo
 
 
 @task(name="tests.sleep")

@@ -117,6 +117,9 @@ class TaskTypeSerializer(serializers.Serializer[TaskType]):
     timeout = serializers.FloatField(help_text="seconds")
     backoff = BackoffSerializer()
     acks = serializers.CharField(help_text="each: its outcome is durable before the next task starts")
+    schema = serializers.JSONField(
+        source="schema.document", default=None, help_text="JSON Schema of the payload; null: any object"
+    )
 
     def get_description(self, task_type: TaskType) -> str:
         return (inspect.getdoc(task_type.func) or "").partition("\n\n")[0]

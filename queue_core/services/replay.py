@@ -6,7 +6,7 @@ from typing import Any
 
 from django.db import transaction
 
-from queue_core import broker, lifecycle
+from queue_core import broker, lifecycle, registry
 from queue_core.models import DeadLetter, Task
 from queue_core.services import audit
 from queue_core.services.outcome import plural
@@ -20,9 +20,9 @@ def replay(
 
     With `payload` (for the replay of a single task) the new one gets that instead. Open dead letters of the old ones
     are resolved. Tasks that are not final are left out. Each call makes new tasks: see `replay_letters` for a guard.
-    Raises InvalidSubmission for a payload that cannot be stored.
+    Raises InvalidSubmission for a payload that the task does not take.
     """
-    text = None if payload is None else payload_text(payload)
+    text = None if payload is None else _text_for(payload, ids)
     with transaction.atomic():
         made = make_again(ids, payload=text, by=by)
         if made:
@@ -35,12 +35,13 @@ def replay_letters(
 ) -> dict[int, int]:
     """Replay the tasks of open dead letters; {old task id: new task id}. Pressed twice, the second finds none open.
 
-    Raises InvalidSubmission for a payload that cannot be stored.
+    Raises InvalidSubmission for a payload that the task does not take.
     """
-    text = None if payload is None else payload_text(payload)
     with transaction.atomic():
         letters = DeadLetter.objects.select_for_update().filter(pk__in=letter_ids, resolution="").order_by("pk")
-        made = make_again(list(letters.values_list("task_id", flat=True)), payload=text, by=by)
+        ids = list(letters.values_list("task_id", flat=True))
+        text = None if payload is None else _text_for(payload, ids)
+        made = make_again(ids, payload=text, by=by)
         if made:
             audit.record(DeadLetter, letter_ids, _said(made, "dead letter", text), by=by)
     return made
@@ -52,6 +53,14 @@ def make_again(ids: Sequence[int], *, payload: str | None, by: audit.Actor | Non
     for queue in {queue for _, _, queue in made}:
         transaction.on_commit(partial(broker.ring, queue))
     return {old: new for new, old, _ in made}
+
+
+def _text_for(payload: Mapping[str, Any], ids: Sequence[int]) -> str:
+    """JSON text, checked for the task of each; one that is registered no more takes anything."""
+    text = payload_text(payload, None)
+    for name in Task.objects.filter(pk__in=ids).order_by().values_list("name", flat=True).distinct():
+        payload_text(payload, registry.find(name))
+    return text
 
 
 def _said(made: Mapping[int, int], noun: str, payload: str | None) -> str:

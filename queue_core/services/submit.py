@@ -9,7 +9,7 @@ from typing import Any
 from django.db import transaction
 
 from queue_core import broker, conf, lifecycle, registry
-from queue_core.errors import InvalidSubmission, UnknownQueue
+from queue_core.errors import InvalidPayload, InvalidSubmission, UnknownQueue
 from queue_core.models import Task
 from queue_core.services import audit
 
@@ -31,14 +31,17 @@ def _checked_queue(name: str) -> str:
     return name
 
 
-def payload_text(payload: Any) -> str:
-    """JSON text of a payload; InvalidSubmission says why it cannot be one."""
+def payload_text(payload: Any, task_type: registry.TaskType | None) -> str:
+    """JSON text of a payload for a task; InvalidSubmission says why it cannot be one. None: a task nobody knows."""
     if not isinstance(payload, Mapping) or not all(isinstance(key, str) for key in payload):
         raise InvalidSubmission("payload", "must be an object with text keys")
     try:
-        return lifecycle.dump_json(dict(payload), max_bytes=conf.get("PAYLOAD_MAX_BYTES"), what="the payload")
+        text = lifecycle.dump_json(dict(payload), max_bytes=conf.get("PAYLOAD_MAX_BYTES"), what="the payload")
     except ValueError as exc:
         raise InvalidSubmission("payload", str(exc)) from None
+    if task_type and (reasons := task_type.problems(payload)):
+        raise InvalidPayload(reasons)
+    return text
 
 
 def _checked_number(field: str, value: Any, allowed: range) -> int:
@@ -89,7 +92,7 @@ def build(name: str, payload: Mapping[str, Any], **options: Any) -> lifecycle.Ne
     return lifecycle.NewTask(
         name=name,
         queue=_checked_queue(task_type.queue_name if queue is None else queue),
-        payload=payload_text(payload),
+        payload=payload_text(payload, task_type),
         priority=task_type.priority if priority is None else _checked_number("priority", priority, PRIORITIES),
         max_attempts=(
             task_type.max_attempts if attempts is None else _checked_number("max_attempts", attempts, range(1, 1001))

@@ -5,6 +5,8 @@ from django import forms
 from unfold import widgets
 
 from queue_core import conf, registry
+from queue_core.admin.payload_fields import PREFIX, fields_for, payload_of
+from queue_core.errors import InvalidPayload, QueueError
 from queue_core.services.submit import PRIORITIES
 
 
@@ -24,22 +26,35 @@ def as_text(value: Any) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False)
 
 
-class SubmitForm(forms.Form):
-    """A task to submit. What is left blank is as the task itself says."""
+def raw_payload(help_text: str, *, rows: int = 8, initial: str | None = None) -> forms.CharField:
+    """A field for a whole payload; `as_object` reads it."""
+    return forms.CharField(
+        label="Payload (JSON)",
+        initial=initial,
+        required=False,
+        strip=False,
+        widget=widgets.UnfoldAdminTextareaWidget(attrs={"rows": rows, "class": "ph-source", "spellcheck": "false"}),
+        help_text=help_text,
+    )
+
+
+class ChooseForm(forms.Form):
+    """Which task to submit."""
 
     name = forms.ChoiceField(
         label="Task",
         choices=lambda: [(name, name) for name in registry.names()],
         widget=widgets.UnfoldAdminSelectWidget,
     )
-    payload = forms.CharField(
-        label="Payload (JSON)",
-        initial="{}",
-        required=False,
-        strip=False,
-        widget=widgets.UnfoldAdminTextareaWidget(attrs={"rows": 6, "class": "ph-source", "spellcheck": "false"}),
-        help_text="The arguments of the task, as one object.",
-    )
+
+
+class SubmitForm(ChooseForm):
+    """A task to submit. What is left blank is as the task itself says.
+
+    With `by_field` the payload has a field for each property of the task's schema, else one for the whole as JSON.
+    """
+
+    payload = raw_payload("The arguments of the task, as one object.", rows=6, initial="{}")
     queue = forms.ChoiceField(
         required=False,
         choices=lambda: [("", "The task's own"), *((name, name) for name in conf.queues())],
@@ -65,8 +80,29 @@ class SubmitForm(forms.Form):
         help_text="While a task of this name with this key is not finished, no second one is made.",
     )
 
+    def __init__(self, *args: Any, by_field: registry.TaskType | None = None, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if by_field:
+            self.fields["name"].widget = forms.HiddenInput()
+            options = {name: self.fields.pop(name) for name in list(self.fields) if name != "name"}
+            options.pop("payload")
+            self.fields |= fields_for(by_field) | options
+
     def clean_payload(self) -> dict[str, Any]:
         return as_object(self.cleaned_data["payload"])
+
+    def payload_given(self) -> dict[str, Any]:
+        given: dict[str, Any] = self.cleaned_data.get("payload") or payload_of(self.cleaned_data)
+        return given
+
+    def refuse(self, error: QueueError) -> None:
+        """Show what to correct at its field."""
+        if isinstance(error, InvalidPayload) and "payload" not in self.fields:
+            for path, reason in error.reasons:
+                field = PREFIX + path.partition(".")[0]
+                self.add_error(field if field in self.fields else None, f"{path}: {reason}" if path else reason)
+        else:
+            self.add_error(getattr(error, "field", None), str(error))
 
     def options(self) -> dict[str, Any]:
         """What was filled in, as `services.submit` takes it."""

@@ -5,37 +5,56 @@ from typing import Any
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.urls import reverse
+from django.utils.http import urlencode
 from unfold.admin import ModelAdmin
 
-from queue_core import services
-from queue_core.admin.forms import SubmitForm
+from queue_core import registry, services
+from queue_core.admin.forms import ChooseForm, SubmitForm
 from queue_core.admin.ledger import actor, demand, find, page
+from queue_core.admin.payload_fields import fields_for
 from queue_core.errors import QueueError
 from queue_core.models import Task
 from queue_core.states import TRANSITIONS, TaskState
 
+_FORM = "queue_core/admin/form.html"
+
 
 def submit(model_admin: ModelAdmin, request: HttpRequest) -> HttpResponse:
-    """Asks for the task on GET, submits it on POST; errors are shown at their field."""
+    """Asks for the task, then for its arguments; submits it on POST. Errors are shown at their field."""
     demand(model_admin.has_add_permission(request))
-    form = SubmitForm(request.POST or None)
+    chosen = registry.find(request.POST.get("name") or request.GET.get("name", ""))
+    if request.method != "POST" and chosen is None:
+        return _choose(model_admin, request)
+    is_raw = "raw" in request.GET or "payload" in request.POST
+    by_field = chosen if chosen and not is_raw and fields_for(chosen) else None
+    form = SubmitForm(request.POST or None, by_field=by_field, initial={"name": chosen.name if chosen else ""})
     if form.is_valid():
         name = form.cleaned_data["name"]
         try:
-            made = services.submit(name, form.cleaned_data["payload"], by=actor(request), **form.options())
+            made = services.submit(name, form.payload_given(), by=actor(request), **form.options())
         except QueueError as exc:
-            form.add_error(getattr(exc, "field", None), str(exc))
+            form.refuse(exc)
         else:
             return _submitted(request, name, made)
+    title = f"Submit {chosen.name}" if by_field and chosen else "Submit a task"
+    return page(model_admin, request, _FORM, title=title, form=form, button="Submit", **_ways(by_field))
+
+
+def _choose(model_admin: ModelAdmin, request: HttpRequest) -> HttpResponse:
+    form = ChooseForm(initial=request.GET.dict())
+    back = reverse("admin:queue_core_task_changelist")
     return page(
-        model_admin,
-        request,
-        "queue_core/admin/form.html",
-        title="Submit a task",
-        form=form,
-        button="Submit",
-        back=reverse("admin:queue_core_task_changelist"),
+        model_admin, request, _FORM, title="Submit a task", form=form, button="Continue", method="get", back=back
     )
+
+
+def _ways(by_field: registry.TaskType | None) -> dict[str, Any]:
+    """Where a person may go from a form that submits."""
+    add = reverse("admin:queue_core_task_add")
+    if by_field is None:
+        return {"back": add}
+    other = f"{add}?{urlencode({'name': by_field.name, 'raw': '1'})}"
+    return {"back": add, "other_way": {"title": "Write JSON instead", "url": other}}
 
 
 def _submitted(request: HttpRequest, name: str, made: services.Submitted) -> HttpResponse:

@@ -461,3 +461,51 @@ def test_nothing_on_the_index_loads_from_elsewhere(owner):
     content = owner.get("/admin/").content.decode()
     assert 'src="http' not in content
     assert 'href="http' not in content
+
+
+# --- submitting by the fields of a schema
+
+
+def test_the_form_has_a_field_for_each_argument(owner):
+    chosen = owner.get(url("task_add"))
+    assert list(chosen.context["form"].fields) == ["name"]
+    answer = owner.get(url("task_add"), {"name": "tests.typed"})
+    fields = answer.context["form"].fields
+    assert [name for name in fields if "." in name] == [
+        "payload.photo",
+        "payload.size",
+        "payload.ratio",
+        "payload.tags",
+    ]
+    assert fields["payload.photo"].required
+    assert "Write JSON instead" in text_of(answer)
+    raw = owner.get(url("task_add"), {"name": "tests.typed", "raw": 1})
+    assert "payload" in raw.context["form"].fields
+    assert "payload" in owner.get(url("task_add"), {"name": ADD}).context["form"].fields
+
+
+def test_the_fields_of_a_form_become_the_payload(owner):
+    filled = {"name": "tests.typed", "payload.photo": "7", "payload.size": '"large"', "payload.tags": '["a"]'}
+    owner.post(url("task_add"), {**filled, "payload.ratio": "", "queue": "high"})
+    task = Task.objects.get()
+    assert (task.payload, task.queue) == ({"photo": 7, "size": "large", "tags": ["a"]}, "high")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("payload.photo", ""),
+        ("payload.photo", "x"),
+        ("payload.photo", "9" * 5000),
+        ("payload.size", '"huge"'),
+        ("payload.size", "["),
+        ("payload.ratio", "nan"),
+        ("payload.tags", "[1]"),
+        ("payload.tags", "[" * 100_000),
+    ],
+)
+def test_a_mistake_in_an_argument_is_shown_at_its_field(owner, field, value):
+    answer = owner.post(url("task_add"), {"name": "tests.typed", "payload.photo": "7", field: value})
+    assert answer.status_code == 200
+    assert list(answer.context["form"].errors) == [field]
+    assert not Task.objects.exists()

@@ -29,6 +29,10 @@ DEFAULTS: dict[str, Any] = {
     # Days a finished task is kept, by state; {"mail": {"succeeded": 90}} says otherwise for a queue. A state without
     # a rule is kept for ever.
     "KEEP_DAYS": {"succeeded": 7, "cancelled": 7, "expired": 7, "failed": 90},
+    # What a person asks of a worker is heard within this time.
+    "HEED_SECONDS": 0.8,
+    # Rows of workers and pools that have ended are forgotten after so many days.
+    "KEEP_WORKERS_DAYS": 7.0,
     # Any worker ticks when no scheduler did for this long.
     "TICK_LATE_SECONDS": 10.0,
 }

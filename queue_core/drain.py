@@ -14,6 +14,7 @@ from queue_core import broker, conf, execution, lifecycle
 from queue_core.hand import Hand
 from queue_core.keeper import Keeper, memory_mib
 from queue_core.lifecycle import Claimed, Gate
+from queue_core.orders import Orders
 
 logger = logging.getLogger(__name__)
 
@@ -27,13 +28,14 @@ _GATES_SECONDS = 0.8
 class Station:
     """A worker process at work: its place in the list of workers, what it has in hand, and its pace."""
 
-    def __init__(self, queues: list[str]) -> None:
+    def __init__(self, queues: list[str], *, pool: int | None = None) -> None:
         self.queues = queues
         self.hand = Hand()
         self.alarm = execution.Alarm()
         self.stopping = threading.Event()
         self.runner = execution.Runner(self.alarm, self.stopping.is_set)
-        self.keeper = Keeper(queues, self.hand, self.alarm)
+        self.orders = Orders(self.stop, self.hand.clock)
+        self.keeper = Keeper(queues, self.hand, self.alarm, self.orders, pool=pool)
         # How many tasks to claim: one until their speed is known.
         self.size = 1
         self._rung_at = 0.0
@@ -85,6 +87,10 @@ class Station:
 
     def linger(self, deadline: float) -> bool:
         """Wait for a ring. True when the slice is over. With Valkey away, look again a little later instead."""
+        if not self.orders.may_take:
+            # Not in RQ's own loop: it would take jobs that wake others.
+            self.orders.wait(_LINGER_SECONDS)
+            return False
         left = deadline - self.hand.clock()
         if left <= 0 and not self._broker_is_down:
             return True
@@ -102,6 +108,8 @@ class Station:
         """Claim and run one batch. Answers a queue that may hold more, or None when nothing was found."""
         self.hand.flush()
         self.hand.give_back()  # what an error of the database left behind
+        if not self.orders.may_take:
+            return None
         claimed_at = self.hand.clock()
         batch = self._claim()
         if not batch:
@@ -191,4 +199,6 @@ def drain(queue: str) -> None:
     """The RQ job: serve all queues of this worker for a slice. `queue` only says whose bell it was."""
     if _station is None:
         raise RuntimeError("Drains run in the processes of `manage.py worker`; plain rqworker cannot run them.")
+    if not _station.orders.may_take:
+        broker.ring(queue)  # this worker is paused: wake another
     _station.serve(conf.get("SLICE_SECONDS"))

@@ -38,6 +38,14 @@ class InvalidPayload(InvalidSubmission):
         QueueError.__init__(self, told)
 
 
+class InvalidSteer(QueueError):
+    """What is asked of workers or pools cannot be; `field` names what is wrong."""
+
+    def __init__(self, field: str, reason: str) -> None:
+        self.field = field
+        super().__init__(f"{field}: {reason}")
+
+
 class Snooze(Exception):
     """Raised by a task: put me back for `seconds` seconds; no attempt is used up."""
 

@@ -27,6 +27,8 @@ class Hand:
         self.current: Claimed | None = None
         self.current_since = 0.0
         self.finished_tasks = 0
+        self.succeeded_tasks = 0
+        self.failed_tasks = 0
         self._ahead: deque[Claimed] = deque()
         self._ended: list[Ended] = []
         self._oldest = 0.0
@@ -52,6 +54,8 @@ class Hand:
     def done(self, ended: Ended) -> None:
         self.current = None
         self.finished_tasks += 1
+        self.succeeded_tasks += ended.outcome == Outcome.SUCCEEDED
+        self.failed_tasks += ended.outcome == Outcome.FAILED
         if not self._ended:
             self._oldest = self.clock()
         self._ended.append(ended)

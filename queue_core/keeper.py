@@ -5,6 +5,7 @@ import os
 import resource
 import signal
 import threading
+import time
 from pathlib import Path
 
 from django.db import Error, connection
@@ -14,7 +15,8 @@ from queue_core.execution import Alarm
 from queue_core.fingerprints import fingerprint
 from queue_core.hand import Hand
 from queue_core.lifecycle import Claimed, Ended, Failure
-from queue_core.services.beat import beat, is_cancel_requested, stop_worker
+from queue_core.orders import Orders
+from queue_core.services.beat import Pulse, beat, is_cancel_requested, sign_off
 from queue_core.services.register_worker import register_worker
 from queue_core.states import DeathReason, Outcome, TaskState
 from queue_core.ticker import tick
@@ -35,15 +37,32 @@ def memory_mib() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 
+class Processor:
+    """How much of one processor this process uses, all its threads together."""
+
+    def __init__(self) -> None:
+        self._at, self._used = time.monotonic(), time.process_time()
+
+    def percent(self) -> float:
+        """Since the last call."""
+        at, used = time.monotonic(), time.process_time()
+        share = (used - self._used) / max(at - self._at, 1e-3)
+        self._at, self._used = at, used
+        return round(100 * share, 1)
+
+
 class Keeper(threading.Thread):
     """Owns the worker's row and its lease; `worker_id` changes when the lease was lost and a new row was made."""
 
-    def __init__(self, queues: list[str], hand: Hand, alarm: Alarm) -> None:
+    def __init__(self, queues: list[str], hand: Hand, alarm: Alarm, orders: Orders, *, pool: int | None = None) -> None:
         super().__init__(name="keeper", daemon=True)
         self.queues = queues
         self.hand = hand
         self.alarm = alarm
-        self.worker_id = register_worker(queues)
+        self.orders = orders
+        self.pool = pool
+        self.worker_id = register_worker(queues, pool=pool)
+        self.processor = Processor()
         self._closed = threading.Event()
         self._next_beat = 0.0
         # Of the running task: when to look for a request to cancel it, and when one was found.
@@ -56,7 +75,7 @@ class Keeper(threading.Thread):
         self._closed.set()
         self.join()
         try:
-            stop_worker(self.worker_id)
+            sign_off(self.worker_id)
         except Error as exc:
             logger.warning("could not sign off (%s); the lease runs out by itself", exc)
 
@@ -82,20 +101,24 @@ class Keeper(threading.Thread):
         if now >= self._next_beat:
             self._next_beat = now + conf.get("HEARTBEAT_SECONDS")
             self._beat()
+        self.orders.heed(self.worker_id, self.hand)
         current, since = self.hand.current, self.hand.current_since
         if current is not None:
             self._tidy_behind(current, now - since)
 
     def _beat(self) -> None:
         current = self.hand.current
-        alive = beat(
-            self.worker_id,
+        pulse = Pulse(
             finished_tasks=self.hand.finished_tasks,
+            succeeded_tasks=self.hand.succeeded_tasks,
+            failed_tasks=self.hand.failed_tasks,
             memory_mib=memory_mib(),
+            cpu_percent=self.processor.percent(),
             current_task=current.id if current else None,
         )
-        if not alive:
-            lost, self.worker_id = self.worker_id, register_worker(self.queues)
+        if not beat(self.worker_id, pulse):
+            lost = self.worker_id
+            self.worker_id = register_worker(self.queues, pool=self.pool, after=lost)
             logger.warning("worker %d lost its lease; going on as worker %d", lost, self.worker_id)
         unheld = lifecycle.release_unheld(self.worker_id, self.hand.held_ids(), _UNHELD_SECONDS)
         if unheld:
@@ -146,5 +169,5 @@ class Keeper(threading.Thread):
         logger.error("task %d: %s", current.id, failure.error)
         finished = self.hand.since_claim()
         lifecycle.finish([Ended(current, state, outcome, finished - running, finished, failure=failure)])
-        stop_worker(self.worker_id)
+        sign_off(self.worker_id)
         os.kill(os.getpid(), signal.SIGKILL)

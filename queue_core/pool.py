@@ -5,40 +5,80 @@ import logging
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import FrameType
 
 from django.db import Error, connections
+
+from queue_core.services.worker_pool import close_pool, open_pool, poll_pool
 
 logger = logging.getLogger(__name__)
 
 _PR_SET_PDEATHSIG = 1
 _BACKOFF_MAX = 30.0
 _SETTLED_SECONDS = 10.0
+_POLL_SECONDS = 1.0
+# The exit code of a child that was asked to leave: it is not replaced.
+_LEFT = 3
 
 
 class Pool:
-    """Keeps `size` children running `serve` until SIGTERM or SIGINT; then each finishes its task and ends."""
+    """Keeps children running `serve` until SIGTERM or SIGINT; then each finishes its task and ends.
 
-    def __init__(self, serve: Callable[[], None], size: int, stop_seconds: float) -> None:
+    How many, the pool's row says, which a person may change; with PostgreSQL away it is as many as it said last.
+    `serve` is given the id of the pool (None when it could not be written yet) and answers whether it leaves for good.
+    """
+
+    def __init__(
+        self, serve: Callable[[int | None], bool], queues: Sequence[str], size: int, stop_seconds: float
+    ) -> None:
         self.serve = serve
+        self.queues = queues
         self.size = size
         self.stop_seconds = stop_seconds
+        self.pool_id: int | None = None
         self.children: dict[int, float] = {}  # pid -> started at
         self.stopping = False
         self._failures = 0
         self._not_before = 0.0
+        self._next_poll = 0.0
 
     def run(self) -> None:
         for name in (signal.SIGTERM, signal.SIGINT):
             signal.signal(name, self._request_stop)
         while not self.stopping:
+            self._poll()
             if len(self.children) < self.size and time.monotonic() >= self._not_before:
                 self._fork()
                 continue
             self._reap()
             time.sleep(0.1)
         self._stop_children()
+        self._sign_off()
+
+    def _poll(self) -> None:
+        """Hear how many children are wanted, about once a second."""
+        now = time.monotonic()
+        if now < self._next_poll:
+            return
+        self._next_poll = now + _POLL_SECONDS
+        try:
+            wanted = poll_pool(self.pool_id, list(self.children)) if self.pool_id is not None else None
+            if wanted is None:
+                self.pool_id = open_pool(self.queues, self.size)
+            else:
+                self.size = wanted
+        except Error as exc:
+            logger.warning("PostgreSQL does not answer: %s", str(exc).strip().partition("\n")[0])
+            connections.close_all()
+
+    def _sign_off(self) -> None:
+        try:
+            if self.pool_id is not None:
+                close_pool(self.pool_id)
+        except Error as exc:
+            logger.warning("the pool could not sign off: %s", str(exc).strip().partition("\n")[0])
+        connections.close_all()
 
     def _request_stop(self, signum: int, frame: FrameType | None) -> None:
         self.stopping = True
@@ -56,8 +96,7 @@ class Pool:
         try:
             os.setpgid(0, 0)  # Ctrl-C reaches the parent alone, which tells the children once
             _end_with_parent(parent)
-            self.serve()
-            status = 0
+            status = _LEFT if self.serve(self.pool_id) else 0
         except Error as exc:
             logger.error("PostgreSQL does not answer: %s", str(exc).strip().partition("\n")[0])
         except Exception:
@@ -71,14 +110,16 @@ class Pool:
             if not ended:
                 continue
             del self.children[pid]
-            if os.waitstatus_to_exitcode(status) == 0:
+            code = os.waitstatus_to_exitcode(status)
+            if code in (0, _LEFT):
                 self._failures = 0
+                # The row says it, too; but it may not have been read since.
+                self.size = min(self.size, len(self.children)) if code == _LEFT else self.size
                 continue
             lasted = time.monotonic() - started
             self._failures = 0 if lasted > _SETTLED_SECONDS else self._failures + 1
             wait = min(2.0 ** (self._failures - 1), _BACKOFF_MAX) if self._failures else 0.0
             self._not_before = time.monotonic() + wait
-            code = os.waitstatus_to_exitcode(status)
             logger.warning("worker process %d ended (%s); the next one starts in %g s", pid, _exit_text(code), wait)
 
     def _stop_children(self) -> None:

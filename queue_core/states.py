@@ -67,6 +67,31 @@ class WorkerState(TextChoices):
     LOST = "lost"
 
 
+class WorkerKind(TextChoices):
+    """A process of `manage.py worker`, or a program in any language that asks the API for work."""
+
+    PROCESS = "process"
+    PULL = "pull"
+
+
+class Desire(TextChoices):
+    """What a worker was asked to do. `drain` and `stop` end it; nobody takes its place unless the pool is scaled."""
+
+    RUN = "run"
+    PAUSE = "pause", "pause: finish what runs, give back the rest, take nothing"
+    DRAIN = "drain", "drain: finish all it holds, then end"
+    STOP = "stop", "stop: finish what runs, give back the rest, then end"
+
+
+# What may be asked of a worker -> what was asked of it before.
+STEERS: dict[Desire, frozenset[Desire]] = {
+    Desire.PAUSE: frozenset({Desire.RUN}),
+    Desire.RUN: frozenset({Desire.PAUSE}),
+    Desire.DRAIN: frozenset({Desire.RUN, Desire.PAUSE}),
+    Desire.STOP: frozenset({Desire.RUN, Desire.PAUSE, Desire.DRAIN}),
+}
+
+
 class Rhythm(TextChoices):
     """How a schedule says when it fires."""
 

@@ -3,7 +3,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from queue_core.models import Execution, Result, Task, Worker
+from queue_core.models import Execution, Result, Task
 from queue_core.registry import TaskType
 from queue_core.services import Backlog
 from queue_core.services.submit import PRIORITIES
@@ -139,12 +139,3 @@ class QueueSerializer(serializers.Serializer[Backlog]):
 class LimitsSerializer(serializers.Serializer[Any]):
     max_running = serializers.IntegerField(allow_null=True, required=False, min_value=1, max_value=1_000_000)
     rate = serializers.CharField(allow_null=True, required=False, max_length=32, help_text="100/m, 5/10s, 2000/h")
-
-
-class WorkerSerializer(serializers.ModelSerializer[Worker]):
-    class Meta:
-        model = Worker
-        fields = [
-            *("id", "name", "hostname", "pid", "queues", "state", "started_at", "heartbeat_at", "lease_until"),
-            *("finished_tasks", "memory_mib", "current_task"),
-        ]

@@ -1,11 +1,12 @@
 from rest_framework.routers import SimpleRouter
 
-from queue_core.api import dead_letters, queues, schedules, views
+from queue_core.api import dead_letters, queues, schedules, views, workers
 
 router = SimpleRouter()
 router.register("tasks", views.TaskViewSet, basename="task")
 router.register("task-types", views.TaskTypeViewSet, basename="task-type")
-router.register("workers", views.WorkerViewSet, basename="worker")
+router.register("workers", workers.WorkerViewSet, basename="worker")
+router.register("worker-pools", workers.WorkerPoolViewSet, basename="worker-pool")
 router.register("schedules", schedules.ScheduleViewSet, basename="schedule")
 router.register("queues", queues.QueueViewSet, basename="queue")
 router.register("dead-letters/groups", dead_letters.DeadLetterGroupViewSet, basename="dead-letter-group")

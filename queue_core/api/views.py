@@ -13,7 +13,7 @@ from rest_framework.viewsets import GenericViewSet, ViewSet
 
 from queue_core import registry, services
 from queue_core.api.actor import actor
-from queue_core.api.filters import TaskFilter, WorkerFilter
+from queue_core.api.filters import TaskFilter
 from queue_core.api.serializers import (
     BatchSerializer,
     ExecutionSerializer,
@@ -25,10 +25,9 @@ from queue_core.api.serializers import (
     TaskSerializer,
     TaskSummarySerializer,
     TaskTypeSerializer,
-    WorkerSerializer,
 )
 from queue_core.errors import QueueError
-from queue_core.models import Execution, Task, Worker
+from queue_core.models import Execution, Task
 
 # A URL that no id can have is a 404 of the routing.
 ID = "[0-9]{1,19}"
@@ -151,16 +150,6 @@ class TaskTypeViewSet(ViewSet):
         if task_type is None:
             raise Http404
         return Response(TaskTypeSerializer(task_type).data)
-
-
-class WorkerViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewSet[Worker]):
-    """Worker processes, also those that have ended."""
-
-    queryset = Worker.objects.order_by("-id")
-    serializer_class = WorkerSerializer
-    filterset_class = WorkerFilter
-    ordering_fields = ["id"]
-    lookup_value_regex = ID
 
 
 def whole(results: Any) -> Response:

@@ -22,7 +22,7 @@ def task_id(text: str) -> int:
     """For argparse. PostgreSQL's bigint ends there; a larger number is nobody's id."""
     if text.isascii() and text.isdigit() and len(text) <= 19 and 0 < int(text) < 2**63:
         return int(text)
-    raise ArgumentTypeError(f"{text!r} is not the id of a task: give a whole number from 1 on")
+    raise ArgumentTypeError(f"{text!r} is not an id: give a whole number from 1 on")
 
 
 def tell(out: OutputWrapper, sentence: str, numbers: dict[str, Any], *, as_json: bool, complete: bool) -> None:

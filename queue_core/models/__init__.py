@@ -3,7 +3,7 @@ from queue_core.models.execution import Execution, Result
 from queue_core.models.queue import Queue
 from queue_core.models.schedule import Schedule, ScheduleFire
 from queue_core.models.task import Task
-from queue_core.models.worker import Tick, Worker
+from queue_core.models.worker import Tick, Worker, WorkerPool
 
 __all__ = [
     "DeadLetter",
@@ -16,4 +16,5 @@ __all__ = [
     "Task",
     "Tick",
     "Worker",
+    "WorkerPool",
 ]

@@ -7,6 +7,7 @@ from queue_core.services.delete_schedule import delete_schedule
 from queue_core.services.discard import discard
 from queue_core.services.discard_group import discard_group
 from queue_core.services.fire_schedules import fire_schedules
+from queue_core.services.fleet import live_pools, live_workers, workers
 from queue_core.services.hold_queue import limit_queue, pause_queue, resume_queue
 from queue_core.services.outcome import BulkOutcome
 from queue_core.services.pause_schedule import pause_schedule
@@ -18,6 +19,8 @@ from queue_core.services.resume_schedule import resume_schedule
 from queue_core.services.retry import retry
 from queue_core.services.run_schedule_now import ScheduleBusy, run_schedule_now
 from queue_core.services.save_schedule import InvalidSchedule, save_schedule
+from queue_core.services.scale_pool import PoolGone, scale_pool
+from queue_core.services.steer_worker import drain_worker, pause_worker, resume_worker, stop_worker
 from queue_core.services.submit import Submitted, build, submit, submit_many
 from queue_core.services.submit_batch import InvalidBatch, submit_batch
 from queue_core.services.upcoming import upcoming
@@ -29,6 +32,7 @@ __all__ = [
     "BulkOutcome",
     "InvalidBatch",
     "InvalidSchedule",
+    "PoolGone",
     "ScheduleBusy",
     "Submitted",
     "backlog",
@@ -37,10 +41,14 @@ __all__ = [
     "delete_schedule",
     "discard",
     "discard_group",
+    "drain_worker",
     "fire_schedules",
     "limit_queue",
+    "live_pools",
+    "live_workers",
     "pause_queue",
     "pause_schedule",
+    "pause_worker",
     "ping_bell",
     "prune",
     "replay",
@@ -48,11 +56,15 @@ __all__ = [
     "replay_letters",
     "resume_queue",
     "resume_schedule",
+    "resume_worker",
     "retry",
     "run_schedule_now",
     "save_schedule",
+    "scale_pool",
+    "stop_worker",
     "submit",
     "submit_batch",
     "submit_many",
     "upcoming",
+    "workers",
 ]

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
 from rest_framework.test import APIClient
 
+from queue_core.services.worker_pool import open_pool
 from tests.factories import CampaignFactory, UserFactory
 
 # Bodies that are taken, with optional fields among them.
@@ -25,6 +26,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "campaigns/{id}/preflight/": {},
     "suppressions/": {"email": "a@example.com", "reason": "manual", "source": ""},
     "templates/": {"name": "n", "subject": "s", "html": "h", "text": "t", "description": ""},
+    "worker-pools/{pool}/scale/": {"wanted": 1},
     "auth/token/": {"username": "a", "password": "b"},
 }
 LIKELY = ["tests.noop", "default", "a@example.com", "2026-01-01T00:00:00Z", "9999-12-31T23:59:59-14:00", "manual", "1"]
@@ -56,6 +58,7 @@ class Fuzz(TestCase):
     def setUpTestData(cls) -> None:
         cls.user = UserFactory(is_superuser=True)
         cls.campaign = CampaignFactory()
+        cls.pool = open_pool(["default"], 1)
 
     @settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
     @given(requests())
@@ -64,7 +67,7 @@ class Fuzz(TestCase):
         client = APIClient()
         client.force_authenticate(self.user)
         answer = client.generic(
-            "POST", "/api/v1/" + path.format(id=self.campaign.pk), body, content_type="application/json"
+            "POST", "/api/v1/" + path.format(id=self.campaign.pk, pool=self.pool), body, content_type="application/json"
         )
         assert answer.status_code < 500, answer.content
 

@@ -11,6 +11,7 @@ from campaigns.models import Recipient, RecipientImport, Suppression
 from queue_core.models import DeadLetter, DeadLetterGroup, Execution, Task
 from queue_core.services import Actor, discard, submit
 from queue_core.services.register_worker import register_worker
+from queue_core.services.worker_pool import open_pool
 from tests.factories import CampaignFactory, TemplateFactory, UserFactory, add_recipients, make_dead_letters
 
 pytestmark = pytest.mark.django_db
@@ -46,6 +47,10 @@ CALLS = [
     ("post", "dead-letters/groups/{group}/discard/", "change_deadlettergroup"),
     ("get", "workers/", "view_worker"),
     ("get", "workers/{worker}/", "view_worker"),
+    *(("post", f"workers/{{worker}}/{verb}/", "steer_worker") for verb in ("pause", "resume", "drain", "stop")),
+    ("get", "worker-pools/", "view_workerpool"),
+    ("get", "worker-pools/{pool}/", "view_workerpool"),
+    ("post", "worker-pools/{pool}/scale/", "steer_worker"),
     ("get", "audit/", "view_logentry"),
     ("get", "audit/{entry}/", "view_logentry"),
     ("get", "campaigns/", "view_campaign"),
@@ -85,6 +90,7 @@ def ids() -> dict[str, int | str]:
     return {
         "task": submit("tests.noop", by=Actor(UserFactory(), "api")).id,
         "worker": register_worker(["default"]),
+        "pool": open_pool(["default"], 2),
         "campaign": campaign.pk,
         "recipient": Recipient.objects.get().pk,
         "import": RecipientImport.objects.get().pk,
@@ -119,7 +125,7 @@ def test_the_permission_is_enough(method, path, needed, ids, api_with):
 @pytest.mark.parametrize("bad", NO_IDS)
 @pytest.mark.parametrize(("method", "path", "needed"), ONE)
 def test_an_id_that_is_not_there_is_a_404(method, path, needed, bad, api):
-    names = ("task", "worker", "campaign", "recipient", "import", "suppression", "letter", "group", "entry")
+    names = ("task", "worker", "pool", "campaign", "recipient", "import", "suppression", "letter", "group", "entry")
     answer = getattr(api, method)(ROOT + path.format(**dict.fromkeys(names, bad)))
     assert answer.status_code == 404
     assert answer["Content-Type"] == "application/problem+json"
@@ -146,6 +152,7 @@ def fill(number: int) -> None:
     for n in range(number):
         submit("tests.noop")
         register_worker(["default"])
+        open_pool(["default"], 1)
         campaigns.suppress(f"s{n}@example.com")
         (letter,) = make_dead_letters(1, fingerprint=f"{n:032x}")
         discard([letter.pk], by=Actor(UserFactory(), "api"))
@@ -157,7 +164,7 @@ def fill(number: int) -> None:
 @pytest.mark.parametrize(
     "path",
     [
-        *("tasks/", "task-types/", "queues/", "workers/", "campaigns/", "suppressions/", "templates/"),
+        *("tasks/", "task-types/", "queues/", "workers/", "worker-pools/", "campaigns/", "suppressions/", "templates/"),
         *("dead-letters/", "dead-letters/groups/", "audit/"),
         *("campaigns/{id}/recipients/", "campaigns/{id}/imports/"),
     ],

@@ -22,6 +22,8 @@ from queue_core import broker
 from queue_core import services as queue
 from queue_core.models import DeadLetterGroup, Schedule
 from queue_core.services import Actor, open_letters
+from queue_core.services.register_worker import register_worker
+from queue_core.services.worker_pool import open_pool
 from tests import tasks  # noqa: F401 - registers tests.*
 from tests.factories import CampaignFactory, TemplateFactory, UserFactory, add_recipients, make_dead_letters
 
@@ -31,7 +33,8 @@ DOORS = ("admin", "api")
 FILE = b"email\nann@example.com\nbob@example.com\nnobody\n"
 # Of the services, those that no person asks for, that change nothing, or that another verb is made of.
 NOT_OF_PERSONS = {
-    "queue": {"backlog", "build", "fire_schedules", "ping_bell", "prune", "submit_many", "upcoming"},
+    "queue": {"backlog", "build", "fire_schedules", "ping_bell", "prune", "submit_many", "upcoming"}
+    | {"live_pools", "live_workers", "workers"},
     "campaigns": {"problems", "recipient_of", "status", "unsubscribe", "unsubscribe_url"},
 }
 
@@ -67,6 +70,20 @@ def paused_schedule() -> Schedule:
     made = schedule()
     queue.pause_schedule([made.pk])
     return made
+
+
+def worker() -> int:
+    return register_worker(["default"])
+
+
+def paused_worker() -> int:
+    made = worker()
+    queue.pause_worker([made])
+    return made
+
+
+def pool() -> int:
+    return open_pool(["default"], 1)
 
 
 def draft() -> Campaign:
@@ -124,6 +141,14 @@ QUEUE: dict[str, tuple[Callable[[], Verb], str]] = {
         lambda: lambda by: queue.limit_queue("low", max_running=3, rate="100/m", by=by),
         "Limited to 3 at once, 100/m in a time.",
     ),
+    "pause_worker": (_case(lambda: [worker()], queue.pause_worker), "Paused 1 worker."),
+    "resume_worker": (
+        _case(lambda: [paused_worker(), worker()], queue.resume_worker),
+        "Resumed 1 worker; 1 was not paused.",
+    ),
+    "drain_worker": (_case(lambda: [worker()], queue.drain_worker), "Drained 1 worker."),
+    "stop_worker": (_case(lambda: [worker(), worker()], queue.stop_worker), "Stopped 2 workers."),
+    "scale_pool": (_case(pool, lambda made, by: queue.scale_pool(made, 3, by=by)), "Scaled to 3."),
     "save_schedule": (lambda: lambda by: schedule(by=by), "Created."),
     "pause_schedule": (_case(lambda: [schedule().pk], queue.pause_schedule), "Paused 1 schedule."),
     "resume_schedule": (_case(lambda: [paused_schedule().pk], queue.resume_schedule), "Resumed 1 schedule."),
@@ -208,6 +233,7 @@ def test_a_verb_that_is_undone_leaves_none(ready: Any, text: str, person: User) 
 
 REPEATED = (
     *("retry", "replay_letters", "replay_group", "discard", "discard_group", "cancel"),
+    *("pause_worker", "resume_worker", "drain_worker", "stop_worker", "scale_pool"),
     *("pause_queue", "resume_queue", "limit_queue", "pause_schedule", "resume_schedule", "delete_schedule"),
 )
 
@@ -280,6 +306,9 @@ def ids(db: None) -> dict[str, Any]:
         "letter": letter.pk,
         "group": letter.fingerprint,
         "schedule": schedule().pk,
+        "worker": worker(),
+        "paused_worker": paused_worker(),
+        "pool": pool(),
         "template": TemplateFactory().pk,
         "draft": draft().pk,
         "sending": sending().pk,
@@ -301,6 +330,11 @@ API_CALLS: list[tuple[str, str, Any, str]] = [
     ("post", "dead-letters/groups/{group}/discard/", {}, "Discarded 2 dead letters."),
     ("post", "queues/low/pause/", {}, "Paused."),
     ("patch", "queues/low/", {"max_running": 2}, "Limited to 2 at once, any number in a time."),
+    ("post", "workers/{worker}/pause/", {}, "Paused 1 worker."),
+    ("post", "workers/{paused_worker}/resume/", {}, "Resumed 1 worker."),
+    ("post", "workers/{worker}/drain/", {}, "Drained 1 worker."),
+    ("post", "workers/{worker}/stop/", {}, "Stopped 1 worker."),
+    ("post", "worker-pools/{pool}/scale/", {"wanted": 4}, "Scaled to 4."),
     ("post", "schedules/{schedule}/run-now/", {}, "Run by hand."),
     ("post", "campaigns/", {"name": "n", "template": "{template}", "from_email": "a@example.com"}, "Created."),
     ("patch", "campaigns/{draft}/", {"name": "Winter"}, "Changed name."),
@@ -411,6 +445,8 @@ def test_a_draft_that_is_edited_or_filled_in_the_admin_leaves_one_entry_each(
         (("retry", "{failed}"), "Retried 1 task."),
         (("replay", "{failed}"), "Replayed 1 task."),
         (("replay", "--group={group}"), "Replayed 2 dead letters."),
+        (("workers", "pause", "{worker}"), "Paused 1 worker."),
+        (("scale", "{pool}", "4"), "Scaled to 4."),
         (("cancel", "{queued}"), "Cancelled 1 task."),
         (("launch_campaign", "{draft}"), "Launched: 3 recipients to mail."),
     ],

@@ -3,6 +3,7 @@ import secrets
 import signal
 import socket
 from argparse import ArgumentParser
+from functools import partial
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
@@ -36,7 +37,7 @@ class Command(BaseCommand):
             serve_burst(names)
             return
         self.stdout.write(f"{processes} worker processes serve {', '.join(names)}")
-        Pool(lambda: serve(names), processes, stop_seconds).run()
+        Pool(partial(serve, names), names, processes, stop_seconds).run()
 
 
 def stop_on_signals(station: drain.Station) -> None:
@@ -44,9 +45,12 @@ def stop_on_signals(station: drain.Station) -> None:
         signal.signal(name, lambda *_: station.stop())
 
 
-def serve(names: list[str]) -> None:
-    """One worker process: RQ's loop around our drains; while Valkey is away, our drains alone."""
-    station = drain.Station(names)
+def serve(names: list[str], pool: int | None) -> bool:
+    """One worker process: RQ's loop around our drains; while Valkey is away, our drains alone.
+
+    Answers whether a person asked it to leave.
+    """
+    station = drain.Station(names, pool=pool)
     drain.install(station)
     stop_on_signals(station)
     station.open()
@@ -64,6 +68,7 @@ def serve(names: list[str]) -> None:
             run_worker(names, name=name, on_stop=station.stop)
     finally:
         station.close()
+    return station.orders.is_leaving
 
 
 def serve_burst(names: list[str]) -> None:

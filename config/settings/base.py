@@ -150,6 +150,9 @@ SPECTACULAR_SETTINGS = {
     "ENUM_NAME_OVERRIDES": {
         "TaskState": "queue_core.states.TaskState",
         "WorkerState": "queue_core.states.WorkerState",
+        "WorkerKind": "queue_core.states.WorkerKind",
+        "Desire": "queue_core.states.Desire",
+        "Rhythm": "queue_core.states.Rhythm",
         "DeathReason": "queue_core.states.DeathReason",
         "CampaignState": "campaigns.states.CampaignState",
         "RecipientState": "campaigns.states.RecipientState",

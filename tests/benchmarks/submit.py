@@ -27,6 +27,9 @@ def main() -> None:
         "spaced": lambda: peer.submit_each(spaced(n)),
         "settled": lambda: peer.settled(n),
         "history": lambda: peer.history(n),
+        "line": lambda: peer.line(n),
+        "claims": lambda: peer.claims(n),
+        "memory": lambda: peer.memory(),
     }
     started = time.perf_counter()
     answer = actions[action]()

@@ -14,7 +14,7 @@ from pgqueuer import PgQueuer
 from pgqueuer.models import Job
 from pgqueuer.queries import Queries
 
-from tests.benchmarks.marks import mark
+from tests.benchmarks.marks import mark_async
 
 _URL = os.environ["DATABASE_URL"]
 
@@ -59,7 +59,7 @@ async def work(batch: int) -> None:
 
     @queuer.entrypoint("mark")
     async def run(job: Job) -> None:
-        mark(*json.loads(job.payload or b"[]"))
+        await mark_async(*json.loads(job.payload or b"[]"))
 
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, queuer.shutdown.set)
     await queuer.run(batch_size=batch)

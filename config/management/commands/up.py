@@ -157,7 +157,7 @@ def _programs(port: int) -> list[Program]:
     ]  # fmt: skip
     programs = [
         Program("web", gunicorn, env),
-        Program("worker", [*manage, "worker", "--processes", "2"], env),
+        Program("worker", [*manage, "worker", "--processes", "2", "--stop-seconds", "15"], env),
         Program("scheduler", [*manage, "scheduler"], env),
     ]
     if os.environ.get("SMTP_URL", "").strip():

@@ -1,11 +1,24 @@
 from typing import TYPE_CHECKING, Self
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
+from django.db.models.functions import Now
 
-from queue_core.states import LIVE
+from queue_core.states import LIVE, TaskState
 
 if TYPE_CHECKING:
     from queue_core.models import Task  # noqa: F401
+
+
+_RETRYING = Q(state=TaskState.QUEUED, attempt__gt=0) & ~Q(error="")
+
+# The states as people read them (see Task.shown_state). Both arms of `parked` are written out because each has an
+# index of its own.
+SHOWN_STATES: dict[str, Q] = {
+    "queued": Q(state=TaskState.QUEUED, parked=False) & ~_RETRYING,
+    "scheduled": Q(state=TaskState.QUEUED, parked=True, run_at__gt=Now()) & ~_RETRYING,
+    "retrying": _RETRYING & (Q(parked=True) | Q(parked=False)),
+    **{state.value: Q(state=state) for state in TaskState if state is not TaskState.QUEUED},
+}
 
 
 class TaskQuerySet(QuerySet["Task"]):

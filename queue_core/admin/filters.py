@@ -5,25 +5,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Q, QuerySet
-from django.db.models.functions import Now
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from unfold.contrib.filters.admin import RangeDateFilter
 
 from queue_core import conf, registry
-from queue_core.states import TaskState
+from queue_core.querysets import SHOWN_STATES
 
-_RETRYING = Q(state=TaskState.QUEUED, attempt__gt=0) & ~Q(error="")
-
-# The states as people read them (see Task.shown_state). Both arms of `parked` are written out because each has an
-# index of its own.
-SHOWN_STATES: dict[str, Q] = {
-    "queued": Q(state=TaskState.QUEUED, parked=False) & ~_RETRYING,
-    "scheduled": Q(state=TaskState.QUEUED, parked=True, run_at__gt=Now()) & ~_RETRYING,
-    "retrying": _RETRYING & (Q(parked=True) | Q(parked=False)),
-    **{state.value: Q(state=state) for state in TaskState if state is not TaskState.QUEUED},
-}
 TAB_STATES = ("queued", "scheduled", "running", "retrying", "failed", "succeeded", "cancelled")
 
 

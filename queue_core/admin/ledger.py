@@ -12,8 +12,9 @@ from django.template.response import TemplateResponse
 from unfold.admin import ModelAdmin
 from unfold.views import ChangeList
 
-from queue_core.admin.paginator import LedgerPaginator, TooSlow, time_limit
+from queue_core.admin.paginator import LedgerPaginator
 from queue_core.services import Actor
+from queue_core.time_limit import TooSlow, time_limit
 
 _LIST_SECONDS = 5.0
 

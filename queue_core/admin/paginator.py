@@ -1,36 +1,17 @@
 """Pages over tables that grow: how many rows there are is said only as exactly as it can be known at once."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from django.core.paginator import Paginator
-from django.db import OperationalError, connection, transaction
+from django.db import connection
 from django.db.models import QuerySet
 from django.utils.functional import cached_property
-from psycopg.errors import QueryCanceled
+
+from queue_core.time_limit import TooSlow, time_limit
 
 # Nobody turns 200 pages, and OFFSET reads all it skips; beyond that a filter is the way.
 CAP = 10_000
 _COUNT_SECONDS = 1.0
-
-
-class TooSlow(Exception):
-    """A statement ran into its time limit."""
-
-
-@contextmanager
-def time_limit(seconds: float) -> Iterator[None]:
-    """Raises TooSlow when a statement inside takes longer; PostgreSQL has ended it then."""
-    try:
-        with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute("SELECT set_config('statement_timeout', %s, true)", [str(round(seconds * 1000))])
-            yield
-            cursor.execute("SET LOCAL statement_timeout TO DEFAULT")
-    except OperationalError as exc:
-        if isinstance(exc.__cause__, QueryCanceled):
-            raise TooSlow from None
-        raise
 
 
 def bounded_count(rows: QuerySet[Any]) -> int:

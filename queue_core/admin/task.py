@@ -2,21 +2,21 @@ from functools import partial
 from typing import Any
 
 from django.contrib import admin, messages
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from django.utils.text import Truncator
 from unfold.decorators import display as label
 
-from queue_core import registry, services
+from queue_core import search, services
 from queue_core.admin import task_pages
 from queue_core.admin.filters import TAB_STATES, DayRange, NameFilter, QueueFilter, StateFilter, tabs
 from queue_core.admin.forms import as_text
 from queue_core.admin.ledger import LedgerAdmin, actor
 from queue_core.admin.times import moment, span
 from queue_core.models import Execution, Result, Task, Worker
-from queue_core.states import LIVE
+from queue_core.services.clock import database_time
 
 # Colours of Unfold's labels, for the states as people read them.
 STATE_LABELS = {
@@ -32,6 +32,10 @@ STATE_LABELS = {
 }
 OUTCOME_LABELS = {"succeeded": "success", "failed": "danger", "lost": "warning", "cancelled": "default"}
 _SHOWN_ATTEMPTS = 100
+_PARTLY = (
+    "Searched the newest {:,} tasks, from id {} on. To search them all, say state:failed, a tag, a key or part of the"
+    " error as well."
+)
 
 
 @admin.register(Task)
@@ -42,7 +46,10 @@ class TaskAdmin(LedgerAdmin):
     list_filter_submit = True
     lookups = ("state", "queue", "name", "created_at_from", "created_at_to")
     search_fields = ["name"]
-    search_help_text = "Id, task name or its beginning, key"
+    search_help_text = (
+        "Id, beginning of a name, key or a word of the error; or state:failed name:campaigns.* queue:mail tag:x"
+        ' error:"timed out" age:>1h payload.customer.id:7 worker:w1 -tag:y'
+    )
     actions = ["retry_selected", "cancel_selected"]
     detail_template = "queue_core/admin/task.html"
 
@@ -58,13 +65,14 @@ class TaskAdmin(LedgerAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Task], search_term: str
     ) -> tuple[QuerySet[Task], bool]:
-        if not search_term:
-            return queryset, False
-        # Written as the unique index is: by name, among the live.
-        has_key = Q(name__in=registry.names(), unique_key=search_term, state__in=LIVE)
-        if search_term.isascii() and search_term.isdigit() and len(search_term) < 19:
-            return queryset.filter(Q(pk=int(search_term)) | has_key), False
-        return queryset.filter(Q(name__startswith=search_term) | has_key), False
+        try:
+            found = search.narrowed(queryset, search.parse(search_term), now=database_time())
+        except search.SearchError as exc:
+            messages.error(request, f"{exc}.")
+            return queryset.none(), False
+        if found.searched_from:
+            messages.info(request, _PARTLY.format(search.NEWEST, found.searched_from))
+        return found.tasks, False
 
     def get_urls(self) -> list[URLPattern]:
         site_view = self.admin_site.admin_view

@@ -1,8 +1,9 @@
 from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.functions import TransactionNow
-from django.contrib.postgres.indexes import BrinIndex
+from django.contrib.postgres.indexes import BrinIndex, GinIndex, OpClass
 from django.db import models
 from django.db.models import F, Q
+from django.db.models.functions import Upper
 from django.utils import timezone
 
 from queue_core.querysets import TaskQuerySet
@@ -70,6 +71,14 @@ class Task(models.Model):
                 fields=["expires_at"],
                 condition=Q(state__in=["blocked", "queued"], expires_at__isnull=False),
                 name="tasks_expiring",  # lifecycle.expire
+            ),
+            # Searches (search/conditions.py). A plain task, without a key, tags or an error, is written to none of
+            # these; the payload of every task in an index would cost each submission more than its row does.
+            models.Index(fields=["unique_key", "-id"], condition=Q(unique_key__isnull=False), name="tasks_key"),
+            GinIndex(fields=["tags"], condition=~Q(tags=[]), name="tasks_tags"),
+            GinIndex(OpClass(Upper("error"), name="gin_trgm_ops"), condition=~Q(error=""), name="tasks_error"),
+            GinIndex(
+                OpClass("payload", name="jsonb_path_ops"), condition=Q(state="failed"), name="tasks_failed_payload"
             ),
         ]
         constraints = [

@@ -39,7 +39,7 @@ VALUES = st.recursive(
 
 QUERY = [
     *("cursor", "page_size", "count", "ordering", "search", "state", "state__in", "name", "priority", "run_at__gte"),
-    *("created_at__lt", "template", "email", "queue__in", "unique_key", "archived", "format"),
+    *("created_at__lt", "template", "email", "queue__in", "unique_key", "archived", "format", "q"),
 ]
 
 
@@ -72,10 +72,12 @@ class Fuzz(TestCase):
         assert answer.status_code < 500, answer.content
 
     @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
-    @given(st.sampled_from(["tasks/", "campaigns/", "suppressions/", "templates/"]), st.data())
+    @given(st.sampled_from(["tasks/", "tasks/search/", "campaigns/", "suppressions/", "templates/"]), st.data())
     def test_no_query_is_a_fault_of_ours(self, path: str, data: st.DataObject) -> None:
         names = st.sampled_from(QUERY)
-        printable = st.text(string.printable + "é\x00٣", max_size=12) | st.sampled_from([*LIKELY, "1e999", "NaN"])
+        printable = st.text(string.printable + "é\x00٣", max_size=12) | st.sampled_from(
+            [*LIKELY, "1e999", "NaN", "-state:failed", "age:>1h"]
+        )
         query = data.draw(st.dictionaries(names, printable, max_size=3))
         client = APIClient()
         client.force_authenticate(self.user)

@@ -24,6 +24,7 @@ CALLS = [
     ("get", "task-types/", "view_task"),
     ("get", "task-types/tests.noop/", "view_task"),
     ("get", "tasks/", "view_task"),
+    ("get", "tasks/search/?q=state:queued", "view_task"),
     ("post", "tasks/", "add_task"),
     ("post", "tasks/batch/", "add_task"),
     ("get", "tasks/{task}/", "view_task"),
@@ -165,6 +166,7 @@ def fill(number: int) -> None:
     "path",
     [
         *("tasks/", "task-types/", "queues/", "workers/", "worker-pools/", "campaigns/", "suppressions/", "templates/"),
+        "tasks/search/?q=state:queued",
         *("dead-letters/", "dead-letters/groups/", "audit/"),
         *("campaigns/{id}/recipients/", "campaigns/{id}/imports/"),
     ],
@@ -184,4 +186,4 @@ def test_a_list_of_thirty_runs_as_many_queries_as_one_of_three(path, api):
         assert answer.status_code == 200
         seen.append(len(queries))
     assert seen[0] == seen[1]
-    assert seen[0] < 6
+    assert seen[0] < 8  # a search reads the clock, and sets and lifts its time limit

@@ -13,12 +13,13 @@ from django.urls import NoReverseMatch, get_resolver, reverse
 from django.utils import timezone
 
 from queue_core import registry, services
-from queue_core.admin.filters import SHOWN_STATES
-from queue_core.admin.paginator import CAP, TooSlow, bounded_count, shown, time_limit
+from queue_core.admin.paginator import CAP, bounded_count, shown
 from queue_core.admin.task import OUTCOME_LABELS, STATE_LABELS
 from queue_core.admin.times import span
 from queue_core.models import Execution, Result, Task, Worker
+from queue_core.querysets import SHOWN_STATES
 from queue_core.states import Outcome, TaskState
+from queue_core.time_limit import TooSlow, time_limit
 from tests import tasks
 from tests.factories import UserFactory
 
@@ -123,7 +124,10 @@ def test_every_state_filter_finds_what_is_shown_under_that_name(owner):
     [
         ({"q": "tests."}, True),
         ({"q": "ests.add"}, False),
-        ({"q": "the key"}, True),
+        ({"q": '"the key"'}, True),
+        ({"q": 'state:queued key:"the key" queue:mail'}, True),
+        ({"q": "-queue:mail"}, False),
+        ({"q": "colour:red"}, False),
         ({"q": "9" * 40}, False),
         ({"queue": "mail"}, True),
         ({"queue": "low"}, False),
@@ -139,6 +143,22 @@ def test_every_state_filter_finds_what_is_shown_under_that_name(owner):
 def test_the_list_is_searched_and_filtered(owner, query, found):
     task = make_task(queue="mail", unique_key="the key")
     assert rows(owner.get(url("task_changelist"), query)) == ([task.pk] if found else [])
+
+
+def test_a_search_that_means_nothing_says_what_to_write(owner):
+    assert "There is no field 'colour'; there are age" in text_of(
+        owner.get(url("task_changelist"), {"q": "colour:red"})
+    )
+
+
+def test_a_search_of_the_newest_says_so(owner, monkeypatch):
+    monkeypatch.setattr("queue_core.search.rows.NEWEST", 2)
+    old, new, _ = make_task(priority=5), make_task(priority=5), make_task()
+    answer = owner.get(url("task_changelist"), {"q": "priority:5"})
+    assert rows(answer) == [new.pk]
+    assert text_of(answer).count(f"from id {new.pk} on") == 1
+    monkeypatch.setattr("queue_core.search.rows.NEWEST", 10**9)
+    assert rows(owner.get(url("task_changelist"), {"q": "priority:5"})) == [new.pk, old.pk]
 
 
 def test_a_task_is_found_by_its_id(owner):

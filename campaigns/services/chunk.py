@@ -1,11 +1,12 @@
 """Chunks: ranges of recipient ids, each worked off by one queue task."""
 
+import math
 from collections.abc import Sequence
 
 from django.db import connection, transaction
 from django.db.models import QuerySet
 
-from campaigns import conf
+from campaigns import conf, mailer
 from campaigns.models import CampaignTask
 from queue_core import services as queue
 from queue_core.states import LIVE
@@ -15,6 +16,9 @@ CONDUCT = "campaigns.conduct"
 
 # The mail server may refuse us for days; a chunk is tried again until it works, the campaign is paused or cancelled.
 _CHUNK_ATTEMPTS = 1_000
+
+# At its end a chunk has too little work for all connections: with more of them it must be longer.
+_CONNECTIONS_PER_SIZE = 5
 
 _RANGES = """
 SELECT min(id), max(id), count(*) FROM (
@@ -35,12 +39,13 @@ def submit_chunks(campaign_id: int, ids: Sequence[int] | None = None) -> int:
 
     A recipient may be in two chunks after a resume; its row lets only one of them have it.
     """
+    size = conf.get("CHUNK_SIZE") * math.ceil(mailer.transport().connections / _CONNECTIONS_PER_SIZE)
     with transaction.atomic():
         with connection.cursor() as cursor:
             if ids is None:
-                cursor.execute(_RANGES, [conf.get("CHUNK_SIZE"), campaign_id])
+                cursor.execute(_RANGES, [size, campaign_id])
             else:
-                cursor.execute(_NEIGHBOURS, [list(ids), conf.get("CHUNK_SIZE")])
+                cursor.execute(_NEIGHBOURS, [list(ids), size])
             ranges = cursor.fetchall()
         chunks = CampaignTask.objects.bulk_create(
             [CampaignTask(campaign_id=campaign_id, first_id=first, last_id=last, size=n) for first, last, n in ranges],

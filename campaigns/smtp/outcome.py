@@ -30,6 +30,8 @@ class Stage(StrEnum):
     DOT = "dot"
 
 
+# A refusal of us in answer to these may still be about the one recipient.
+_PERSONAL = {Stage.RCPT, Stage.DATA, Stage.DOT}
 _BEFORE_MAIL = {Stage.CONNECT, Stage.GREETING, Stage.EHLO, Stage.STARTTLS, Stage.AUTH}
 
 
@@ -75,6 +77,11 @@ class Outcome:
     code: int = 0
     enhanced: str = ""
     text: str = ""
+
+    @property
+    def personal(self) -> bool:
+        """Whether it was said in answer to one recipient's message, and not to us before there was any."""
+        return self.stage in _PERSONAL
 
     @property
     def hard(self) -> bool:

@@ -8,7 +8,8 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 T = TypeVar("T")
 _FLAGS = {"1": True, "yes": True, "true": True, "on": True, "0": False, "no": False, "false": False, "off": False}
-_OPTIONS = ("starttls", "timeout", "pipelining", "max_messages", "verify")
+MAX_CONNECTIONS = 50
+_OPTIONS = ("starttls", "timeout", "pipelining", "max_messages", "verify", "connections")
 
 
 class Security(StrEnum):
@@ -19,7 +20,10 @@ class Security(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Transport:
-    """One mail server. `timeout` (seconds) bounds every wait; `max_messages` is per connection, 0 for no limit."""
+    """One mail server. `timeout` (seconds) bounds every wait; `max_messages` is per connection, 0 for no limit.
+
+    `connections` is how many a process opens at once.
+    """
 
     host: str
     port: int = 25
@@ -30,10 +34,12 @@ class Transport:
     pipelining: bool = True
     max_messages: int = 100
     verify: bool = True
+    connections: int = 4
 
     @classmethod
     def from_url(cls, url: str) -> "Transport":
-        """`smtp://user:pass@host:587?starttls=1&timeout=30&pipelining=0&max_messages=100&verify=0`, or `smtps://…`.
+        """`smtp://user:pass@host:587?starttls=1&timeout=30&pipelining=0&max_messages=100&verify=0&connections=4`,
+        or `smtps://…`.
 
         User and password are percent-encoded. Raises ValueError with a sentence for the person who wrote the URL;
         it never repeats the password.
@@ -54,6 +60,7 @@ class Transport:
             pipelining=_read("pipelining", options, _FLAGS.__getitem__, "1 or 0", default=True),
             max_messages=_read("max_messages", options, _count, "a whole number, 0 for no limit", default=100),
             verify=_read("verify", options, _FLAGS.__getitem__, "1 or 0", default=True),
+            connections=_read("connections", options, _lines, f"1 to {MAX_CONNECTIONS}", default=4),
         )
 
 
@@ -100,3 +107,10 @@ def _count(raw: str) -> int:
     if count < 0:
         raise ValueError(raw)
     return count
+
+
+def _lines(raw: str) -> int:
+    lines = int(raw)
+    if not 1 <= lines <= MAX_CONNECTIONS:
+        raise ValueError(raw)
+    return lines

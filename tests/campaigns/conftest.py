@@ -15,7 +15,7 @@ from tests.campaigns.smtp_server import SmtpServer
 def smtp(monkeypatch: pytest.MonkeyPatch) -> Iterator[SmtpServer]:
     """A mail server that does as told; campaigns send to it."""
     with SmtpServer() as server:
-        monkeypatch.setattr(mailer, "transport", lambda: Transport("127.0.0.1", server.port, timeout=3))
+        monkeypatch.setattr(mailer, "transport", lambda: Transport("127.0.0.1", server.port, timeout=3, connections=1))
         mailer.close()
         yield server
         mailer.close()

@@ -331,7 +331,7 @@ def test_a_message_that_makes_the_chunk_fail_leaves_nobody_in_doubt(
         raise RuntimeError("no link")
 
     with monkeypatch.context() as patch:
-        patch.setattr("campaigns.services.deliver.unsubscribe_url", broken)
+        patch.setattr("campaigns.services.letters.unsubscribe_url", broken)
         work()
     assert states(campaign) == {"pending": 3}
     work(wait=False)

@@ -557,8 +557,8 @@ def test_reply_text_is_safe_to_show(code: int, lines: list[bytes], enhanced: str
         ("smtp://[::1]:2525/", Transport("::1", 2525)),
         ("smtp://jo%40x:p%3A%2F@h:26", Transport("h", 26, "jo@x", "p:/")),
         (
-            "smtp://h?timeout=5&pipelining=no&max_messages=0&verify=0",
-            Transport("h", timeout=5, pipelining=False, max_messages=0, verify=False),
+            "smtp://h?timeout=5&pipelining=no&max_messages=0&verify=0&connections=50",
+            Transport("h", timeout=5, pipelining=False, max_messages=0, verify=False, connections=50),
         ),
     ],
 )
@@ -581,6 +581,7 @@ def test_transport_is_read_from_a_url(url: str, expected: Transport) -> None:
         ("smtp://h?timeout=nan", "number of seconds"),
         ("smtp://h?timeout=0", "number of seconds"),
         ("smtp://h?max_messages=-1", "whole number"),
+        ("smtp://h?connections=51", "connections .* 1 to 50"),
         ("smtp://h?starttls=maybe", "1 or 0"),
         ("smtps://h?starttls=1", "not both"),
     ],

@@ -1,0 +1,172 @@
+"""A chunk goes out over several connections at once; they stay open from chunk to chunk."""
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+
+import pytest
+
+from campaigns import lifecycle, mailer, services
+from campaigns.lifecycle import Leased
+from campaigns.mailer.pool import Pool
+from campaigns.models import Campaign, CampaignTask, Recipient
+from campaigns.services.letters import Letters
+from campaigns.smtp import Envelope, Transport
+from queue_core.models import Task
+from tests.campaigns.smtp_server import DROP, SmtpServer
+from tests.factories import CampaignFactory, add_recipients, counts_by_scan
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def lines(smtp: SmtpServer, monkeypatch: pytest.MonkeyPatch) -> Callable[[int], SmtpServer]:
+    def set_lines(count: int) -> SmtpServer:
+        monkeypatch.setattr(mailer, "transport", lambda: Transport("127.0.0.1", smtp.port, connections=count))
+        return smtp
+
+    return set_lines
+
+
+def launched(count: int) -> Campaign:
+    campaign = CampaignFactory.create()
+    add_recipients(campaign, count)
+    return services.launch(campaign)
+
+
+def states(campaign: Campaign) -> dict[str, int]:
+    scanned = counts_by_scan(campaign)
+    assert lifecycle.counts(campaign.pk) == scanned
+    return {state: n for state, n in scanned.items() if n}
+
+
+def test_a_slow_server_is_mailed_over_all_connections_at_once(
+    lines: Callable[[int], SmtpServer], work: Callable[..., None]
+) -> None:
+    server = lines(10)
+    server.delay = 0.1
+    campaign = launched(100)
+    started = time.monotonic()
+    work()
+    assert time.monotonic() - started < 5  # one connection needs ten seconds
+    assert states(campaign) == {"sent": 100}
+    assert server.connections == 10
+    assert set(Counter(server.recipients).values()) == {1}
+
+
+def test_connections_are_kept_for_the_next_chunk(
+    lines: Callable[[int], SmtpServer], work: Callable[..., None], settings: object
+) -> None:
+    settings.CAMPAIGNS_CHUNK_SIZE = 100  # type: ignore[attr-defined]
+    server = lines(1)
+    server.delay = 0.01
+    launched(150)
+    launched(20)
+    work()
+    assert CampaignTask.objects.count() == 3
+    assert len(server.bodies) == 170
+    assert server.connections == 2  # the second after 100 messages
+
+
+def test_no_more_connections_are_opened_than_there_are_messages(
+    lines: Callable[[int], SmtpServer], work: Callable[..., None]
+) -> None:
+    server = lines(10)
+    launched(3)
+    work()
+    assert server.connections <= 3
+
+
+def test_a_lost_answer_puts_one_recipient_per_connection_in_doubt(
+    lines: Callable[[int], SmtpServer], work: Callable[..., None]
+) -> None:
+    server = lines(4)
+    server.script(dot=[DROP] * 4)
+    campaign = launched(60)
+    work()
+    assert states(campaign) == {"sent": 56, "unconfirmed": 4}
+    assert set(Counter(server.recipients).values()) == {1}
+
+
+def test_no_more_rows_are_in_flight_than_the_connections_may_have(
+    lines: Callable[[int], SmtpServer], work: Callable[..., None], settings: object
+) -> None:
+    settings.CAMPAIGNS_GROUP_SIZE = 3  # type: ignore[attr-defined]
+    server = lines(4)
+    server.delay = 0.05
+    campaign = launched(80)
+    seen = []
+
+    def watch() -> None:
+        while len(server.bodies) < 80:
+            seen.append(lifecycle.counts(campaign.pk)["sending"])
+            time.sleep(0.02)
+        from django.db import connection
+
+        connection.close()
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    work()
+    watcher.join()
+    assert 4 <= max(seen) <= 12
+
+
+def test_a_refusal_of_us_on_one_connection_stops_all(
+    lines: Callable[[int], SmtpServer], work: Callable[..., None]
+) -> None:
+    server = lines(4)
+    server.script(greeting=["220 hello", "220 hello", "220 hello", "554 too many of you"])
+    server.delay = 0.05
+    campaign = launched(60)
+    work()
+    found = states(campaign)
+    assert set(found) <= {"sent", "pending"}
+    assert found["pending"] > 40
+    assert found.get("sent", 0) == len(server.bodies)
+
+
+def test_a_fault_of_ours_fails_the_chunk_and_leaves_nobody_in_doubt(
+    lines: Callable[[int], SmtpServer], work: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = lines(4)
+    server.delay = 0.02
+    campaign = launched(30)
+    fifth = Recipient.objects.order_by("pk")[5].pk
+    make = Letters.make
+
+    def faulty(letters: Letters, row: Leased) -> Envelope:
+        if row.id == fifth:
+            raise RuntimeError("a fault of ours")
+        return make(letters, row)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Letters, "make", faulty)
+        work()
+    found = states(campaign)
+    assert set(found) <= {"sent", "pending"}
+    assert "a fault of ours" in Task.objects.get(name="campaigns.deliver_chunk").error
+    work(wait=False)
+    assert states(campaign) == {"sent": 30}
+    assert len(server.bodies) == len(set(server.bodies)) == 30
+
+
+def test_a_connection_that_was_idle_for_long_is_closed_and_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Line:
+        closed = False
+
+        def close(self) -> None:
+            self.closed = True
+
+    pool: Pool[str] = Pool(lambda transport: Line())  # type: ignore[arg-type,return-value]
+    first = pool.borrow("a")
+    pool.give_back("a", first)
+    assert pool.borrow("b") is not first
+    assert pool.borrow("a") is first
+    pool.give_back("a", first)
+    now = time.monotonic()
+    monkeypatch.setattr("campaigns.mailer.pool.time.monotonic", lambda: now + 21)
+    assert pool.borrow("b") is not None
+    assert first.closed  # type: ignore[attr-defined]
+    assert pool.borrow("a") is not first

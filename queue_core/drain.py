@@ -10,11 +10,13 @@ from itertools import groupby
 
 from django.db import Error, connections
 
-from queue_core import broker, conf, execution, lifecycle
+from queue_core import broker, conf, lifecycle
+from queue_core.crew import Crew
 from queue_core.hand import Hand
 from queue_core.keeper import Keeper, memory_mib
 from queue_core.lifecycle import Claimed, Gate
 from queue_core.orders import Orders
+from queue_core.writer import Writer
 
 logger = logging.getLogger(__name__)
 
@@ -23,19 +25,23 @@ _RING_SECONDS = 0.1
 _LINGER_SECONDS = 0.75
 # A pause or a limit is heard within this time.
 _GATES_SECONDS = 0.8
+# A process that is full looks again after this time at the latest.
+_FULL_SECONDS = 0.2
+# A task that is going to kill its worker does so within this time, by assumption.
+_SUSPECT_SECONDS = 5.0
 
 
 class Station:
     """A worker process at work: its place in the list of workers, what it has in hand, and its pace."""
 
-    def __init__(self, queues: list[str], *, pool: int | None = None) -> None:
+    def __init__(self, queues: list[str], *, pool: int | None = None, threads: int = 1, coroutines: int = 100) -> None:
         self.queues = queues
         self.hand = Hand()
-        self.alarm = execution.Alarm()
         self.stopping = threading.Event()
-        self.runner = execution.Runner(self.alarm, self.stopping.is_set)
+        self.writer = Writer(self.hand, self.stopping)
+        self.crew = Crew(self.hand, self.writer, self.stopping, threads=threads, coroutines=coroutines)
         self.orders = Orders(self.stop, self.hand.clock)
-        self.keeper = Keeper(queues, self.hand, self.alarm, self.orders, pool=pool)
+        self.keeper = Keeper(queues, self.hand, self.orders, pool=pool)
         # How many tasks to claim: one until their speed is known.
         self.size = 1
         self._rung_at = 0.0
@@ -43,22 +49,31 @@ class Station:
         # Which queues are held back, as looked up a moment ago.
         self._gates: dict[str, Gate] = {}
         self._gates_at = -_GATES_SECONDS
+        # As of the last claim: tasks finished, and seconds they took.
+        self._finished, self._used = 0, 0.0
+        self._is_wary = False
 
     def open(self) -> None:
         self.keeper.start()
+        self.writer.start()
+        self.crew.open()
 
     def close(self) -> None:
+        """Wait for what runs, write its outcomes, and leave the list of workers."""
+        self.crew.close()
+        self.writer.close()
+        self._leave_nothing()
         self.keeper.close()
         connections.close_all()
 
     def stop(self) -> None:
-        """Finish the running task, give back the rest, and end."""
+        """Finish what runs, give back the rest, and end."""
         self.stopping.set()
 
     def serve(self, seconds: float, *, burst: bool = False) -> None:
         """Work for about that long, or until there is nothing to do (`burst`), or until stopped."""
         deadline = self.hand.clock() + seconds
-        self.alarm.install()
+        self.crew.alarm.install()
         pause = 0.1
         while not self.stopping.is_set():
             try:
@@ -70,7 +85,7 @@ class Station:
                 time.sleep(pause)
                 pause = min(pause * 2, 2.0)
                 continue
-            if not worked and (burst or self.linger(deadline)):
+            if not worked and (self._is_over() if burst else self.linger(deadline)):
                 break
             if self.hand.clock() >= deadline and worked and broker.ring(worked) is not False:
                 break
@@ -84,6 +99,13 @@ class Station:
         except Error as exc:
             logger.warning("could not write the last outcomes: %s", exc)
             connections.close_all()
+
+    def _is_over(self) -> bool:
+        """Whether nothing runs any more, beside the main thread; waits a moment for it."""
+        if self.hand.is_idle():
+            return True
+        self.crew.wait(0.05)
+        return False
 
     def linger(self, deadline: float) -> bool:
         """Wait for a ring. True when the slice is over. With Valkey away, look again a little later instead."""
@@ -105,11 +127,15 @@ class Station:
         return False
 
     def turn(self) -> str | None:
-        """Claim and run one batch. Answers a queue that may hold more, or None when nothing was found."""
-        self.hand.flush()
-        self.hand.give_back()  # what an error of the database left behind
+        """Claim and start one batch. Answers a queue that may hold more, or None when nothing was found."""
+        if self.hand.is_overdue():
+            self.hand.flush()
         if not self.orders.may_take:
             return None
+        if not self.crew.have_room(self.size):
+            self.crew.wait(_FULL_SECONDS)
+            return self.queues[0]
+        self._adapt()
         claimed_at = self.hand.clock()
         batch = self._claim()
         if not batch:
@@ -142,37 +168,38 @@ class Station:
         return batch
 
     def run_batch(self, batch: list[Claimed], claimed_at: float) -> None:
+        """Run the functions of a batch here, or have threads run them; coroutines have their own."""
         self.hand.take(self._isolate(batch), claimed_at)
-        started, before = self.hand.clock(), self.hand.finished_tasks
-        flush_count, flush_seconds = conf.get("FLUSH_COUNT"), conf.get("FLUSH_SECONDS")
-        while not self.stopping.is_set():
-            task = self.hand.next()
-            if task is None:
-                break
-            if task.crashes:
-                self.hand.flush()
-            self.hand.done(self.runner.run(task, self.hand.since_claim))
-            count, age = self.hand.unwritten()
-            if count >= flush_count or age >= flush_seconds or execution.acks_each(task.name):
-                self.hand.flush()
-        self.hand.give_back()
-        self.hand.flush()
-        self._adapt(self.hand.clock() - started, self.hand.finished_tasks - before)
-        if any(task.crashes for task in batch):
-            self.size = 1  # there may be a herd of them: do not claim many to give back all but one
+        self.crew.start_new()
+        if not self.crew.is_threaded:
+            self.crew.run_here()
+            self.writer.kick()
 
     def _isolate(self, batch: list[Claimed]) -> list[Claimed]:
-        """A task that was lost with a worker before may be what kills workers: at most one, last, behind a flush."""
+        """A task that was lost with a worker before may be what kills workers: one at a time, last, behind a flush."""
         suspects = [task for task in batch if task.crashes]
-        if len(suspects) > 1:
-            lifecycle.release(suspects[1:])
-        return [task for task in batch if not task.crashes] + suspects[:1]
+        self._is_wary = bool(suspects)
+        if not suspects:
+            return batch
+        self.hand.flush()
+        kept = [] if self.hand.has_suspect(_SUSPECT_SECONDS) else suspects[:1]
+        if len(suspects) > len(kept):
+            lifecycle.release(suspects[len(kept) :])
+        if not kept and len(suspects) == len(batch):
+            self.crew.wait(_FULL_SECONDS)
+        return [task for task in batch if not task.crashes] + kept
 
-    def _adapt(self, seconds: float, finished: int) -> None:
+    def _adapt(self) -> None:
         """Claim what takes about AHEAD_SECONDS: more while tasks are quick, less at once when they are slow."""
-        if finished:
-            fitting = int(conf.get("AHEAD_SECONDS") / max(seconds / finished, 1e-6))
+        finished, used = self.hand.finished_tasks, self.crew.used()
+        count, seconds = finished - self._finished, used - self._used
+        self._finished, self._used = finished, used
+        if count:
+            fitting = int(conf.get("AHEAD_SECONDS") / max(seconds / count, 1e-6))
             self.size = max(1, min(fitting, self.size * _GROWTH, conf.get("BATCH_MAX")))
+        if self._is_wary or self.hand.was_stale():
+            # A herd of suspects, or slow tasks: do not claim many to give back all but one.
+            self.size = 1
 
     def _ring_for_others(self, queue: str) -> None:
         now = self.hand.clock()

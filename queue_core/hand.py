@@ -1,7 +1,7 @@
-"""What a worker process has in hand: tasks claimed but not started, the running one, outcomes not written yet.
+"""What a worker process has in hand: tasks claimed but not started, those that run, outcomes not written yet.
 
-Shared by the drain (which runs tasks) and the keeper thread (which must not let any of this wait). Every task is taken
-out by exactly one of the two.
+Shared by the station (which claims), by whoever runs tasks, by the writer and the keeper thread. Every task is taken
+out by exactly one of them.
 """
 
 import logging
@@ -12,97 +12,162 @@ from collections.abc import Callable
 
 from django.db import DatabaseError, InterfaceError, OperationalError
 
-from queue_core import lifecycle
+from queue_core import conf, lifecycle
+from queue_core.execution import Run, is_async
 from queue_core.fingerprints import fingerprint
 from queue_core.lifecycle import Claimed, Ended, Failure
 from queue_core.states import DeathReason, Outcome, TaskState
 
 logger = logging.getLogger(__name__)
 
+# The rest of a batch that was expected to take AHEAD_SECONDS is given back after so many times that.
+_PATIENCE = 5
+
 
 class Hand:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.clock = clock
-        self.claimed_at = 0.0
-        self.current: Claimed | None = None
-        self.current_since = 0.0
         self.finished_tasks = 0
         self.succeeded_tasks = 0
         self.failed_tasks = 0
-        self._ahead: deque[Claimed] = deque()
+        self._flush_count: int = conf.get("FLUSH_COUNT")
+        self._flush_seconds: float = conf.get("FLUSH_SECONDS")
+        # Functions and coroutines lie apart: different ones run them.
+        self._ahead: tuple[deque[Claimed], deque[Claimed]] = (deque(), deque())
+        self._running: tuple[set[Run], set[Run]] = (set(), set())
+        # Seconds that finished functions and coroutines took, all in all.
+        self.seconds = [0.0, 0.0]
         self._ended: list[Ended] = []
         self._oldest = 0.0
+        self._moved_at = 0.0
+        self._was_stale = False
+        self._lock = threading.Lock()
         self._writing = threading.Lock()
 
     def take(self, batch: list[Claimed], claimed_at: float) -> None:
-        self.claimed_at = claimed_at
-        self._ahead.extend(batch)
+        for task in batch:
+            task.claimed_at = claimed_at
+            self._ahead[is_async(task.name)].append(task)
+        self._moved_at = self.clock()
 
-    def since_claim(self) -> float:
-        return self.clock() - self.claimed_at
+    def next(self, *, coroutine: bool = False) -> Run | None:
+        """The next task to run, or None when there is none (or it was given back)."""
+        with self._lock:
+            if not self._ahead[coroutine]:
+                return None
+            run = Run(self._ahead[coroutine].popleft(), self.clock(), coroutine=coroutine)
+            self._running[coroutine].add(run)
+        self._moved_at = run.since
+        return run
 
-    def next(self) -> Claimed | None:
-        """The next task to run, or None when the batch is over (or was given back)."""
-        try:
-            task = self._ahead.popleft()
-        except IndexError:
-            return None
-        self.current_since = self.clock()
-        self.current = task
-        return task
+    def done(self, run: Run, ended: Ended) -> None:
+        with self._lock:
+            self._running[run.coroutine].discard(run)
+            self.finished_tasks += 1
+            self.succeeded_tasks += ended.outcome == Outcome.SUCCEEDED
+            self.failed_tasks += ended.outcome == Outcome.FAILED
+            self.seconds[run.coroutine] += ended.finished - ended.started
+            self._oldest = min(self._oldest, run.since) if self._ended else run.since
+            self._ended.append(ended)
 
-    def done(self, ended: Ended) -> None:
-        self.current = None
-        self.finished_tasks += 1
-        self.succeeded_tasks += ended.outcome == Outcome.SUCCEEDED
-        self.failed_tasks += ended.outcome == Outcome.FAILED
-        if not self._ended:
-            self._oldest = self.clock()
-        self._ended.append(ended)
+    def running(self) -> list[Run]:
+        """What runs now, the longest first."""
+        with self._lock:
+            found = [run for runs in self._running for run in runs]
+        return sorted(found, key=lambda run: run.since)
+
+    def ahead(self, *, coroutine: bool = False) -> int:
+        """How many claimed tasks were not started."""
+        return len(self._ahead[coroutine])
+
+    def busy(self, *, coroutine: bool = False) -> int:
+        """How many run now."""
+        return len(self._running[coroutine])
+
+    def is_idle(self) -> bool:
+        with self._lock:
+            return not any(map(len, (*self._running, *self._ahead)))
 
     def unwritten(self) -> tuple[int, float]:
-        """(how many outcomes wait to be written, age of the oldest in seconds)."""
+        """(how many outcomes wait to be written, seconds since the first of them was started)."""
         count = len(self._ended)
         return count, (self.clock() - self._oldest if count else 0.0)
 
+    def holds(self, ended: Ended) -> bool:
+        """Whether this outcome is not written yet."""
+        with self._lock:
+            return any(one is ended for one in self._ended)
+
+    def is_due(self) -> bool:
+        """Whether outcomes should be written soon."""
+        count, age = self.unwritten()
+        return count >= self._flush_count or age >= self._flush_seconds / 2
+
+    def is_overdue(self) -> bool:
+        """Whether nothing more may start before outcomes are written: a crash could repeat all of them."""
+        count, age = self.unwritten()
+        return count >= 2 * self._flush_count or age >= self._flush_seconds
+
+    def give_back_stale(self) -> Claimed | None:
+        """Give back what others could do: it lies behind slow tasks."""
+        ahead = [tasks[0] for tasks in self._ahead if tasks]
+        seconds, now = conf.get("AHEAD_SECONDS"), self.clock()
+        if not ahead or (now - self._moved_at < seconds and now - ahead[0].claimed_at < _PATIENCE * seconds):
+            return None
+        self._was_stale = True
+        return self.give_back()
+
+    def was_stale(self) -> bool:
+        """Whether something had to be given back since the last call."""
+        stale, self._was_stale = self._was_stale, False
+        return stale
+
+    def has_suspect(self, seconds: float) -> bool:
+        """Whether a task that was lost with a worker before waits here, or runs for less than so long."""
+        with self._lock:
+            ahead = any(task.crashes for tasks in self._ahead for task in tasks)
+        return ahead or any(run.task.crashes and self.clock() - run.since < seconds for run in self.running())
+
     def give_back(self) -> Claimed | None:
         """Release every task that was not started; answers one of them, for its queue's bell."""
-        given: list[Claimed] = []
-        while True:
-            try:
-                given.append(self._ahead.pop())
-            except IndexError:
-                break
+        with self._lock:
+            given = [task for tasks in self._ahead for task in tasks]
+            for tasks in self._ahead:
+                tasks.clear()
         if not given:
             return None
         try:
             lifecycle.release(given)
         except DatabaseError:
-            self._ahead.extend(given)  # they are still ours to give back, or to run
+            for task in given:  # they are still ours to give back, or to run
+                self._ahead[is_async(task.name)].append(task)
             raise
         return given[0]
 
     def held_ids(self) -> list[int]:
         """Every task this process knows it holds."""
-        current = self.current
-        known = [*list(self._ahead), *(ended.task for ended in list(self._ended)), *([current] if current else [])]
-        return [task.id for task in known]
+        with self._lock:
+            ahead = [task.id for tasks in self._ahead for task in tasks]
+            running = [run.task.id for runs in self._running for run in runs]
+            return [*ahead, *running, *(ended.task.id for ended in self._ended)]
 
     def flush(self) -> None:
         """Write the outcomes that wait. When the database is away they stay in hand and the error is raised."""
         with self._writing:
-            count = len(self._ended)
+            with self._lock:
+                ended = list(self._ended)
+            count = len(ended)
             if not count:
                 return
-            ended = self._ended[:count]
             try:
                 held = lifecycle.finish(ended)
             except (OperationalError, InterfaceError):
                 raise
             except DatabaseError:
                 held = self._finish_singly(ended)
-            del self._ended[:count]
-            self._oldest = self.clock()
+            with self._lock:
+                del self._ended[:count]
+                self._oldest = min((late.task.claimed_at + late.started for late in self._ended), default=0.0)
         if len(held) < count:
             logger.warning(
                 "%d outcomes came too late: their leases were lost and others run the tasks", count - len(held)

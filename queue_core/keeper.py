@@ -10,13 +10,13 @@ from pathlib import Path
 
 from django.db import Error, connection
 
-from queue_core import broker, conf, lifecycle, registry
-from queue_core.execution import Alarm
+from queue_core import broker, conf, lifecycle
+from queue_core.execution import Run
 from queue_core.fingerprints import fingerprint
 from queue_core.hand import Hand
-from queue_core.lifecycle import Claimed, Ended, Failure
+from queue_core.lifecycle import Ended, Failure
 from queue_core.orders import Orders
-from queue_core.services.beat import Pulse, beat, is_cancel_requested, sign_off
+from queue_core.services.beat import Pulse, beat, cancel_requests, sign_off
 from queue_core.services.register_worker import register_worker
 from queue_core.states import DeathReason, Outcome, TaskState
 from queue_core.ticker import tick
@@ -54,21 +54,18 @@ class Processor:
 class Keeper(threading.Thread):
     """Owns the worker's row and its lease; `worker_id` changes when the lease was lost and a new row was made."""
 
-    def __init__(self, queues: list[str], hand: Hand, alarm: Alarm, orders: Orders, *, pool: int | None = None) -> None:
+    def __init__(self, queues: list[str], hand: Hand, orders: Orders, *, pool: int | None = None) -> None:
         super().__init__(name="keeper", daemon=True)
         self.queues = queues
         self.hand = hand
-        self.alarm = alarm
         self.orders = orders
         self.pool = pool
         self.worker_id = register_worker(queues, pool=pool)
         self.processor = Processor()
         self._closed = threading.Event()
         self._next_beat = 0.0
-        # Of the running task: when to look for a request to cancel it, and when one was found.
+        # When to look for requests to cancel what runs.
         self._next_look = 0.0
-        self._asked_at: float | None = None
-        self._watched: Claimed | None = None
 
     def close(self) -> None:
         """Stop beating and take the worker off the list."""
@@ -102,19 +99,22 @@ class Keeper(threading.Thread):
             self._next_beat = now + conf.get("HEARTBEAT_SECONDS")
             self._beat()
         self.orders.heed(self.worker_id, self.hand)
-        current, since = self.hand.current, self.hand.current_since
-        if current is not None:
-            self._tidy_behind(current, now - since)
+        given = self.hand.give_back_stale()
+        if given:
+            broker.ring(given.queue)
+        slow = [run for run in self.hand.running() if now - run.since >= conf.get("FLUSH_SECONDS")]
+        if slow:
+            self._watch(slow, now)
 
     def _beat(self) -> None:
-        current = self.hand.current
+        running = self.hand.running()
         pulse = Pulse(
             finished_tasks=self.hand.finished_tasks,
             succeeded_tasks=self.hand.succeeded_tasks,
             failed_tasks=self.hand.failed_tasks,
             memory_mib=memory_mib(),
             cpu_percent=self.processor.percent(),
-            current_task=current.id if current else None,
+            current_task=running[0].task.id if running else None,
         )
         if not beat(self.worker_id, pulse):
             lost = self.worker_id
@@ -125,49 +125,55 @@ class Keeper(threading.Thread):
             logger.warning("gave back %d tasks whose claim this process never heard of", len(unheld))
         tick(if_older_than=conf.get("TICK_LATE_SECONDS"))
 
-    def _tidy_behind(self, current: Claimed, running: float) -> None:
-        """What a task that takes long must not hold up: claimed tasks, unwritten outcomes, and the process itself."""
-        if running >= conf.get("AHEAD_SECONDS"):
-            given = self.hand.give_back()
-            if given:
-                broker.ring(given.queue)
-        if running >= conf.get("FLUSH_SECONDS"):
-            self.hand.flush()
-            self._end_if_overdue(current, running)
-            self._obey_cancel(current, running)
-
-    def _end_if_overdue(self, current: Claimed, running: float) -> None:
-        task_type, grace = registry.find(current.name), conf.get("GRACE_SECONDS")
-        if task_type is None or running < task_type.timeout + grace:
-            return
-        error = f"TimeoutError: ignored its timeout of {task_type.timeout:g} s for {grace:g} s more; process killed"
-        mark = fingerprint(current.name, "builtins.TimeoutError", error)
-        failure = Failure(error, "builtins.TimeoutError", fingerprint=mark, reason=DeathReason.TIMEOUT)
-        self._kill(current, running, TaskState.FAILED, Outcome.FAILED, failure)
-
-    def _obey_cancel(self, current: Claimed, running: float) -> None:
-        """Tell the task that it is asked to end; after a grace interrupt it, after another kill its process."""
-        now, grace = self.hand.clock(), conf.get("GRACE_SECONDS")
-        if self._watched is not current:
-            self._watched, self._asked_at, self._next_look = current, None, 0.0
-        if self._asked_at is None:
-            if now < self._next_look:
-                return
+    def _watch(self, runs: list[Run], now: float) -> None:
+        """Tell tasks that they are asked to end, interrupt what goes on too long, and at last end the process."""
+        if now >= self._next_look:
             self._next_look = now + _LOOK_SECONDS
-            if is_cancel_requested(current.id, current.lease) and self.hand.current is current:
-                self._asked_at, self.alarm.asked = now, current
-        elif now >= self._asked_at + 2 * grace:
-            failure = Failure("ignored that it was asked to end; its process was killed", "cancelled")
-            self._kill(current, running, TaskState.CANCELLED, Outcome.CANCELLED, failure)
-        elif now >= self._asked_at + grace and self.hand.current is current:
-            self.alarm.interrupt(current)
+            asked = cancel_requests([run.task.id for run in runs if run.asked_at is None])
+            for run in runs:
+                if asked.get(run.task.id) == run.task.lease:
+                    run.asked_at = now
+        grace = conf.get("GRACE_SECONDS")
+        deaf = [told for run in runs if (told := _press(run, now, grace))]
+        if deaf:
+            self._kill(deaf, now)
 
-    def _kill(self, current: Claimed, running: float, state: TaskState, outcome: Outcome, failure: Failure) -> None:
-        """Record the end of the running task, which does not hear, and end this process with it."""
-        if self.hand.current is not current:
-            return
-        logger.error("task %d: %s", current.id, failure.error)
-        finished = self.hand.since_claim()
-        lifecycle.finish([Ended(current, state, outcome, finished - running, finished, failure=failure)])
-        sign_off(self.worker_id)
-        os.kill(os.getpid(), signal.SIGKILL)
+    def _kill(self, deaf: list[tuple[Run, TaskState, Outcome, Failure]], now: float) -> None:
+        """Record the end of running tasks that do not hear, and end this process with them.
+
+        What else runs here is taken back as lost.
+        """
+        still = set(self.hand.running())
+        ended = []
+        for run, state, outcome, failure in deaf:
+            if run in still:
+                logger.error("task %d: %s", run.task.id, failure.error)
+                started, finished = (moment - run.task.claimed_at for moment in (run.since, now))
+                ended.append(Ended(run.task, state, outcome, started, finished, failure=failure))
+        if ended:
+            self.hand.flush()
+            lifecycle.finish(ended)
+            sign_off(self.worker_id)
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _press(run: Run, now: float, grace: float) -> tuple[Run, TaskState, Outcome, Failure] | None:
+    """What a task that is too long at it, or asked to end, is told next; how it ended when it hears nothing."""
+    alarm = run.alarm
+    if alarm is None:
+        return None
+    if now >= run.since + run.timeout:
+        alarm.expire(run)
+    if run.asked_at is not None and now >= run.asked_at + grace:
+        alarm.cancel(run)
+    if not alarm.is_at_work(run):
+        return None
+    if now >= run.since + run.timeout + grace:
+        error = f"TimeoutError: ignored its timeout of {run.timeout:g} s for {grace:g} s more; process killed"
+        mark = fingerprint(run.task.name, "builtins.TimeoutError", error)
+        failure = Failure(error, "builtins.TimeoutError", fingerprint=mark, reason=DeathReason.TIMEOUT)
+        return run, TaskState.FAILED, Outcome.FAILED, failure
+    if run.asked_at is not None and now >= run.asked_at + 2 * grace:
+        failure = Failure("ignored that it was asked to end; its process was killed", "cancelled")
+        return run, TaskState.CANCELLED, Outcome.CANCELLED, failure
+    return None

@@ -19,9 +19,9 @@ _RUNS_AT_MOST = 10_000
 
 
 @contextmanager
-def _alarm() -> Iterator[execution.Alarm]:
+def _alarm() -> Iterator[execution.SignalAlarm]:
     before = signal.getsignal(signal.SIGALRM)
-    alarm = execution.Alarm()
+    alarm = execution.SignalAlarm()
     alarm.install()
     try:
         yield alarm
@@ -37,9 +37,9 @@ def drain(*queues: str) -> list[Task]:
     worker_id = register_worker(conf.queues())
     ran: list[int] = []
     with _alarm() as alarm:
-        runner = execution.Runner(alarm)
+        runner = execution.Runner(alarm, lambda: 0.0)
         while batch := lifecycle.claim(queues or conf.queues(), worker_id, 1):
-            ended = runner.run(batch[0], lambda: 0.0)
+            ended = runner.run(execution.Run(batch[0]))
             lifecycle.finish([ended])
             ran.append(batch[0].id)
             if len(ran) > _RUNS_AT_MOST:

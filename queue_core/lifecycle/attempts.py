@@ -20,6 +20,8 @@ class Claimed:
     max_attempts: int
     crashes: int
     lease: uuid.UUID
+    # When its process took it, by that process's clock; set there.
+    claimed_at: float = 0.0
 
 
 @dataclass(slots=True)

@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -42,9 +43,10 @@ def beat(worker_id: int, pulse: Pulse) -> bool:
         return bool(cursor.rowcount)
 
 
-def is_cancel_requested(task_id: int, lease: UUID) -> bool:
-    """Whether somebody asked the attempt that holds `lease` to end."""
-    return Task.objects.filter(pk=task_id, lease=lease, cancel_requested_at__isnull=False).exists()
+def cancel_requests(task_ids: Sequence[int]) -> dict[int, UUID | None]:
+    """Of those that somebody asked to end: the lease of the attempt that runs now, by task."""
+    asked = Task.objects.filter(pk__in=task_ids, cancel_requested_at__isnull=False)
+    return dict(asked.values_list("pk", "lease")) if task_ids else {}
 
 
 def desired(worker_id: int) -> str | None:

@@ -10,7 +10,7 @@ from django.conf import settings
 
 from queue_core import services
 from queue_core.models import Execution, Task, Worker
-from tests import tasks  # noqa: F401 - registers tests.*
+from tests import tasks, waiting  # noqa: F401 - registers tests.*
 from tests.e2e.conftest import Manage, wait_until
 
 pytestmark = [pytest.mark.e2e, pytest.mark.django_db(transaction=True)]
@@ -118,3 +118,26 @@ def test_a_worker_continued_after_its_lease_changes_nothing_it_lost(manage: Mana
     time.sleep(2.5)  # the first attempt wakes up and ends, too late
     history = list(Execution.objects.filter(task_id=pk).order_by("attempt").values_list("attempt", "outcome"))
     assert history == [(1, "lost"), (2, "succeeded")]
+
+
+@pytest.mark.parametrize("name", ["stuck", "stubborn", "blocking"])
+def test_a_deaf_task_beside_others_ends_their_process_and_alone_fails(manage: Manage, name: str) -> None:
+    deaf = services.submit(f"tests.waiting.{name}", priority=-1).id
+    others = [services.submit("tests.waiting.sleep", {"seconds": 1.5}).id for _ in range(2)]
+    others += [services.submit("tests.waiting.pause", {"seconds": 1.5}).id for _ in range(2)]
+    pool = manage.start("worker", "--processes", "1", "--threads", "4", QUICK_LEASE="1")
+    manage.start("scheduler", QUICK_LEASE="1")
+    assert wait_until(lambda: all_ended([deaf, *others]), 60)
+    assert "ignored its timeout" in Task.objects.get(pk=deaf).error
+    assert list(Execution.objects.filter(task_id=deaf).values_list("outcome", flat=True)) == ["failed"]
+    assert Task.objects.filter(pk__in=others, state="succeeded").count() == 4
+    assert manage.stop(pool) == 0
+
+
+def test_sigterm_finishes_the_tasks_of_all_threads(manage: Manage) -> None:
+    pks = [services.submit("tests.waiting.sleep", {"seconds": 1.0}).id for _ in range(6)]
+    pool = manage.start("worker", "--processes", "1", "--threads", "3")
+    assert wait_until(lambda: Task.objects.filter(pk__in=pks, state="running").count() == 3)
+    assert manage.stop(pool) == 0
+    states = sorted(Task.objects.filter(pk__in=pks).values_list("state", flat=True))
+    assert states == ["queued"] * 3 + ["succeeded"] * 3

@@ -106,9 +106,7 @@ def test_drain_fails_only_the_task_whose_result_cannot_be_stored(station: Statio
 def test_drain_stores_the_batch_around_an_outcome_the_database_refuses(
     station: Station, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from queue_core import execution
-
-    monkeypatch.setattr(execution, "_result_text", lambda value: value and '{"not json')
+    monkeypatch.setattr("queue_core.execution.runner.result_text", lambda value: value and '{"not json')
     bad = services.submit("tests.add", {"a": 1, "b": 1}).id
     good = [services.submit("tests.noop").id for _ in range(3)]
     station.serve(10, burst=True)

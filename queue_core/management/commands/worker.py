@@ -3,6 +3,7 @@ import secrets
 import signal
 import socket
 from argparse import ArgumentParser
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -20,24 +21,41 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--queues", default="", help="comma-separated, served in this order (default: all)")
         parser.add_argument("--processes", type=int, default=2, help="worker processes (default: 2)")
+        parser.add_argument(
+            "--threads", type=int, default=1, help="tasks that run at once in each process (default: 1)"
+        )
+        parser.add_argument(
+            "--async",
+            dest="coroutines",
+            type=int,
+            default=100,
+            metavar="N",
+            help="async def tasks that run at once in each process, on one event loop (default: 100)",
+        )
         parser.add_argument("--burst", action="store_true", help="one process; end when nothing is due")
         parser.add_argument(
             "--stop-seconds", type=float, default=60.0, help="time to finish after SIGTERM (default: 60)"
         )
 
     def handle(self, *args: Any, queues: str, processes: int, burst: bool, stop_seconds: float, **options: Any) -> None:
+        threads, coroutines = options["threads"], options["coroutines"]
         names = [name.strip() for name in queues.split(",") if name.strip()] or conf.queues()
         unknown = sorted(set(names) - set(conf.queues()))
         if unknown:
             raise CommandError(f"Unknown queues: {', '.join(unknown)}. There are: {', '.join(conf.queues())}.")
         if not 1 <= processes <= 256:
             raise CommandError("--processes must be from 1 to 256.")
+        if not 1 <= threads <= 256:
+            raise CommandError("--threads must be from 1 to 256.")
+        if not 1 <= coroutines <= 10_000:
+            raise CommandError("--async must be from 1 to 10000.")
         connection.ensure_connection()  # a wrong address ends here, in one line; one that is lost later is waited for
+        station = partial(drain.Station, names, threads=threads, coroutines=coroutines)
         if burst:
-            serve_burst(names)
+            serve_burst(station())
             return
         self.stdout.write(f"{processes} worker processes serve {', '.join(names)}")
-        Pool(partial(serve, names), names, processes, stop_seconds).run()
+        Pool(partial(serve, station), names, processes, stop_seconds).run()
 
 
 def stop_on_signals(station: drain.Station) -> None:
@@ -45,12 +63,12 @@ def stop_on_signals(station: drain.Station) -> None:
         signal.signal(name, lambda *_: station.stop())
 
 
-def serve(names: list[str], pool: int | None) -> bool:
+def serve(make: Callable[..., drain.Station], pool: int | None) -> bool:
     """One worker process: RQ's loop around our drains; while Valkey is away, our drains alone.
 
-    Answers whether a person asked it to leave.
+    `make` makes the station, in this process. Answers whether a person asked it to leave.
     """
-    station = drain.Station(names, pool=pool)
+    station = make(pool=pool)
     drain.install(station)
     stop_on_signals(station)
     station.open()
@@ -65,15 +83,14 @@ def serve(names: list[str], pool: int | None) -> bool:
             # RQ refuses the name of a worker that died without a word for minutes, and a restarted container gets the
             # same host name and pid again.
             name = f"{socket.gethostname()}.{os.getpid()}.{secrets.token_hex(4)}"
-            run_worker(names, name=name, on_stop=station.stop)
+            run_worker(station.queues, name=name, on_stop=station.stop)
     finally:
         station.close()
     return station.orders.is_leaving
 
 
-def serve_burst(names: list[str]) -> None:
+def serve_burst(station: drain.Station) -> None:
     """In this process, without RQ: all that is due now."""
-    station = drain.Station(names)
     stop_on_signals(station)
     station.open()
     try:

@@ -1,0 +1,74 @@
+"""How an attempt ended: the classification of what a task returned or raised, once."""
+
+import logging
+import traceback
+from typing import Any
+
+from queue_core import conf, lifecycle
+from queue_core.errors import Discard, RetryLater, Snooze, TaskCancelled, TaskTimeout
+from queue_core.fingerprints import fingerprint
+from queue_core.lifecycle import Claimed, Ended, Failure
+from queue_core.registry import TaskType
+from queue_core.states import DeathReason, Outcome, TaskState
+
+logger = logging.getLogger(__name__)
+
+_UNKNOWN_TASK_SECONDS = 30.0
+_ERROR_CHARS = 500
+_TRACEBACK_CHARS = 20_000
+
+
+def _shorten(text: str, limit: int) -> str:
+    text = text.replace("\x00", "\\x00").encode("utf-8", "backslashreplace").decode()
+    return text if len(text) <= limit else f"{text[: limit - 1]}…"
+
+
+def describe(exc: BaseException) -> tuple[str, str]:
+    """(one line, traceback) of an error, bounded, and storable as text."""
+    # What a task says about itself needs no class name in front.
+    prefix = "" if isinstance(exc, RetryLater | Discard) else f"{type(exc).__name__}: "
+    try:
+        line = f"{prefix}{exc}".strip().removesuffix(":")
+        trace = "".join(traceback.format_exception(exc))
+    except Exception as broken:  # an exception whose own __str__ fails must not take the worker down
+        line, trace = f"{type(exc).__name__} (its text could not be read: {type(broken).__name__})", ""
+    return _shorten(line, _ERROR_CHARS), _shorten(trace, _TRACEBACK_CHARS)
+
+
+def result_text(value: Any) -> str | None:
+    if value is None:
+        return None
+    return lifecycle.dump_json(value, max_bytes=conf.get("RESULT_MAX_BYTES"), what="the result")
+
+
+def failed(task: Claimed, task_type: TaskType | None, exc: BaseException, started: float, finished: float) -> Ended:
+    """How a failed attempt goes on: queued again after a delay while attempts are left, else failed."""
+    error, trace = describe(exc)
+    path = f"{type(exc).__module__}.{type(exc).__qualname__}"[:200]
+    reason = DeathReason.DISCARDED if isinstance(exc, Discard) else DeathReason.ATTEMPTS
+    failure = Failure(error, path, trace, fingerprint(task.name, path, error), reason)
+    logger.warning("attempt %d of task %d (%s) failed: %s", task.attempt, task.id, task.name, error)
+    ended = Ended(task, TaskState.FAILED, Outcome.FAILED, started, finished, failure=failure)
+    failures = task.attempt - task.crashes
+    if isinstance(exc, Discard) or failures >= task.max_attempts:
+        return ended
+    ended.state = TaskState.QUEUED
+    if isinstance(exc, RetryLater):
+        ended.delay = exc.seconds
+    elif task_type is None:
+        # An unknown task: probably a worker older than the web process, in the middle of a deployment.
+        ended.delay = _UNKNOWN_TASK_SECONDS
+    else:
+        ended.delay = task_type.backoff.delay(failures)
+    return ended
+
+
+def ended_by(exc: BaseException, task: Claimed, task_type: TaskType | None, started: float, finished: float) -> Ended:
+    """How an attempt ended whose code raised `exc`."""
+    if isinstance(exc, Snooze):
+        return Ended(task, TaskState.QUEUED, None, started, finished, exc.seconds)
+    if isinstance(exc, TaskCancelled):
+        return Ended(task, TaskState.CANCELLED, Outcome.CANCELLED, started, finished)
+    if isinstance(exc, TaskTimeout):
+        exc = TimeoutError(f"ran longer than its timeout of {task_type.timeout if task_type else 0:g} s")
+    return failed(task, task_type, exc, started, finished)

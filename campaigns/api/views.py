@@ -15,11 +15,12 @@ from rest_framework.viewsets import GenericViewSet
 
 from campaigns import services
 from campaigns.api import serializers as shapes
-from campaigns.api.error_file import AnyMediaType, error_file
+from campaigns.api.error_file import error_file
 from campaigns.api.filters import CampaignFilter, RecipientFilter, SuppressionFilter
 from campaigns.api.parsers import Csv
 from campaigns.models import Campaign, Recipient, RecipientImport, Suppression
 from queue_core.api.actor import actor
+from queue_core.api.csv_answer import AnyMediaType
 
 # A URL that no id can have is a 404 of the routing.
 ID = "[0-9]{1,19}"

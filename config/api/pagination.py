@@ -16,11 +16,15 @@ from rest_framework.response import Response
 from rest_framework.utils.urls import replace_query_param
 from rest_framework.views import APIView
 
+from queue_core.time_limit import TooSlow, time_limit
+
 PAGE_SIZE = 100
 MAX_PAGE_SIZE = 1000
 _COUNTS = ("exact", "estimate", "none")
 # In the planner's units, a few of them to the hundredth of a millisecond. Below it counting takes no notable time.
 _CHEAP = 5_000.0
+_LIST_SECONDS = 5.0
+_COUNT_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +63,12 @@ class Keyset(BasePagination):
         size = _page_size(request)
         self.terms = _terms(queryset)
         cursor = _cursor(request, queryset.model, self.terms)
-        rows = list(_slice(queryset, self.terms, cursor)[: size + 1])
+        try:
+            with time_limit(_LIST_SECONDS):
+                rows = list(_slice(queryset, self.terms, cursor)[: size + 1])
+        except TooSlow:
+            reason = f"This list takes longer than {_LIST_SECONDS:.0f} s to find. Narrow it by another filter."
+            raise Refused({"non_field_errors": [reason]}) from None
         more, page = len(rows) > size, rows[:size]
         backwards = cursor is not None and cursor.backwards
         if backwards:
@@ -160,7 +169,16 @@ def _count(request: Request, queryset: QuerySet[Any], known: int | None) -> int 
         return None
     if known is not None:
         return known
-    return queryset.count() if wanted == "exact" else _estimate(queryset)
+    return _exact(queryset) if wanted == "exact" else _estimate(queryset)
+
+
+def _exact(queryset: QuerySet[Any]) -> int:
+    try:
+        with time_limit(_COUNT_SECONDS):
+            return queryset.count()
+    except TooSlow:
+        reason = f"Counting takes longer than {_COUNT_SECONDS:.0f} s. Ask for count=estimate, or narrow the list."
+        raise Refused({"count": [reason]}) from None
 
 
 def _estimate(queryset: QuerySet[Any]) -> int:

@@ -11,7 +11,7 @@ from rest_framework.viewsets import GenericViewSet
 
 from queue_core import services
 from queue_core.api.actor import actor
-from queue_core.api.serializers import LimitsSerializer, NoFields, QueueSerializer
+from queue_core.api.serializers import LimitsSerializer, NoFields, PurgedSerializer, QueueSerializer
 from queue_core.api.views import whole
 from queue_core.errors import UnknownQueue
 from queue_core.models import Queue
@@ -25,13 +25,18 @@ class QueueViewSet(GenericViewSet[Any]):
     filter_backends = ()
     lookup_field = "name"
     lookup_value_regex = "[^/]+"
-    needs = dict.fromkeys(("pause", "resume"), "queue_core.change_queue")
+    needs = {
+        "pause": "queue_core.change_queue",
+        "resume": "queue_core.change_queue",
+        "purge": "queue_core.change_task",
+    }
 
     def get_serializer_class(self) -> type[BaseSerializer[Any]]:
         shapes: dict[str, type[BaseSerializer[Any]]] = {
             "partial_update": LimitsSerializer,
             "pause": NoFields,
             "resume": NoFields,
+            "purge": NoFields,
         }
         return shapes.get(self.action, QueueSerializer)
 
@@ -59,6 +64,18 @@ class QueueViewSet(GenericViewSet[Any]):
     def resume(self, request: Request, name: str) -> Response:
         """Let a paused queue go on."""
         return self._held(request, name, services.resume_queue)
+
+    @extend_schema(request=NoFields, responses=PurgedSerializer)
+    @action(detail=True, methods=["post"])
+    def purge(self, request: Request, name: str) -> Response:
+        """Cancel everything that waits in this queue, up to 100 000 tasks a call."""
+        given = self.get_serializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        try:
+            outcome = services.purge_queue(name, by=actor(request))
+        except UnknownQueue:
+            raise Http404 from None
+        return Response({"cancelled": outcome.changed, "more": bool(outcome.skipped)})
 
     def _held(self, request: Request, name: str, verb: Callable[..., Queue]) -> Response:
         given = self.get_serializer(data=request.data)

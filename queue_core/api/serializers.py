@@ -5,8 +5,8 @@ from rest_framework import serializers
 
 from queue_core.models import Execution, Result, Task
 from queue_core.registry import TaskType
-from queue_core.services import Backlog
-from queue_core.services.submit import PRIORITIES
+from queue_core.services import Backlog, Stats
+from queue_core.services.submit import ATTEMPTS, PRIORITIES
 
 BATCH_MAX = 10_000
 
@@ -25,7 +25,8 @@ class TaskSummarySerializer(serializers.ModelSerializer[Task]):
         fields = [
             *("id", "name", "queue", "priority", "state", "shown_state", "run_at", "unique_key"),
             *("attempt", "max_attempts", "crashes", "max_crashes", "worker", "error"),
-            *("tags", "replay_of", "created_at", "expires_at", "started_at", "cancel_requested_at", "finished_at"),
+            *("tags", "pinned", "replay_of", "created_at", "expires_at", "started_at"),
+            *("cancel_requested_at", "finished_at"),
         ]
 
 
@@ -64,6 +65,37 @@ class SubmitSerializer(serializers.Serializer[Any]):
 
 class ReplaySerializer(serializers.Serializer[Any]):
     payload = serializers.DictField(required=False, help_text="in place of the old one")
+
+
+class EditSerializer(serializers.Serializer[Any]):
+    """What is left out stays as it is."""
+
+    queue = serializers.CharField(max_length=64, required=False)
+    priority = serializers.IntegerField(min_value=PRIORITIES[0], max_value=PRIORITIES[-1], required=False)
+    run_at = serializers.DateTimeField(required=False)
+    max_attempts = serializers.IntegerField(min_value=ATTEMPTS[0], max_value=ATTEMPTS[-1], required=False)
+    tags = serializers.ListField(child=serializers.CharField(max_length=64), max_length=32, required=False)
+    payload = serializers.DictField(required=False, help_text="in place of the old one")
+
+
+class StatsSerializer(serializers.Serializer[Stats]):
+    """Tasks submitted within `window` seconds."""
+
+    window = serializers.SerializerMethodField(help_text="seconds")
+    exact = serializers.BooleanField(help_text="false: estimated from a sample, as counting takes too long")
+    states = serializers.DictField(child=serializers.IntegerField())
+    queues = serializers.DictField(child=serializers.IntegerField())
+    names = serializers.DictField(child=serializers.IntegerField())
+    live = serializers.DictField(child=serializers.IntegerField(), help_text="not over, of any age")
+    live_exact = serializers.BooleanField(help_text="false: counting stopped at 100 000")
+
+    def get_window(self, found: Stats) -> float:
+        return found.window.total_seconds()
+
+
+class PurgedSerializer(serializers.Serializer[Any]):
+    cancelled = serializers.IntegerField()
+    more = serializers.BooleanField(help_text="more tasks wait: call again")
 
 
 class BatchSerializer(serializers.Serializer[Any]):

@@ -1,11 +1,11 @@
 from rest_framework.routers import SimpleRouter
 
-from queue_core.api import dead_letters, queues, schedules, search, views, workers
+from queue_core.api import dead_letters, queues, schedules, search, tasks, views, workers
 
 router = SimpleRouter()
 # Before the tasks, whose ids these would be otherwise.
 router.register("tasks/search", search.SearchViewSet, basename="task-search")
-router.register("tasks", views.TaskViewSet, basename="task")
+router.register("tasks", tasks.TaskViewSet, basename="task")
 router.register("task-types", views.TaskTypeViewSet, basename="task-type")
 router.register("workers", workers.WorkerViewSet, basename="worker")
 router.register("worker-pools", workers.WorkerPoolViewSet, basename="worker-pool")

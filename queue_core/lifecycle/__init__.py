@@ -8,8 +8,8 @@ nothing.
 from queue_core.lifecycle.attempts import Claimed, Ended, Failure, claim, finish, release, release_unheld, rescue
 from queue_core.lifecycle.gated import Gate, claim_limited, gates
 from queue_core.lifecycle.insert import NewTask, insert, replay
-from queue_core.lifecycle.moves import cancel, discard, expire, retry, unpark
-from queue_core.lifecycle.prune import prune
+from queue_core.lifecycle.moves import cancel, discard, edit, expire, retry, unpark
+from queue_core.lifecycle.prune import delete, prune
 from queue_core.lifecycle.sql import dump_json
 
 __all__ = [
@@ -21,8 +21,10 @@ __all__ = [
     "cancel",
     "claim",
     "claim_limited",
+    "delete",
     "discard",
     "dump_json",
+    "edit",
     "expire",
     "finish",
     "gates",

@@ -1,6 +1,9 @@
 """Moves that people and the clock make."""
 
 from collections.abc import Sequence
+from typing import Any
+
+from django.db import connection
 
 from queue_core.lifecycle import sql
 
@@ -88,6 +91,35 @@ def cancel(ids: Sequence[int]) -> tuple[int, int]:
     """blocked, queued -> cancelled; running ones are asked to end. Returns (how many stopped, how many were asked)."""
     stopped, asked = sql.rows(_CANCEL, [sql.array(ids)])[0]
     return int(stopped), int(asked)
+
+
+# What is not given stays as it is.
+_EDIT = """
+WITH locked AS (
+    SELECT id FROM tasks WHERE id = ANY(%(ids)s::bigint[]) AND state IN ('blocked', 'queued') ORDER BY id FOR UPDATE
+)
+UPDATE tasks t SET
+    priority = coalesce(%(priority)s::smallint, t.priority),
+    queue = coalesce(%(queue)s, t.queue),
+    max_attempts = coalesce(%(max_attempts)s::smallint, t.max_attempts),
+    tags = coalesce(%(tags)s::text[], t.tags),
+    payload = coalesce(%(payload)s::jsonb, t.payload),
+    run_at = coalesce(%(run_at)s::timestamptz, t.run_at),
+    parked = CASE WHEN %(run_at)s::timestamptz IS NULL THEN t.parked
+                  ELSE t.state = 'queued' AND %(run_at)s::timestamptz > clock_timestamp() END
+FROM locked WHERE t.id = locked.id
+RETURNING t.id, t.queue
+"""
+_EDITED = ("priority", "queue", "max_attempts", "tags", "payload", "run_at")
+
+
+def edit(ids: Sequence[int], **values: Any) -> list[tuple[int, str]]:
+    """Change blocked and queued tasks, whose state stays; `payload` is JSON text. Returns (id, queue) of those."""
+    params = {**dict.fromkeys(_EDITED), **values, "ids": list(ids)}
+    with connection.cursor() as cursor:
+        cursor.execute(_EDIT, params)
+        found: list[tuple[int, str]] = cursor.fetchall()
+    return found
 
 
 _DISCARD = f"""

@@ -1,27 +1,13 @@
 """Forgetting: finished tasks past their keep, with all that hangs on them."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from queue_core.lifecycle import sql
 
-# Walks the primary key, whose order is that of creation, so that no index is needed that every task would have to be
-# written to. The walk ends at the first row too young to be forgotten by any rule.
-_PRUNE = """
-WITH slice AS MATERIALIZED (
-    SELECT id, queue, state, finished_at, pinned FROM tasks
-    WHERE id > %s AND created_at < now() - make_interval(secs => %s)
-    ORDER BY id LIMIT %s
-), kept AS (
-    SELECT * FROM jsonb_to_recordset(%s::jsonb) AS k(queue text, state text, seconds float8)
-), doomed AS (
-    SELECT s.id FROM slice s
-    JOIN LATERAL (
-        SELECT k.seconds FROM kept k WHERE k.state = s.state AND k.queue IN (s.queue, '*')
-        ORDER BY k.queue = '*' LIMIT 1
-    ) rule ON s.finished_at < now() - make_interval(secs => rule.seconds)
-    WHERE s.state IN ('succeeded', 'failed', 'cancelled', 'expired') AND NOT s.pinned
-), gone AS (
+# `doomed` must have the ids; of those only what is over goes.
+_FORGET = """
+gone AS (
     DELETE FROM tasks t USING doomed WHERE t.id = doomed.id
       AND t.state IN ('succeeded', 'failed', 'cancelled', 'expired') RETURNING t.id
 ), executions AS (
@@ -35,6 +21,25 @@ WITH slice AS MATERIALIZED (
     FROM (SELECT fingerprint, count(*) AS n FROM resolved WHERE resolution = '' GROUP BY fingerprint) closed
     WHERE g.fingerprint = closed.fingerprint
 )
+"""
+
+# Walks the primary key, whose order is that of creation, so that no index is needed that every task would have to be
+# written to. The walk ends at the first row too young to be forgotten by any rule.
+_PRUNE = f"""
+WITH slice AS MATERIALIZED (
+    SELECT id, queue, state, finished_at, pinned FROM tasks
+    WHERE id > %s AND created_at < now() - make_interval(secs => %s)
+    ORDER BY id LIMIT %s
+), kept AS (
+    SELECT * FROM jsonb_to_recordset(%s::jsonb) AS k(queue text, state text, seconds float8)
+), doomed AS (
+    SELECT s.id FROM slice s
+    JOIN LATERAL (
+        SELECT k.seconds FROM kept k WHERE k.state = s.state AND k.queue IN (s.queue, '*')
+        ORDER BY k.queue = '*' LIMIT 1
+    ) rule ON s.finished_at < now() - make_interval(secs => rule.seconds)
+    WHERE s.state IN ('succeeded', 'failed', 'cancelled', 'expired') AND NOT s.pinned
+), {_FORGET}
 SELECT (SELECT count(*) FROM gone), (SELECT count(*) FROM slice), (SELECT max(id) FROM slice)
 """
 
@@ -48,3 +53,14 @@ def prune(after: int, limit: int, keep: Mapping[tuple[str, str], float]) -> tupl
     rules = [{"queue": queue, "state": state, "seconds": seconds} for (queue, state), seconds in keep.items()]
     row = sql.rows(_PRUNE, [after, min(keep.values()), limit, json.dumps(rules)])[0]
     return int(row[0]), int(row[1]), row[2]
+
+
+_DELETE = f"""
+WITH doomed AS (SELECT id FROM tasks WHERE id = ANY(%s::bigint[]) ORDER BY id FOR UPDATE), {_FORGET}
+SELECT count(*) FROM gone
+"""
+
+
+def delete(ids: Sequence[int]) -> int:
+    """Delete those of these tasks that are final, with all that hangs on them. Returns how many."""
+    return int(sql.rows(_DELETE, [sql.array(ids)])[0][0])

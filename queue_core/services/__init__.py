@@ -4,15 +4,20 @@ from queue_core.services.audit import Actor
 from queue_core.services.backlog import Backlog, backlog
 from queue_core.services.cancel import cancel
 from queue_core.services.delete_schedule import delete_schedule
+from queue_core.services.delete_tasks import delete_tasks
 from queue_core.services.discard import discard
 from queue_core.services.discard_group import discard_group
+from queue_core.services.edit_task import edit_task
+from queue_core.services.export_tasks import export_tasks
 from queue_core.services.fire_schedules import fire_schedules
 from queue_core.services.fleet import live_pools, live_workers, workers
 from queue_core.services.hold_queue import limit_queue, pause_queue, resume_queue
 from queue_core.services.outcome import BulkOutcome
 from queue_core.services.pause_schedule import pause_schedule
+from queue_core.services.pin import pin, unpin
 from queue_core.services.ping_bell import BellDown, ping_bell
 from queue_core.services.prune import prune
+from queue_core.services.purge_queue import purge_queue
 from queue_core.services.replay import replay, replay_letters
 from queue_core.services.replay_group import replay_group
 from queue_core.services.resume_schedule import resume_schedule
@@ -20,6 +25,7 @@ from queue_core.services.retry import retry
 from queue_core.services.run_schedule_now import ScheduleBusy, run_schedule_now
 from queue_core.services.save_schedule import InvalidSchedule, save_schedule
 from queue_core.services.scale_pool import PoolGone, scale_pool
+from queue_core.services.stats import Stats, stats
 from queue_core.services.steer_worker import drain_worker, pause_worker, resume_worker, stop_worker
 from queue_core.services.submit import Submitted, build, submit, submit_many
 from queue_core.services.submit_batch import InvalidBatch, submit_batch
@@ -34,14 +40,18 @@ __all__ = [
     "InvalidSchedule",
     "PoolGone",
     "ScheduleBusy",
+    "Stats",
     "Submitted",
     "backlog",
     "build",
     "cancel",
     "delete_schedule",
+    "delete_tasks",
     "discard",
     "discard_group",
     "drain_worker",
+    "edit_task",
+    "export_tasks",
     "fire_schedules",
     "limit_queue",
     "live_pools",
@@ -49,8 +59,10 @@ __all__ = [
     "pause_queue",
     "pause_schedule",
     "pause_worker",
+    "pin",
     "ping_bell",
     "prune",
+    "purge_queue",
     "replay",
     "replay_group",
     "replay_letters",
@@ -61,10 +73,12 @@ __all__ = [
     "run_schedule_now",
     "save_schedule",
     "scale_pool",
+    "stats",
     "stop_worker",
     "submit",
     "submit_batch",
     "submit_many",
+    "unpin",
     "upcoming",
     "workers",
 ]

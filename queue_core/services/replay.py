@@ -6,11 +6,11 @@ from typing import Any
 
 from django.db import transaction
 
-from queue_core import broker, lifecycle, registry
+from queue_core import broker, lifecycle
 from queue_core.models import DeadLetter, Task
 from queue_core.services import audit
 from queue_core.services.outcome import plural
-from queue_core.services.submit import payload_text
+from queue_core.services.submit import text_for_tasks
 
 
 def replay(
@@ -22,7 +22,7 @@ def replay(
     are resolved. Tasks that are not final are left out. Each call makes new tasks: see `replay_letters` for a guard.
     Raises InvalidSubmission for a payload that the task does not take.
     """
-    text = None if payload is None else _text_for(payload, ids)
+    text = None if payload is None else text_for_tasks(payload, ids)
     with transaction.atomic():
         made = make_again(ids, payload=text, by=by)
         if made:
@@ -40,7 +40,7 @@ def replay_letters(
     with transaction.atomic():
         letters = DeadLetter.objects.select_for_update().filter(pk__in=letter_ids, resolution="").order_by("pk")
         ids = list(letters.values_list("task_id", flat=True))
-        text = None if payload is None else _text_for(payload, ids)
+        text = None if payload is None else text_for_tasks(payload, ids)
         made = make_again(ids, payload=text, by=by)
         if made:
             audit.record(DeadLetter, letter_ids, _said(made, "dead letter", text), by=by)
@@ -53,14 +53,6 @@ def make_again(ids: Sequence[int], *, payload: str | None, by: audit.Actor | Non
     for queue in {queue for _, _, queue in made}:
         transaction.on_commit(partial(broker.ring, queue))
     return {old: new for new, old, _ in made}
-
-
-def _text_for(payload: Mapping[str, Any], ids: Sequence[int]) -> str:
-    """JSON text, checked for the task of each; one that is registered no more takes anything."""
-    text = payload_text(payload, None)
-    for name in Task.objects.filter(pk__in=ids).order_by().values_list("name", flat=True).distinct():
-        payload_text(payload, registry.find(name))
-    return text
 
 
 def _said(made: Mapping[int, int], noun: str, payload: str | None) -> str:

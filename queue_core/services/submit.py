@@ -1,7 +1,7 @@
 """submit: ask for a task. The row is written in the caller's transaction; the bell rings when it commits."""
 
 import datetime
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -14,6 +14,7 @@ from queue_core.models import Task
 from queue_core.services import audit
 
 PRIORITIES = range(-100, 101)
+ATTEMPTS = range(1, 1001)
 BULK_SLICE = 5_000
 
 
@@ -26,8 +27,8 @@ class Submitted:
 
 
 def _checked_queue(name: str) -> str:
-    if name not in conf.queues():
-        raise UnknownQueue(name, conf.queues())
+    if not isinstance(name, str) or name not in conf.queues():
+        raise UnknownQueue(str(name), conf.queues())
     return name
 
 
@@ -41,6 +42,14 @@ def payload_text(payload: Any, task_type: registry.TaskType | None) -> str:
         raise InvalidSubmission("payload", str(exc)) from None
     if task_type and (reasons := task_type.problems(payload)):
         raise InvalidPayload(reasons)
+    return text
+
+
+def text_for_tasks(payload: Any, ids: Sequence[int]) -> str:
+    """JSON text, checked for each of these tasks; one whose name is registered no more takes any object."""
+    text = payload_text(payload, None)
+    for name in Task.objects.filter(pk__in=ids).order_by().values_list("name", flat=True).distinct():
+        payload_text(payload, registry.find(name))
     return text
 
 
@@ -65,6 +74,12 @@ def _is_word(value: Any, longest: int) -> bool:
     )
 
 
+def _checked_tags(tags: Any) -> list[str]:
+    if not isinstance(tags, list | tuple) or len(tags) > 32 or not all(_is_word(tag, 64) for tag in tags):
+        raise InvalidSubmission("tags", "must be a list of at most 32 texts of 1 to 64 characters")
+    return list(dict.fromkeys(tags))
+
+
 def _checked_options(options: dict[str, Any]) -> dict[str, Any]:
     run_at, expires_at = (_checked_time(field, options.pop(field, None)) for field in ("run_at", "expires_at"))
     delay, key, tags = options.pop("delay", 0.0), options.pop("unique_key", None), options.pop("tags", ())
@@ -74,15 +89,27 @@ def _checked_options(options: dict[str, Any]) -> dict[str, Any]:
         raise InvalidSubmission("delay", "must be a number of seconds from 0 to ten years")
     if key is not None and not _is_word(key, 200):
         raise InvalidSubmission("unique_key", "must be a text of 1 to 200 characters")
-    if not isinstance(tags, list | tuple) or len(tags) > 32 or not all(_is_word(tag, 64) for tag in tags):
-        raise InvalidSubmission("tags", "must be a list of at most 32 texts of 1 to 64 characters")
     return {
         "run_at": run_at,
         "expires_at": expires_at,
         "delay": float(delay),
         "unique_key": key,
-        "tags": tuple(dict.fromkeys(tags)),
+        "tags": tuple(_checked_tags(tags)),
     }
+
+
+def checked_changes(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of `queue priority max_attempts run_at tags` that are given, as a row has them. Raises as `build` does."""
+    checks: dict[str, Callable[[Any], Any]] = {
+        "queue": _checked_queue,
+        "priority": lambda value: _checked_number("priority", value, PRIORITIES),
+        "max_attempts": lambda value: _checked_number("max_attempts", value, ATTEMPTS),
+        "run_at": lambda value: _checked_time("run_at", value),
+        "tags": _checked_tags,
+    }
+    if empty := sorted(field for field, value in values.items() if value is None):
+        raise InvalidSubmission(empty[0], "cannot be emptied; give a value, or leave it out")
+    return {field: check(values[field]) for field, check in checks.items() if field in values}
 
 
 def build(name: str, payload: Mapping[str, Any], **options: Any) -> lifecycle.NewTask:
@@ -95,7 +122,7 @@ def build(name: str, payload: Mapping[str, Any], **options: Any) -> lifecycle.Ne
         payload=payload_text(payload, task_type),
         priority=task_type.priority if priority is None else _checked_number("priority", priority, PRIORITIES),
         max_attempts=(
-            task_type.max_attempts if attempts is None else _checked_number("max_attempts", attempts, range(1, 1001))
+            task_type.max_attempts if attempts is None else _checked_number("max_attempts", attempts, ATTEMPTS)
         ),
         max_crashes=task_type.max_crashes,
         **_checked_options(options),

@@ -108,7 +108,7 @@ def test_a_fault_of_ours_is_a_500_without_a_traceback(api, monkeypatch):
     def explode(self, request):
         raise RuntimeError("a secret")
 
-    monkeypatch.setattr("queue_core.api.views.TaskViewSet.get_queryset", explode)
+    monkeypatch.setattr("queue_core.api.tasks.TaskViewSet.get_queryset", explode)
     api.raise_request_exception = False
     answer = api.get(TASKS)
     assert "X-Request-ID" in problem(answer)["detail"]

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
 from rest_framework.test import APIClient
 
+from queue_core import services
 from queue_core.services.worker_pool import open_pool
 from tests.factories import CampaignFactory, UserFactory
 
@@ -19,6 +20,8 @@ BODIES: dict[str, dict[str, Any]] = {
         **{"name": "tests.noop", "payload": {}, "queue": "low", "priority": 1, "run_at": None},
         **{"max_attempts": 1, "unique_key": None, "expires_at": None, "tags": []},
     },
+    "tasks/{task}/replay/": {"payload": {}},
+    "queues/low/purge/": {},
     "tasks/batch/": {"tasks": [{"name": "tests.noop"}]},
     "campaigns/": {"name": "n", "template": 1, "from_email": "a@example.com", "reply_to": "", "context": {}},
     "campaigns/{id}/recipients/": {"email": "a@example.com", "name": "n", "attributes": {}},
@@ -39,8 +42,11 @@ VALUES = st.recursive(
 
 QUERY = [
     *("cursor", "page_size", "count", "ordering", "search", "state", "state__in", "name", "priority", "run_at__gte"),
+    *("replay_of", "tags", "priority__gte", "pinned", "name__startswith", "window"),
     *("created_at__lt", "template", "email", "queue__in", "unique_key", "archived", "format", "q"),
 ]
+
+LISTS = ["tasks/", "tasks/search/", "tasks/stats/", "tasks/export/", "campaigns/", "suppressions/", "templates/"]
 
 
 @st.composite
@@ -59,6 +65,7 @@ class Fuzz(TestCase):
         cls.user = UserFactory(is_superuser=True)
         cls.campaign = CampaignFactory()
         cls.pool = open_pool(["default"], 1)
+        cls.task = services.submit("tests.noop").id
 
     @settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
     @given(requests())
@@ -66,13 +73,12 @@ class Fuzz(TestCase):
         path, body = request
         client = APIClient()
         client.force_authenticate(self.user)
-        answer = client.generic(
-            "POST", "/api/v1/" + path.format(id=self.campaign.pk, pool=self.pool), body, content_type="application/json"
-        )
+        url = "/api/v1/" + path.format(id=self.campaign.pk, task=self.task, pool=self.pool)
+        answer = client.generic("POST", url, body, content_type="application/json")
         assert answer.status_code < 500, answer.content
 
     @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
-    @given(st.sampled_from(["tasks/", "tasks/search/", "campaigns/", "suppressions/", "templates/"]), st.data())
+    @given(st.sampled_from(LISTS), st.data())
     def test_no_query_is_a_fault_of_ours(self, path: str, data: st.DataObject) -> None:
         names = st.sampled_from(QUERY)
         printable = st.text(string.printable + "é\x00٣", max_size=12) | st.sampled_from(

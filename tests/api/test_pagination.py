@@ -86,9 +86,9 @@ def test_an_estimate_of_many_rows_scans_none(api, monkeypatch, django_assert_num
     Suppression.objects.bulk_create([Suppression(key=f"{n}@x.de", email=f"{n}@x.de") for n in range(2000)])
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE suppressions")
-    with django_assert_num_queries(2) as queries:
+    with django_assert_num_queries(6) as queries:
         assert 1900 < api.get("/api/v1/suppressions/").data["count"] < 2100
-    assert queries[1]["sql"].startswith("EXPLAIN")
+    assert queries[5]["sql"].startswith("EXPLAIN")
 
 
 @pytest.mark.parametrize(

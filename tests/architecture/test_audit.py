@@ -33,8 +33,8 @@ DOORS = ("admin", "api")
 FILE = b"email\nann@example.com\nbob@example.com\nnobody\n"
 # Of the services, those that no person asks for, that change nothing, or that another verb is made of.
 NOT_OF_PERSONS = {
-    "queue": {"backlog", "build", "fire_schedules", "ping_bell", "prune", "submit_many", "upcoming"}
-    | {"live_pools", "live_workers", "workers"},
+    "queue": {"backlog", "build", "export_tasks", "fire_schedules", "ping_bell", "prune", "stats", "submit_many"}
+    | {"live_pools", "live_workers", "upcoming", "workers"},
     "campaigns": {"problems", "recipient_of", "status", "unsubscribe", "unsubscribe_url"},
 }
 
@@ -55,6 +55,17 @@ def two_letters() -> list[int]:
 
 def two_failed() -> list[int]:
     return [letter.task_id for letter in make_dead_letters(2)]
+
+
+def two_pinned() -> list[int]:
+    ids = two_failed()
+    queue.pin(ids)
+    return ids
+
+
+def one_waiting() -> str:
+    queue.submit("tests.noop", queue="low")
+    return "low"
 
 
 def group_of_three() -> DeadLetterGroup:
@@ -135,6 +146,17 @@ QUEUE: dict[str, tuple[Callable[[], Verb], str]] = {
     "discard": (_case(two_letters, queue.discard), "Discarded 2 dead letters."),
     "discard_group": (_case(group_of_three, queue.discard_group), "Discarded 3 dead letters."),
     "cancel": (_case(lambda: [queue.submit("tests.noop").id], queue.cancel), "Cancelled 1 task."),
+    "edit_task": (
+        _case(lambda: [queue.submit("tests.noop").id], lambda ids, by: queue.edit_task(ids, priority=5, by=by)),
+        "Changed priority. Changed 1 task.",
+    ),
+    "delete_tasks": (
+        _case(lambda: [*two_failed(), queue.submit("tests.noop").id], queue.delete_tasks),
+        "Deleted 2 tasks; 1 was not over.",
+    ),
+    "pin": (_case(two_failed, queue.pin), "Pinned 2 tasks."),
+    "unpin": (_case(two_pinned, queue.unpin), "Unpinned 2 tasks."),
+    "purge_queue": (_case(one_waiting, queue.purge_queue), "Purged: cancelled 1 task."),
     "pause_queue": (_case(lambda: "low", queue.pause_queue), "Paused."),
     "resume_queue": (_case(lambda: queue.pause_queue("low").name, queue.resume_queue), "Resumed."),
     "limit_queue": (
@@ -232,6 +254,7 @@ def test_a_verb_that_is_undone_leaves_none(ready: Any, text: str, person: User) 
 
 
 REPEATED = (
+    *("delete_tasks", "pin", "unpin", "purge_queue"),
     *("retry", "replay_letters", "replay_group", "discard", "discard_group", "cancel"),
     *("pause_worker", "resume_worker", "drain_worker", "stop_worker", "scale_pool"),
     *("pause_queue", "resume_queue", "limit_queue", "pause_schedule", "resume_schedule", "delete_schedule"),
@@ -324,6 +347,10 @@ API_CALLS: list[tuple[str, str, Any, str]] = [
     ("post", "tasks/{failed}/replay/", {}, "Replayed 1 task."),
     ("post", "tasks/{failed}/replay/", {"payload": {"a": 1}}, "Replayed 1 task with another payload."),
     ("post", "tasks/{queued}/cancel/", {}, "Cancelled 1 task."),
+    ("patch", "tasks/{queued}/", {"priority": 3, "tags": ["a"]}, "Changed priority, tags. Changed 1 task."),
+    ("delete", "tasks/{failed}/", None, "Deleted 1 task."),
+    ("post", "tasks/{queued}/pin/", {}, "Pinned 1 task."),
+    ("post", "queues/default/purge/", {}, "Purged: cancelled 1 task."),
     ("post", "dead-letters/{letter}/replay/", {}, "Replayed 1 dead letter."),
     ("post", "dead-letters/{letter}/discard/", {}, "Discarded 1 dead letter."),
     ("post", "dead-letters/groups/{group}/replay/", {}, "Replayed 2 dead letters."),

@@ -30,7 +30,7 @@ def main() -> None:
     except (embedded.EmbeddedError, ImproperlyConfigured) as error:
         sys.exit(str(error))
     except Exception as error:
-        line = unreachable(error)
+        line = unreachable(error) or unmigrated(error)
         if line is None:
             raise
         sys.exit(line)
@@ -73,6 +73,14 @@ def unreachable(error: Exception) -> str | None:
     )
     reason = " ".join(str(error).split())
     return f"Cannot reach {title} at {place}. {advice} ({reason})"
+
+
+def unmigrated(error: Exception) -> str | None:
+    """One line where a table or a column is not there (yet); None when `error` is about something else."""
+    if getattr(error.__cause__, "sqlstate", None) not in ("42P01", "42703"):
+        return None
+    reason = str(error).partition("\n")[0]
+    return f"The database does not have the tables of this version: run `manage.py migrate`. ({reason})"
 
 
 if __name__ == "__main__":

@@ -13,7 +13,9 @@ from typing import Any
 import django_rq
 import redis
 from django.conf import settings
+from redis.backoff import NoBackoff
 from redis.commands.core import Script
+from redis.retry import Retry
 
 logger = logging.getLogger(__name__)
 
@@ -21,6 +23,7 @@ DRAIN = "queue_core.drain.drain"
 _PREFIX = "posthaste:bell:"
 # After a failed ring, submissions do not try again for so long: with Valkey away they must not each wait for a timeout.
 _MUTE_SECONDS = 1.0
+_RING_SECONDS = 0.25
 _muted_until = 0.0
 
 _RING = """
@@ -39,14 +42,23 @@ def _connection() -> "redis.Redis":
 
 
 @functools.cache
+def _ringing() -> "redis.Redis":
+    """For rings: whoever submits waits no longer than this for a Valkey that hangs; a dropped connection is renewed."""
+    once = Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,))
+    return redis.Redis.from_url(
+        settings.REDIS_URL, socket_timeout=_RING_SECONDS, socket_connect_timeout=_RING_SECONDS, retry=once
+    )
+
+
+@functools.cache
 def _ring_script() -> Script:
-    return _connection().register_script(_RING)
+    return _ringing().register_script(_RING)
 
 
 @functools.cache
 def _rq_queue(name: str) -> Any:
     # django-rq builds a client per call, which costs more than the ring itself.
-    return django_rq.get_queue(name, connection=_connection())
+    return django_rq.get_queue(name, connection=_ringing())
 
 
 def ring(queue: str) -> bool:

@@ -7,19 +7,29 @@ from queue_core import broker, lifecycle
 from queue_core.models import Task
 from queue_core.services import audit
 from queue_core.services.outcome import BulkOutcome
+from queue_core.states import TRANSITIONS
 
 
 def retry(ids: Sequence[int], *, by: audit.Actor | None = None) -> BulkOutcome:
     """Put failed or cancelled tasks back in line, keeping their history; their dead letters are resolved.
 
-    failed, cancelled -> queued. Tasks in any other state are left alone and counted as skipped.
+    failed, cancelled -> queued. Tasks in any other state are left alone and counted as skipped, and those whose unique
+    key belongs to another live task by now.
     Safe to press twice: the allowed states are in the UPDATE, not in Python.
     """
     with transaction.atomic():
         moved = lifecycle.retry(ids, by=audit.user_id(by))
-        outcome = BulkOutcome(changed=len(moved), skipped=len(set(ids)) - len(moved), reason="not failed or cancelled")
+        skipped = len(set(ids)) - len(moved)
+        outcome = BulkOutcome(len(moved), skipped, _reason(ids) if skipped else "")
         if moved:
             audit.record(Task, ids, outcome.sentence("Retried"), by=by)
         for queue in {queue for _, queue in moved}:
             transaction.on_commit(partial(broker.ring, queue))
     return outcome
+
+
+def _reason(ids: Sequence[int]) -> str:
+    """Why some did not move: what is still failed or cancelled after the statement has lost its key."""
+    left = Task.objects.filter(pk__in=ids, state__in=TRANSITIONS["retry"], unique_key__isnull=False)
+    reason = "not failed or cancelled"
+    return f"{reason}, or another live task has the unique key" if left.exists() else reason

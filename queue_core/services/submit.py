@@ -112,14 +112,14 @@ def checked_changes(values: Mapping[str, Any]) -> dict[str, Any]:
     return {field: check(values[field]) for field, check in checks.items() if field in values}
 
 
-def build(name: str, payload: Mapping[str, Any], **options: Any) -> lifecycle.NewTask:
+def build(name: str, payload: Mapping[str, Any] | None = None, **options: Any) -> lifecycle.NewTask:
     """Check a submission and make its row. Raises UnknownTask, UnknownQueue or InvalidSubmission."""
     task_type = registry.get(name)
     queue, priority, attempts = (options.pop(key, None) for key in ("queue", "priority", "max_attempts"))
     return lifecycle.NewTask(
         name=name,
         queue=_checked_queue(task_type.queue_name if queue is None else queue),
-        payload=payload_text(payload, task_type),
+        payload=payload_text({} if payload is None else payload, task_type),
         priority=task_type.priority if priority is None else _checked_number("priority", priority, PRIORITIES),
         max_attempts=(
             task_type.max_attempts if attempts is None else _checked_number("max_attempts", attempts, ATTEMPTS)
@@ -138,7 +138,7 @@ def submit(
     `expires_at` (not started by then: expired), `max_attempts`, `tags`, `unique_key` (at most one live task of this
     name has it; a second submission answers the first).
     """
-    row = build(name, payload or {}, **options)
+    row = build(name, payload, **options)
     if by is None:
         return _submitted(row)
     with transaction.atomic():

@@ -55,7 +55,8 @@ def _submit_keyed(rows: Sequence[NewTask]) -> dict[tuple[str, str], Submitted]:
     """The live task of each (name, unique key)."""
     found: dict[tuple[str, str], Submitted] = {}
     while missing := [row for row in rows if (row.name, row.unique_key) not in found]:
-        created = set(submit_many(missing))
+        # In one order everywhere: two batches with the same keys wait for each other, but never both ways round.
+        created = set(submit_many(sorted(missing, key=lambda row: (row.name, str(row.unique_key)))))
         live = Task.objects.live().filter(unique_key__in={row.unique_key for row in missing})
         for pk, name, key in live.values_list("pk", "name", "unique_key"):
             found[name, str(key)] = Submitted(pk, pk in created)

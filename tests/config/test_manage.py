@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 import redis
-from django.db import OperationalError, connection
+from django.db import OperationalError, ProgrammingError, connection
 
 import manage
 
@@ -58,3 +58,14 @@ def test_an_error_that_a_reachable_database_reports_is_not_disguised() -> None:
         cursor.execute("SET LOCAL statement_timeout = 1; SELECT pg_sleep(1)")
     assert manage.unreachable(caught.value) is None
     assert manage.unreachable(ValueError()) is None
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("sql", ["SELECT 1 FROM not_there", "SELECT not_there FROM django_migrations"])
+def test_a_database_without_the_tables_is_explained(sql: str) -> None:
+    with pytest.raises(ProgrammingError) as caught, connection.cursor() as cursor:
+        cursor.execute(sql)
+    line = manage.unmigrated(caught.value)
+    assert line.startswith("The database does not have the tables of this version: run `manage.py migrate`.")
+    assert "\n" not in line
+    assert manage.unmigrated(ValueError()) is None

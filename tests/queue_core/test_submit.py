@@ -1,13 +1,17 @@
 import datetime
+import socket
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from django.conf import settings as django_settings
 from django.db import transaction
 from django.utils import timezone
 
 from queue_core import services
+from queue_core.broker import bell
 from queue_core.errors import InvalidSubmission, UnknownQueue, UnknownTask
 from queue_core.models import Task
 
@@ -129,3 +133,54 @@ def test_submit_refuses_what_cannot_run(
 def test_submit_takes_text_that_only_looks_like_nul() -> None:
     submitted = services.submit("tests.noop", {"x": "\\u0000", "y": "\\\\u0000"})
     assert Task.objects.get(pk=submitted.id).payload == {"x": "\\u0000", "y": "\\\\u0000"}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_batches_with_the_same_keys_in_opposite_order_both_succeed(in_thread: Callable[..., threading.Thread]) -> None:
+    keys = [f"key {n}" for n in range(1_500)]
+    answers: list[list[services.Submitted]] = []
+    barrier = threading.Barrier(2)
+
+    def race(order: list[str]) -> None:
+        barrier.wait(10)
+        answers.append(services.submit_batch([{"name": "tests.noop", "unique_key": key} for key in order]))
+
+    for thread in [in_thread(lambda order=order: race(order)) for order in (keys, keys[::-1])]:
+        thread.join(30)
+    assert len(answers) == 2
+    assert Task.objects.count() == 1_500
+    assert {one.id for one in answers[0]} == {one.id for one in answers[1]}
+
+
+def test_a_batch_of_ten_thousand_is_one_transaction_and_quick() -> None:
+    begun = time.monotonic()
+    made = services.submit_batch([{"name": "tests.noop", "payload": {"n": n}, "tags": ["t"]} for n in range(10_000)])
+    assert time.monotonic() - begun < 10
+    assert len({one.id for one in made}) == Task.objects.count() == 10_000
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_valkey_that_hangs_holds_up_no_submission(real_bell: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        monkeypatch.setattr(django_settings, "REDIS_URL", f"redis://127.0.0.1:{deaf.getsockname()[1]}/0")
+        caches = (bell._ringing, bell._ring_script, bell._rq_queue)
+        for cached in caches:
+            cached.cache_clear()
+        monkeypatch.setattr(bell, "_muted_until", 0.0)
+        try:
+            begun = time.monotonic()
+            assert services.submit("tests.noop").created
+            assert time.monotonic() - begun < 1
+        finally:
+            for cached in caches:
+                cached.cache_clear()
+            monkeypatch.setattr(bell, "_muted_until", 0.0)
+
+
+def test_retry_says_that_a_unique_key_is_taken() -> None:
+    first = services.submit("tests.noop", unique_key="k").id
+    services.cancel([first])
+    services.submit("tests.noop", unique_key="k")
+    outcome = services.retry([first])
+    assert (outcome.changed, outcome.skipped) == (0, 1)
+    assert "another live task has the unique key" in outcome.reason

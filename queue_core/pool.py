@@ -15,7 +15,8 @@ from queue_core.services.worker_pool import close_pool, open_pool, poll_pool
 logger = logging.getLogger(__name__)
 
 _PR_SET_PDEATHSIG = 1
-_BACKOFF_MAX = 30.0
+# A fork and a try to connect cost little; workers are to be there seconds after what kept them away is over.
+_BACKOFF_MAX = 5.0
 _SETTLED_SECONDS = 10.0
 _POLL_SECONDS = 1.0
 # The exit code of a child that was asked to leave: it is not replaced.
@@ -105,22 +106,29 @@ class Pool:
             os._exit(status)
 
     def _reap(self) -> None:
-        for pid, started in list(self.children.items()):
+        for pid in list(self.children):
             ended, status = os.waitpid(pid, os.WNOHANG)
             if not ended:
                 continue
-            del self.children[pid]
+            lasted = time.monotonic() - self.children.pop(pid)
             code = os.waitstatus_to_exitcode(status)
             if code in (0, _LEFT):
                 self._failures = 0
                 # The row says it, too; but it may not have been read since.
                 self.size = min(self.size, len(self.children)) if code == _LEFT else self.size
                 continue
-            lasted = time.monotonic() - started
-            self._failures = 0 if lasted > _SETTLED_SECONDS else self._failures + 1
-            wait = min(2.0 ** (self._failures - 1), _BACKOFF_MAX) if self._failures else 0.0
+            wait = self._pause_after(code, lasted)
             self._not_before = time.monotonic() + wait
             logger.warning("worker process %d ended (%s); the next one starts in %g s", pid, _exit_text(code), wait)
+
+    def _pause_after(self, code: int, lasted: float) -> float:
+        """Seconds until the next start. A child that cannot start backs off; one that was killed (by a task that kills
+        workers, by the system for its memory) says nothing about the next, and tasks must not wait for it."""
+        if lasted > _SETTLED_SECONDS or code < 0:
+            self._failures = 0
+            return 0.0 if lasted > _SETTLED_SECONDS else 1.0
+        self._failures += 1
+        return min(2.0 ** (self._failures - 1), _BACKOFF_MAX)
 
     def _stop_children(self) -> None:
         self._signal_children(signal.SIGTERM)

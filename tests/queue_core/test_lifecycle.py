@@ -1,9 +1,8 @@
-"""The guards: what each verb may move, and what a lost lease can still do (nothing)."""
+"""What the statements write, and what a lost lease can still do (nothing); which verb may move what: test_matrix.py."""
 
 import datetime
 import uuid
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 from django.db import connection
@@ -45,45 +44,6 @@ def in_state(state: TaskState, worker_id: int) -> Task:
         worker_id=worker_id if held else None,
     )
     return Task.objects.get(pk=pk)
-
-
-def verbs(worker_id: int, lose: Callable[[int], None]) -> dict[str, Callable[[Task], Any]]:
-    def as_claimed(task: Task) -> Claimed:
-        return Claimed(task.pk, task.name, task.queue, "{}", task.attempt, task.max_attempts, 0, LEASE)
-
-    def expire(task: Task) -> None:
-        Task.objects.filter(pk=task.pk).update(expires_at=timezone.now() - datetime.timedelta(hours=1))
-        lifecycle.expire(100)
-
-    def lose_and_rescue(task: Task) -> None:
-        lose(worker_id)
-        rescue()
-
-    return {
-        "claim": lambda task: claim(worker_id),
-        "release": lambda task: lifecycle.release([as_claimed(task)]),
-        "finish": lambda task: lifecycle.finish([succeeded(as_claimed(task))]),
-        "rescue": lose_and_rescue,
-        "retry": lambda task: services.retry([task.pk]),
-        "cancel": lambda task: services.cancel([task.pk]),
-        "expire": expire,
-    }
-
-
-@pytest.mark.parametrize("state", list(TaskState))
-@pytest.mark.parametrize("verb", list(TRANSITIONS))
-def test_every_verb_moves_exactly_the_states_of_the_map(
-    verb: str, state: TaskState, worker_id: int, lose: Callable[[int], None]
-) -> None:
-    task = in_state(state, worker_id)
-    verbs(worker_id, lose)[verb](task)
-    after = Task.objects.get(pk=task.pk)
-    allowed = TRANSITIONS[verb].get(state)
-    if allowed is None:
-        assert after.state == state
-        assert (after.attempt, after.lease) == (task.attempt, task.lease)
-    else:
-        assert after.state in allowed
 
 
 def test_no_verb_of_the_map_leaves_success() -> None:

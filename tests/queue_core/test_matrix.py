@@ -1,0 +1,313 @@
+"""Every verb on a task in every situation: it moves what the map of transitions allows, and touches nothing else.
+
+What was not to move is compared byte for byte, with all that hangs on it, and beside tasks in every other situation.
+"""
+
+import datetime
+import inspect
+import uuid
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.utils import timezone
+
+from queue_core import lifecycle, services
+from queue_core.lifecycle import Claimed, Ended, Failure
+from queue_core.models import DeadLetter, DeadLetterGroup, Queue, Schedule, Task, Worker
+from queue_core.services.register_worker import register_worker
+from queue_core.services.rescue import rescue
+from queue_core.states import FINAL, TRANSITIONS, DeathReason, Outcome, TaskState
+
+pytestmark = pytest.mark.django_db
+# A state, and what makes a difference within it: parked: due later; asked: to end, while it runs; doomed: one more
+# loss of its worker is the last.
+SITUATIONS = {
+    **{"doomed": "running", "asked": "running", "running": "running"},
+    **{"succeeded": "succeeded", "failed": "failed", "cancelled": "cancelled", "expired": "expired"},
+    **{"blocked": "blocked", "parked": "queued", "queued": "queued"},
+}
+OVER = {name for name, state in SITUATIONS.items() if state in FINAL}
+RUNNING = ("doomed", "asked", "running")
+DAY = datetime.timedelta(days=1)
+
+
+def failure_of(mark: str) -> Failure:
+    return Failure("ValueError: no", "builtins.ValueError", "trace", mark * 32, DeathReason.ATTEMPTS)
+
+
+def ended(held: Claimed, state: str, outcome: str | None = None, **more: Any) -> Ended:
+    if state == "succeeded":
+        more["result"] = '"new"'
+    return Ended(held, state, outcome, 0.001, 0.002, **more)
+
+
+def make(situation: str, queue: str, mark: str) -> Claimed:
+    """A task brought into that situation by verbs, in a queue that holds nothing to claim; as its worker knew it."""
+    pk = services.submit("tests.noop", {"of": situation}, queue=queue, delay=60 if situation == "parked" else 0).id
+    held = Claimed(pk, "tests.noop", queue, "{}", 1, 5, 0, uuid.uuid4())
+    if situation in {*RUNNING, "succeeded", "failed"}:
+        (held,) = lifecycle.claim([queue], register_worker([queue]), 1)
+    if situation == "succeeded":
+        lifecycle.finish([Ended(held, "succeeded", Outcome.SUCCEEDED, 0.001, 0.002, result="1")])
+    if situation == "failed":
+        lifecycle.finish([ended(held, "failed", Outcome.FAILED, failure=failure_of(mark))])
+    if situation in {"asked", "cancelled"}:
+        services.cancel([pk])
+    if situation == "doomed":
+        Task.objects.filter(pk=pk).update(max_crashes=1)
+    if situation == "blocked":
+        Task.objects.filter(pk=pk).update(state=TaskState.BLOCKED)
+    if situation == "expired":
+        Task.objects.filter(pk=pk).update(expires_at=timezone.now() - DAY)
+        lifecycle.expire(1)
+    return held
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """The task a verb is tried on, and what else a verb may be about."""
+
+    held: Claimed
+    schedule: Schedule
+
+    @property
+    def pk(self) -> int:
+        return self.held.id
+
+    @property
+    def letters(self) -> list[int]:
+        return list(DeadLetter.objects.filter(task=self.pk).values_list("pk", flat=True))
+
+    def group(self) -> DeadLetterGroup:
+        return DeadLetterGroup.objects.filter(fingerprint="f" * 32).first() or DeadLetterGroup(fingerprint="f" * 32)
+
+    def change(self, **values: Any) -> None:
+        Task.objects.filter(pk=self.pk).update(**values)
+
+    def lose_worker(self) -> None:
+        worker = Task.objects.get(pk=self.pk).worker_id
+        Worker.objects.filter(pk=worker).update(lease_until=timezone.now() - DAY)
+
+    def claim(self, take: Callable[[int], list[Claimed]]) -> None:
+        take(register_worker(["default"]))
+
+    def finish(self, state: str, outcome: str | None, **more: Any) -> None:
+        lifecycle.finish([ended(self.held, state, outcome, **more)])
+
+    def hold_queue(self) -> None:
+        Queue.objects.create(name="default", max_running=100)
+
+    def age(self) -> None:
+        """Long over."""
+        old = timezone.now() - 1000 * DAY
+        self.change(created_at=old)
+        Task.objects.filter(pk=self.pk, finished_at__isnull=False).update(finished_at=old)
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """`act` after `ready`. `moves`: situation -> new state ("gone": deleted). In `touches` it stays in its state and
+    something of its own changes; in `adds` there is a new task after it. In all other situations nothing changes."""
+
+    verb: str
+    act: Callable[[Scene], Any]
+    moves: dict[str, str] = field(default_factory=dict)
+    touches: set[str] = field(default_factory=set)
+    adds: set[str] = field(default_factory=set)
+    ready: Callable[[Scene], Any] = lambda scene: None
+    note: str = ""
+
+    @property
+    def name(self) -> str:
+        return f"{self.verb} {self.note}".strip()
+
+
+ALWAYS = set(SITUATIONS)
+TO_QUEUE = {"running": "queued", "doomed": "queued", "asked": "cancelled"}
+RESCUED = {"running": "queued", "doomed": "failed", "asked": "cancelled"}
+STOPPED = dict.fromkeys(("blocked", "parked", "queued"), "cancelled")
+AGAIN = dict.fromkeys(("failed", "cancelled"), "queued")
+LATE = dict.fromkeys(("blocked", "parked", "queued"), "expired")
+GONE = dict.fromkeys(OVER, "gone")
+SOME_ROW = {"name": "tests.noop", "payload": {}}
+KEEP = {("*", state): 60.0 for state in FINAL}
+
+
+def _all_running(state: str) -> dict[str, str]:
+    return dict.fromkeys(RUNNING, state)
+
+
+OF_LIFECYCLE = [
+    Case("claim", lambda s: s.claim(lambda w: lifecycle.claim(["default"], w, 9)), {"queued": "running"}),
+    Case(
+        "claim_limited",
+        lambda s: s.claim(lambda w: lifecycle.claim_limited("default", w, 9, uuid.uuid4())),
+        {"queued": "running"},
+        ready=Scene.hold_queue,
+    ),
+    Case("release", lambda s: lifecycle.release([s.held]), TO_QUEUE),
+    Case(
+        "release_unheld",
+        lambda s: lifecycle.release_unheld(Task.objects.get(pk=s.pk).worker_id or 0, [], 1.0),
+        TO_QUEUE,
+        ready=lambda s: Task.objects.filter(pk=s.pk, lease__isnull=False).update(started_at=timezone.now() - DAY),
+    ),
+    Case("finish", lambda s: s.finish("succeeded", "succeeded"), _all_running("succeeded"), note="succeeded"),
+    Case(
+        "finish",
+        lambda s: s.finish("failed", "failed", failure=failure_of("f")),
+        {**_all_running("failed"), "asked": "cancelled"},
+        note="failed",
+    ),
+    Case(
+        "finish",
+        lambda s: s.finish("queued", "failed", failure=failure_of("f"), delay=5.0),
+        TO_QUEUE,
+        note="to be tried again",
+    ),
+    Case("finish", lambda s: s.finish("queued", None, delay=5.0), TO_QUEUE, note="snoozed"),
+    Case("finish", lambda s: s.finish("cancelled", "cancelled"), _all_running("cancelled"), note="cancelled"),
+    Case(
+        "finish",
+        lambda s: lifecycle.finish(
+            [ended(Claimed(s.pk, "tests.noop", "default", "{}", 1, 5, 0, uuid.uuid4()), "succeeded", "succeeded")]
+        ),
+        note="under another lease",
+    ),
+    Case("rescue", lambda s: lifecycle.rescue(100), RESCUED, ready=Scene.lose_worker),
+    Case("rescue", lambda s: lifecycle.rescue(100), note="of a live worker"),
+    Case("gates", lambda s: lifecycle.gates(["default"])),
+    Case("insert", lambda s: lifecycle.insert([services.build("tests.noop", {})]), adds=ALWAYS),
+    Case("replay", lambda s: lifecycle.replay([s.pk], payload=None, by=None), touches={"failed"}, adds=OVER),
+    Case("cancel", lambda s: lifecycle.cancel([s.pk]), STOPPED, touches={"running", "doomed"}),
+    Case("retry", lambda s: lifecycle.retry([s.pk], by=None), AGAIN),
+    Case("discard", lambda s: lifecycle.discard(s.letters, by=None), touches={"failed"}),
+    Case(
+        "expire",
+        lambda s: lifecycle.expire(100),
+        LATE,
+        ready=lambda s: s.change(expires_at=timezone.now() - DAY),
+    ),
+    Case(
+        "expire", lambda s: lifecycle.expire(100), ready=lambda s: s.change(expires_at=timezone.now() + DAY), note="no"
+    ),
+    Case(
+        "unpark",
+        lambda s: lifecycle.unpark(100),
+        touches={"parked"},
+        ready=lambda s: s.change(run_at=timezone.now() - DAY),
+    ),
+    Case("unpark", lambda s: lifecycle.unpark(100), note="too early"),
+    Case("prune", lambda s: lifecycle.prune(0, 100, KEEP), GONE, ready=Scene.age),
+    Case("prune", lambda s: lifecycle.prune(0, 100, KEEP), note="too early"),
+    Case(
+        "prune",
+        lambda s: lifecycle.prune(0, 100, KEEP),
+        ready=lambda s: (s.age(), s.change(pinned=True)),
+        note="pinned",
+    ),
+    Case("dump_json", lambda s: lifecycle.dump_json({}, max_bytes=9, what="it")),
+]
+OF_SERVICES = [
+    Case("backlog", lambda s: services.backlog()),
+    Case("build", lambda s: services.build("tests.noop", {})),
+    Case("ping_bell", lambda s: services.ping_bell()),
+    Case("upcoming", lambda s: services.upcoming(s.schedule, 3)),
+    Case("cancel", lambda s: services.cancel([s.pk]), STOPPED, touches={"running", "doomed"}),
+    Case("retry", lambda s: services.retry([s.pk]), AGAIN),
+    Case("replay", lambda s: services.replay([s.pk]), touches={"failed"}, adds=OVER),
+    Case("replay_letters", lambda s: services.replay_letters(s.letters), touches={"failed"}, adds={"failed"}),
+    Case("replay_group", lambda s: services.replay_group(s.group()), touches={"failed"}, adds={"failed"}),
+    Case("discard", lambda s: services.discard(s.letters), touches={"failed"}),
+    Case("discard_group", lambda s: services.discard_group(s.group()), touches={"failed"}),
+    Case("prune", lambda s: services.prune(), GONE, ready=Scene.age),
+    Case("submit", lambda s: services.submit("tests.noop"), adds=ALWAYS),
+    Case("submit_many", lambda s: services.submit_many([services.build("tests.noop", {})] * 2), adds=ALWAYS),
+    Case("submit_batch", lambda s: services.submit_batch([SOME_ROW]), adds=ALWAYS),
+    Case("pause_queue", lambda s: services.pause_queue("default")),
+    Case("resume_queue", lambda s: services.resume_queue("default")),
+    Case("limit_queue", lambda s: services.limit_queue("default", max_running=1, rate="1/d")),
+    Case("save_schedule", lambda s: services.save_schedule(schedule=s.schedule, name="Other")),
+    Case("pause_schedule", lambda s: services.pause_schedule([s.schedule.pk])),
+    Case("resume_schedule", lambda s: services.resume_schedule([s.schedule.pk])),
+    Case("delete_schedule", lambda s: services.delete_schedule([s.schedule.pk])),
+    Case("run_schedule_now", lambda s: services.run_schedule_now(s.schedule), adds=ALWAYS),
+    Case(
+        "fire_schedules",
+        lambda s: services.fire_schedules(),
+        adds=ALWAYS,
+        ready=lambda s: Schedule.objects.update(next_fire_at=timezone.now() - datetime.timedelta(seconds=5)),
+    ),
+    Case("rescue", lambda s: rescue(), RESCUED, ready=Scene.lose_worker),
+]
+CASES = [*OF_LIFECYCLE, *OF_SERVICES]
+TABLES = {
+    "tasks": "id",
+    "task_executions": "task_id",
+    "task_results": "task_id",
+    "dead_letter_queue": "task_id",
+}
+
+
+def snapshot() -> dict[tuple[str, Any], str]:
+    """(table, task) -> all of its rows there as text; groups by their fingerprint."""
+    found: dict[tuple[str, Any], str] = {}
+    with connection.cursor() as cursor:
+        for table, key in {**TABLES, "dead_letter_groups": "fingerprint"}.items():
+            cursor.execute(f"SELECT {key}, json_agg(t ORDER BY t)::text FROM {table} t GROUP BY {key}")
+            found |= {(table, row[0]): row[1] for row in cursor.fetchall()}
+    return found
+
+
+def changes(before: dict[tuple[str, Any], str], after: dict[tuple[str, Any], str]) -> Iterator[tuple[str, Any]]:
+    return (key for key in before.keys() | after.keys() if before.get(key) != after.get(key))
+
+
+@pytest.fixture
+def schedule(db: None) -> Schedule:
+    return services.save_schedule(name="Nightly", task="tests.noop", expression="@daily")
+
+
+@pytest.mark.parametrize("situation", SITUATIONS)
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_a_verb_moves_what_it_may_and_touches_nothing_else(case: Case, situation: str, schedule: Schedule) -> None:
+    for other in SITUATIONS:
+        make(other, "low", "b")
+    scene = Scene(make(situation, "default", "f"), schedule)
+    case.ready(scene)
+    before, newest = snapshot(), Task.objects.latest("pk").pk
+    case.act(scene)
+    after = snapshot()
+
+    changed = set(changes(before, after))
+    new = {key for key in changed if key[0] == "tasks" and key[1] > newest}
+    groups = DeadLetter.objects.filter(task=scene.pk).values_list("fingerprint", flat=True)
+    own = {(table, scene.pk) for table in TABLES} | {("dead_letter_groups", mark) for mark in {"f" * 32, *groups}}
+    assert bool(new) == (situation in case.adds)
+    assert changed - new <= own
+    state = Task.objects.filter(pk=scene.pk).values_list("state", flat=True).first() or "gone"
+    assert state == case.moves.get(situation, SITUATIONS[situation])
+    assert bool(changed - new) == (situation in case.moves or situation in case.touches)
+
+
+def test_the_matrix_is_the_map_of_transitions() -> None:
+    """What the cases of lifecycle's verbs lead to, taken together, is exactly what states.py allows."""
+    found: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
+    family = {"claim_limited": "claim", "release_unheld": "release"}
+    for case in OF_LIFECYCLE:
+        for situation, state in case.moves.items():
+            if state != "gone":
+                found[family.get(case.verb, case.verb)][SITUATIONS[situation]].add(state)
+    meant = {verb: {str(s): {str(to) for to in tos} for s, tos in moves.items()} for verb, moves in TRANSITIONS.items()}
+    assert found == meant
+
+
+@pytest.mark.parametrize(("module", "cases"), [(lifecycle, OF_LIFECYCLE), (services, OF_SERVICES)])
+def test_every_verb_is_in_the_matrix(module: Any, cases: list[Case]) -> None:
+    verbs = {name for name in module.__all__ if inspect.isfunction(getattr(module, name))}
+    assert verbs - {case.verb for case in cases} == set()
+    assert {SITUATIONS[name] for name in SITUATIONS} == set(TaskState)

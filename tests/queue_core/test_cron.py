@@ -1,6 +1,7 @@
 """When schedules fire, held against a clock that is read minute by minute."""
 
 import datetime
+import os
 import time
 import zoneinfo
 from datetime import timedelta
@@ -212,7 +213,7 @@ def minute_by_minute(
     return sorted(found)
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=250 * int(os.environ.get("PROPERTIES", "1")), deadline=None)
 @given(st.sampled_from(CHANGES), MINUTES, HOURS, st.booleans())
 def test_after_is_what_the_wall_clock_shows_across_a_change(
     change: tuple[str, datetime.datetime], minutes: tuple[str, set[int]], hours: tuple[str, set[int]], seconds: bool

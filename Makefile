@@ -1,6 +1,6 @@
 # `make` without a target says what there is.
 .DEFAULT_GOAL := help
-.PHONY: help install run test lint fix bench bench-queue lock clean
+.PHONY: help install run test lint fix chaos properties bench bench-queue lock clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -37,6 +37,14 @@ lint: install  ## format, lint, layers, types, migrations, system checks
 fix: install  ## format, and repair what the linter can
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+chaos: install  ## kill, freeze and cut off everything, then check all that happened; SEED= SECONDS= KILLS= QUICK=1
+	$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(SECONDS),--seconds $(SECONDS)) \
+	  $(if $(KILLS),--kills $(KILLS)) $(if $(QUICK),--quick)
+
+properties: install  ## the property tests, for minutes instead of seconds; PROPERTIES=n times as long
+	PROPERTIES=$(or $(PROPERTIES),20) $(BIN)/python -m pytest tests/queue_core/test_state_machine.py \
+	  tests/queue_core/test_cron.py tests/queue_core/test_policies.py
 
 bench: bench-queue  ## all benchmarks; a look within minutes with QUICK=1
 

@@ -108,6 +108,7 @@ class Fleet:
 
     def _end(self, roles: list[Role]) -> None:
         for role in roles:
+            role.not_before = float("inf")
             if role.pid:
                 send(role.pid, signal.SIGTERM)
         kept = {role.pid for role in [*self.pools, *self.schedulers] if role not in roles}

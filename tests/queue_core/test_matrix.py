@@ -20,6 +20,7 @@ from queue_core.lifecycle import Claimed, Ended, Failure
 from queue_core.models import DeadLetter, DeadLetterGroup, Queue, Schedule, Task, Worker
 from queue_core.services.register_worker import register_worker
 from queue_core.services.rescue import rescue
+from queue_core.services.worker_pool import open_pool
 from queue_core.states import FINAL, TRANSITIONS, DeathReason, Outcome, TaskState
 
 pytestmark = pytest.mark.django_db
@@ -81,6 +82,10 @@ class Scene:
     @property
     def letters(self) -> list[int]:
         return list(DeadLetter.objects.filter(task=self.pk).values_list("pk", flat=True))
+
+    @property
+    def worker(self) -> list[int]:
+        return list(Worker.objects.filter(task__pk=self.pk).values_list("pk", flat=True))
 
     def group(self) -> DeadLetterGroup:
         return DeadLetterGroup.objects.filter(fingerprint="f" * 32).first() or DeadLetterGroup(fingerprint="f" * 32)
@@ -243,6 +248,14 @@ OF_SERVICES = [
         ready=lambda s: Schedule.objects.update(next_fire_at=timezone.now() - datetime.timedelta(seconds=5)),
     ),
     Case("rescue", lambda s: rescue(), RESCUED, ready=Scene.lose_worker),
+    Case("workers", lambda s: list(services.workers())),
+    Case("live_workers", lambda s: list(services.live_workers())),
+    Case("live_pools", lambda s: list(services.live_pools())),
+    Case("pause_worker", lambda s: services.pause_worker(s.worker)),
+    Case("resume_worker", lambda s: services.resume_worker(s.worker)),
+    Case("drain_worker", lambda s: services.drain_worker(s.worker)),
+    Case("stop_worker", lambda s: services.stop_worker(s.worker)),
+    Case("scale_pool", lambda s: services.scale_pool(open_pool(["default"], 1), 2)),
 ]
 CASES = [*OF_LIFECYCLE, *OF_SERVICES]
 TABLES = {

@@ -33,7 +33,8 @@ class Fleet:
         self.var = var
         self.journal = var / "journal"
         self.log = var / "log" / "processes.log"
-        self.pools = [Role("worker", "--processes", str(processes), "--stop-seconds", "15") for _ in range(2)]
+        words = ("worker", "--processes", str(processes), "--stop-seconds", "15")
+        self.pools = [Role(*words), Role(*words, "--threads", "3")]
         self.schedulers = [Role("scheduler")]
         self._quick = quick
 

@@ -132,6 +132,7 @@ class Case:
 
 
 ALWAYS = set(SITUATIONS)
+WAITING = {"blocked", "parked", "queued"}
 TO_QUEUE = {"running": "queued", "doomed": "queued", "asked": "cancelled"}
 RESCUED = {"running": "queued", "doomed": "failed", "asked": "cancelled"}
 STOPPED = dict.fromkeys(("blocked", "parked", "queued"), "cancelled")
@@ -215,6 +216,8 @@ OF_LIFECYCLE = [
         ready=lambda s: (s.age(), s.change(pinned=True)),
         note="pinned",
     ),
+    Case("edit", lambda s: lifecycle.edit([s.pk], priority=9), touches=WAITING),
+    Case("delete", lambda s: lifecycle.delete([s.pk]), GONE),
     Case("dump_json", lambda s: lifecycle.dump_json({}, max_bytes=9, what="it")),
 ]
 OF_SERVICES = [
@@ -248,6 +251,18 @@ OF_SERVICES = [
         ready=lambda s: Schedule.objects.update(next_fire_at=timezone.now() - datetime.timedelta(seconds=5)),
     ),
     Case("rescue", lambda s: rescue(), RESCUED, ready=Scene.lose_worker),
+    Case("edit_task", lambda s: services.edit_task([s.pk], priority=9), touches=WAITING),
+    Case("delete_tasks", lambda s: services.delete_tasks([s.pk]), GONE),
+    Case("pin", lambda s: services.pin([s.pk]), touches=ALWAYS),
+    Case("pin", lambda s: services.pin([s.pk]), ready=lambda s: s.change(pinned=True), note="of a pinned one"),
+    Case("unpin", lambda s: services.unpin([s.pk]), touches=ALWAYS, ready=lambda s: s.change(pinned=True)),
+    Case(
+        "purge_queue",
+        lambda s: services.purge_queue("default"),
+        dict.fromkeys(("parked", "queued"), "cancelled"),
+    ),
+    Case("export_tasks", lambda s: list(services.export_tasks(Task.objects.all()))),
+    Case("stats", lambda s: services.stats(DAY)),
     Case("workers", lambda s: list(services.workers())),
     Case("live_workers", lambda s: list(services.live_workers())),
     Case("live_pools", lambda s: list(services.live_pools())),

@@ -9,11 +9,10 @@ from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
-from unfold import widgets
 from unfold.admin import ModelAdmin
 
 from queue_core import services
-from queue_core.admin.forms import as_object, as_text
+from queue_core.admin.forms import as_object, as_text, raw_payload
 from queue_core.admin.ledger import actor, demand, find, page
 from queue_core.errors import QueueError
 from queue_core.models import DeadLetter, Task
@@ -26,13 +25,7 @@ _NOUN = "dead letter"
 class ReplayForm(forms.Form):
     """The payload of the new task."""
 
-    payload = forms.CharField(
-        label="Payload (JSON)",
-        required=False,
-        strip=False,
-        widget=widgets.UnfoldAdminTextareaWidget(attrs={"rows": 8, "class": "ph-source", "spellcheck": "false"}),
-        help_text="The arguments of the new task. The old one keeps its own.",
-    )
+    payload = raw_payload("The arguments of the new task. The old one keeps its own.")
 
     def clean_payload(self) -> dict[str, Any]:
         return as_object(self.cleaned_data["payload"])

@@ -15,6 +15,7 @@ from queue_core.admin.times import span
 from queue_core.errors import InvalidSubmission
 from queue_core.models import Queue
 from queue_core.services import Backlog
+from queue_core.services.outcome import plural
 
 
 class LimitsForm(forms.Form):
@@ -45,6 +46,7 @@ class QueueAdmin(ModelAdmin):  # type: ignore[misc]
         site_view = self.admin_site.admin_view
         return [
             path("", site_view(self.overview), name="queue_core_queue_changelist"),
+            path("<str:name>/purge/", site_view(self.purge), name="queue_core_queue_purge"),
             path("<str:name>/limits/", site_view(self.limits), name="queue_core_queue_limits"),
             path(
                 "<str:name>/pause/",
@@ -67,8 +69,13 @@ class QueueAdmin(ModelAdmin):  # type: ignore[misc]
     def overview(self, request: HttpRequest) -> HttpResponse:
         demand(self.has_view_permission(request))
         may_hold = self.has_change_permission(request)
+
+        def purge(queue: Backlog) -> list[dict[str, Any]]:
+            url = reverse("admin:queue_core_queue_purge", args=[queue.name])
+            return [{"title": "Purge", "icon": "delete_sweep", "url": url}] if _may_purge(request) else []
+
         rows = [
-            {"queue": queue, "oldest": _age(queue), "buttons": _buttons(queue) if may_hold else []}
+            {"queue": queue, "oldest": _age(queue), "buttons": [*(_buttons(queue) if may_hold else []), *purge(queue)]}
             for queue in services.backlog()
         ]
         return page(self, request, "queue_core/admin/queues.html", title="Queues", rows=rows)
@@ -81,6 +88,28 @@ class QueueAdmin(ModelAdmin):  # type: ignore[misc]
         verb(name, by=actor(request))
         messages.success(request, f"{done} the queue {name}.")
         return HttpResponseRedirect(reverse("admin:queue_core_queue_changelist"))
+
+    def purge(self, request: HttpRequest, name: str) -> HttpResponse:
+        """Asks on GET, cancels what waits on POST."""
+        demand(self.has_view_permission(request) and _may_purge(request))
+        queue = _find(name)
+        back = reverse("admin:queue_core_queue_changelist")
+        if request.method == "POST":
+            outcome = services.purge_queue(name, by=actor(request))
+            more = " More wait: purge it again." if outcome.skipped else ""
+            messages.success(request, f"Cancelled {plural(outcome.changed, 'task')} of the queue {name}.{more}")
+            return HttpResponseRedirect(back)
+        due = f"{queue.depth}{'+' if queue.more else ''} due"
+        question = f"Cancel everything that waits in {name} ({due}), also what is scheduled? What runs goes on."
+        return page(
+            self,
+            request,
+            "queue_core/admin/confirm.html",
+            title=f"Purge the queue {name}",
+            question=question,
+            button="Cancel all that waits",
+            back=back,
+        )
 
     def limits(self, request: HttpRequest, name: str) -> HttpResponse:
         demand(self.has_change_permission(request))
@@ -108,6 +137,10 @@ class QueueAdmin(ModelAdmin):  # type: ignore[misc]
             button="Save",
             back=reverse("admin:queue_core_queue_changelist"),
         )
+
+
+def _may_purge(request: HttpRequest) -> bool:
+    return request.user.has_perm("queue_core.change_task")
 
 
 def _find(name: str) -> Backlog:

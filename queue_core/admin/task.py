@@ -10,7 +10,7 @@ from django.utils.text import Truncator
 from unfold.decorators import display as label
 
 from queue_core import search, services
-from queue_core.admin import task_pages
+from queue_core.admin import task_edit, task_pages
 from queue_core.admin.filters import TAB_STATES, DayRange, NameFilter, QueueFilter, StateFilter, tabs
 from queue_core.admin.forms import as_text
 from queue_core.admin.ledger import LedgerAdmin, actor
@@ -79,6 +79,20 @@ class TaskAdmin(LedgerAdmin):
         own = [
             path("<int:pk>/retry/", site_view(partial(task_pages.retry, self)), name="queue_core_task_retry"),
             path("<int:pk>/cancel/", site_view(partial(task_pages.cancel, self)), name="queue_core_task_cancel"),
+            path("<int:pk>/edit/", site_view(partial(task_edit.edit, self)), name="queue_core_task_edit"),
+            path("<int:pk>/replay/", site_view(partial(task_edit.replay, self)), name="queue_core_task_replay"),
+            path("<int:pk>/forget/", site_view(partial(task_edit.delete, self)), name="queue_core_task_forget"),
+            path(
+                "<int:pk>/pin/",
+                site_view(partial(task_edit.keep, self, verb=services.pin, done="Pinned")),
+                name="queue_core_task_pin",
+            ),
+            path(
+                "<int:pk>/unpin/",
+                site_view(partial(task_edit.keep, self, verb=services.unpin, done="Unpinned")),
+                name="queue_core_task_unpin",
+            ),
+            path("export/", site_view(partial(task_edit.export, self)), name="queue_core_task_export"),
         ]
         return [*own, *super().get_urls()]
 
@@ -164,6 +178,8 @@ def facts(task: Task) -> list[tuple[str, Any]]:
         ("Priority", task.priority),
         ("Attempts", f"{task.attempt} of {task.max_attempts}"),
         ("Lost workers", f"{task.crashes} of {task.max_crashes}"),
+        ("Tags", ", ".join(task.tags) or "–"),  # noqa: RUF001
+        ("Kept", "pinned" if task.pinned else "as the settings say"),
         ("Unique key", task.unique_key or "–"),  # noqa: RUF001
         ("Worker", worker_link(task.worker_id, task.worker)),
         ("Created", moment(task.created_at)),

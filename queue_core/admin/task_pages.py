@@ -14,7 +14,7 @@ from queue_core.admin.ledger import actor, demand, find, page
 from queue_core.admin.payload_fields import fields_for
 from queue_core.errors import QueueError
 from queue_core.models import Task
-from queue_core.states import TRANSITIONS, TaskState
+from queue_core.states import FINAL, TRANSITIONS, TaskState
 
 _FORM = "queue_core/admin/form.html"
 
@@ -110,13 +110,20 @@ def _back_to(pk: int) -> HttpResponse:
 
 def buttons(model_admin: ModelAdmin, request: HttpRequest, task: Task) -> list[dict[str, Any]]:
     """The verbs this person may ask for; the verb itself knows best whether the state still allows it."""
-    if not model_admin.has_operate_permission(request):
-        return []
-    offered = []
-    if task.state in TRANSITIONS["retry"]:
-        url = reverse("admin:queue_core_task_retry", args=[task.pk])
-        offered.append({"title": "Retry", "icon": "replay", "url": url, "post": True})
-    if task.state in (*TRANSITIONS["cancel"], TaskState.RUNNING) and task.cancel_requested_at is None:
-        url = reverse("admin:queue_core_task_cancel", args=[task.pk])
-        offered.append({"title": "Cancel", "icon": "block", "url": url, "post": False})
-    return offered
+    is_over, waits = task.state in FINAL, task.state in TRANSITIONS["cancel"]
+    runs = task.state == TaskState.RUNNING and task.cancel_requested_at is None
+    offered = [
+        ("retry", "Retry", "replay", True, task.state in TRANSITIONS["retry"]),
+        ("replay", "Replay", "content_copy", False, is_over),
+        ("edit", "Edit", "edit", False, waits),
+        ("cancel", "Cancel", "block", False, waits or runs),
+        ("unpin", "Unpin", "keep_off", True, task.pinned),
+        ("pin", "Pin", "keep", True, not task.pinned),
+    ]
+    wanted = [one for one in offered if one[-1]] if model_admin.has_operate_permission(request) else []
+    if is_over and request.user.has_perm("queue_core.delete_task"):
+        wanted.append(("forget", "Delete", "delete", False, True))
+    return [
+        {"title": title, "icon": icon, "url": reverse(f"admin:queue_core_task_{verb}", args=[task.pk]), "post": post}
+        for verb, title, icon, post, _ in wanted
+    ]

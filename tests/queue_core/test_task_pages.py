@@ -146,3 +146,11 @@ def test_who_may_only_look_changes_nothing(client: Client, page: str, method: st
 def test_the_export_is_for_who_may_look(client: Client) -> None:
     client.force_login(UserFactory(permissions=["view_queue"]))
     assert client.get(url("task_export")).status_code == 403
+
+
+def test_the_queues_page_links_to_the_tasks_of_each(owner: Client) -> None:
+    pk = waiting(queue="low")
+    services.submit("tests.noop", queue="high")
+    link = f"{url('task_changelist')}?queue=low"
+    assert link in owner.get(url("queue_changelist")).content.decode()
+    assert [task.pk for task in owner.get(link).context["cl"].result_list] == [pk]

@@ -123,3 +123,17 @@ class FireOutcome(TextChoices):
     OVERLAPPED = "skipped_overlap", "skipped, the one before was not over"
     MISSED = "missed"
     FAILED = "failed"
+
+
+class BulkState(TextChoices):
+    """How far a bulk operation is. `stopping`: it ends after the slice it is at."""
+
+    PENDING = "pending"
+    RUNNING = "running"
+    STOPPING = "stopping"
+    STOPPED = "stopped"
+    DONE = "done"
+    FAILED = "failed"
+
+
+BULK_OVER = frozenset({BulkState.STOPPED, BulkState.DONE, BulkState.FAILED})

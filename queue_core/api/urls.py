@@ -1,9 +1,10 @@
 from rest_framework.routers import SimpleRouter
 
-from queue_core.api import dead_letters, queues, schedules, search, tasks, views, workers
+from queue_core.api import bulk, dead_letters, queues, schedules, search, tasks, views, workers
 
 router = SimpleRouter()
 # Before the tasks, whose ids these would be otherwise.
+router.register("tasks/bulk", bulk.TaskBulkViewSet, basename="task-bulk")
 router.register("tasks/search", search.SearchViewSet, basename="task-search")
 router.register("tasks", tasks.TaskViewSet, basename="task")
 router.register("task-types", views.TaskTypeViewSet, basename="task-type")
@@ -13,4 +14,5 @@ router.register("schedules", schedules.ScheduleViewSet, basename="schedule")
 router.register("queues", queues.QueueViewSet, basename="queue")
 router.register("dead-letters/groups", dead_letters.DeadLetterGroupViewSet, basename="dead-letter-group")
 router.register("dead-letters", dead_letters.DeadLetterViewSet, basename="dead-letter")
+router.register("bulk-operations", bulk.BulkOperationViewSet, basename="bulk-operation")
 urlpatterns = router.urls

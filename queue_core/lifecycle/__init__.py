@@ -6,6 +6,9 @@ nothing.
 """
 
 from queue_core.lifecycle.attempts import Claimed, Ended, Failure, claim, finish, release, release_unheld, rescue
+from queue_core.lifecycle.bulk import ask_to_stop as ask_bulk_to_stop
+from queue_core.lifecycle.bulk import begin as begin_bulk
+from queue_core.lifecycle.bulk import end as end_bulk
 from queue_core.lifecycle.gated import Gate, claim_limited, gates
 from queue_core.lifecycle.insert import NewTask, insert, replay
 from queue_core.lifecycle.moves import cancel, discard, edit, expire, retry, unpark
@@ -18,6 +21,8 @@ __all__ = [
     "Failure",
     "Gate",
     "NewTask",
+    "ask_bulk_to_stop",
+    "begin_bulk",
     "cancel",
     "claim",
     "claim_limited",
@@ -25,6 +30,7 @@ __all__ = [
     "discard",
     "dump_json",
     "edit",
+    "end_bulk",
     "expire",
     "finish",
     "gates",

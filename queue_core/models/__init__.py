@@ -1,3 +1,4 @@
+from queue_core.models.bulk_operation import BulkOperation
 from queue_core.models.dead_letter import DeadLetter, DeadLetterGroup
 from queue_core.models.execution import Execution, Result
 from queue_core.models.queue import Queue
@@ -6,6 +7,7 @@ from queue_core.models.task import Task
 from queue_core.models.worker import Tick, Worker, WorkerPool
 
 __all__ = [
+    "BulkOperation",
     "DeadLetter",
     "DeadLetterGroup",
     "Execution",

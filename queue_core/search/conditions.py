@@ -16,7 +16,10 @@ from django.utils.dateparse import parse_datetime
 from queue_core.models import Worker
 from queue_core.querysets import SHOWN_STATES
 from queue_core.search.language import Query, SearchError, Term, Value
+from queue_core.states import TaskState
 
+# “waiting” is whatever will be run some day: queued, scheduled or retrying.
+_STATES = {**SHOWN_STATES, "waiting": Q(state=TaskState.QUEUED)}
 _LOOKUPS = {"": "exact", ">": "gt", ">=": "gte", "<": "lt", "<=": "lte"}
 # States few tasks are in, each with an index of its own (see models/task.py).
 _INDEXED_STATES = {"blocked", "running", "scheduled", "retrying", "failed", "cancelled", "expired"}
@@ -66,9 +69,9 @@ def _of_term(term: Term, now: datetime.datetime) -> Condition:
 
 def _state(term: Term, value: Value, now: datetime.datetime) -> Condition:
     state = value.text.lower()
-    if state not in SHOWN_STATES:
-        raise SearchError(f"There is no state {value.text!r}; there are {', '.join(SHOWN_STATES)}", term.position)
-    return Condition(SHOWN_STATES[state], state in _INDEXED_STATES)
+    if state not in _STATES:
+        raise SearchError(f"There is no state {value.text!r}; there are {', '.join(_STATES)}", term.position)
+    return Condition(_STATES[state], state in _INDEXED_STATES)
 
 
 def _text(column: str) -> Maker:

@@ -1,5 +1,6 @@
 """The verbs of the queue: this is what admin, API, commands, other apps and tasks call."""
 
+from queue_core.services import bulk_verbs as _bulk_verbs  # noqa: F401 - registers them
 from queue_core.services.audit import Actor
 from queue_core.services.backlog import Backlog, backlog
 from queue_core.services.cancel import cancel
@@ -16,17 +17,21 @@ from queue_core.services.outcome import BulkOutcome
 from queue_core.services.pause_schedule import pause_schedule
 from queue_core.services.pin import pin, unpin
 from queue_core.services.ping_bell import BellDown, ping_bell
+from queue_core.services.preview_bulk import BadSelection, Preview, preview_bulk
 from queue_core.services.prune import prune
 from queue_core.services.purge_queue import purge_queue
 from queue_core.services.replay import replay, replay_letters
 from queue_core.services.replay_group import replay_group
 from queue_core.services.resume_schedule import resume_schedule
 from queue_core.services.retry import retry
+from queue_core.services.run_bulk import run_bulk
 from queue_core.services.run_schedule_now import ScheduleBusy, run_schedule_now
 from queue_core.services.save_schedule import InvalidSchedule, save_schedule
 from queue_core.services.scale_pool import PoolGone, scale_pool
+from queue_core.services.start_bulk import start_bulk
 from queue_core.services.stats import Stats, stats
 from queue_core.services.steer_worker import drain_worker, pause_worker, resume_worker, stop_worker
+from queue_core.services.stop_bulk import BulkOver, stop_bulk
 from queue_core.services.submit import Submitted, build, submit, submit_many
 from queue_core.services.submit_batch import InvalidBatch, submit_batch
 from queue_core.services.upcoming import upcoming
@@ -34,11 +39,14 @@ from queue_core.services.upcoming import upcoming
 __all__ = [
     "Actor",
     "Backlog",
+    "BadSelection",
     "BellDown",
     "BulkOutcome",
+    "BulkOver",
     "InvalidBatch",
     "InvalidSchedule",
     "PoolGone",
+    "Preview",
     "ScheduleBusy",
     "Stats",
     "Submitted",
@@ -61,6 +69,7 @@ __all__ = [
     "pause_worker",
     "pin",
     "ping_bell",
+    "preview_bulk",
     "prune",
     "purge_queue",
     "replay",
@@ -70,10 +79,13 @@ __all__ = [
     "resume_schedule",
     "resume_worker",
     "retry",
+    "run_bulk",
     "run_schedule_now",
     "save_schedule",
     "scale_pool",
+    "start_bulk",
     "stats",
+    "stop_bulk",
     "stop_worker",
     "submit",
     "submit_batch",

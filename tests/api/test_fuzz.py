@@ -23,6 +23,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "tasks/{task}/replay/": {"payload": {}},
     "queues/low/purge/": {},
     "tasks/batch/": {"tasks": [{"name": "tests.noop"}]},
+    "tasks/bulk/": {"verb": "retry", "filter": {"q": "state:failed"}, "params": {}, "dry_run": True},
     "campaigns/": {"name": "n", "template": 1, "from_email": "a@example.com", "reply_to": "", "context": {}},
     "campaigns/{id}/recipients/": {"email": "a@example.com", "name": "n", "attributes": {}},
     "campaigns/{id}/recipients/bulk/": {},
@@ -53,7 +54,7 @@ LISTS = ["tasks/", "tasks/search/", "tasks/stats/", "tasks/export/", "campaigns/
 def requests(draw: st.DrawFn) -> tuple[str, bytes]:
     path = draw(st.sampled_from(sorted(BODIES)))
     fields = BODIES[path]
-    wrong = draw(st.dictionaries(st.sampled_from([*fields, "other"]), VALUES, max_size=2))
+    wrong = draw(st.dictionaries(st.sampled_from([*fields, "other", "ids"]), VALUES, max_size=2))
     person = st.fixed_dictionaries({"email": VALUES}, optional={"name": VALUES, "attributes": VALUES})
     body = json.dumps(draw(st.just({**fields, **wrong}) | st.lists(person, max_size=3) | VALUES))
     return path, draw(st.just(body.encode()) | st.binary(max_size=30))

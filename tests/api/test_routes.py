@@ -9,7 +9,7 @@ from rest_framework.test import APIClient
 from campaigns import services as campaigns
 from campaigns.models import Recipient, RecipientImport, Suppression
 from queue_core.models import DeadLetter, DeadLetterGroup, Execution, Task
-from queue_core.services import Actor, discard, submit
+from queue_core.services import Actor, discard, start_bulk, submit
 from queue_core.services.register_worker import register_worker
 from queue_core.services.worker_pool import open_pool
 from tests.factories import CampaignFactory, TemplateFactory, UserFactory, add_recipients, make_dead_letters
@@ -24,6 +24,10 @@ CALLS = [
     ("get", "task-types/", "view_task"),
     ("get", "task-types/tests.noop/", "view_task"),
     ("get", "tasks/", "view_task"),
+    ("post", "tasks/bulk/", "change_task"),
+    ("get", "bulk-operations/", "view_bulkoperation"),
+    ("get", "bulk-operations/{bulk}/", "view_bulkoperation"),
+    ("post", "bulk-operations/{bulk}/stop/", "change_bulkoperation"),
     ("get", "tasks/search/?q=state:queued", "view_task"),
     ("post", "tasks/", "add_task"),
     ("post", "tasks/batch/", "add_task"),
@@ -98,6 +102,7 @@ def ids() -> dict[str, int | str]:
     return {
         "task": submit("tests.noop", by=Actor(UserFactory(), "api")).id,
         "worker": register_worker(["default"]),
+        "bulk": start_bulk("retry", query="state:failed").pk,
         "pool": open_pool(["default"], 2),
         "campaign": campaign.pk,
         "recipient": Recipient.objects.get().pk,
@@ -133,8 +138,20 @@ def test_the_permission_is_enough(method, path, needed, ids, api_with):
 @pytest.mark.parametrize("bad", NO_IDS)
 @pytest.mark.parametrize(("method", "path", "needed"), ONE)
 def test_an_id_that_is_not_there_is_a_404(method, path, needed, bad, api):
-    names = ("task", "worker", "pool", "campaign", "recipient", "import", "suppression", "letter", "group", "entry")
-    answer = getattr(api, method)(ROOT + path.format(**dict.fromkeys(names, bad)))
+    names = (
+        "task",
+        "worker",
+        "pool",
+        "campaign",
+        "recipient",
+        "import",
+        "suppression",
+        "letter",
+        "group",
+        "entry",
+        "bulk",
+    )
+    answer = getattr(api, method)(ROOT + path.format(**dict.fromkeys((*names, "bulk"), bad)))
     assert answer.status_code == 404
     assert answer["Content-Type"] == "application/problem+json"
 
@@ -159,6 +176,7 @@ def fill(number: int) -> None:
     add_recipients(campaign, number)
     for n in range(number):
         submit("tests.noop")
+        start_bulk("retry", query="state:failed")
         register_worker(["default"])
         open_pool(["default"], 1)
         campaigns.suppress(f"s{n}@example.com")
@@ -173,7 +191,7 @@ def fill(number: int) -> None:
     "path",
     [
         *("tasks/", "task-types/", "queues/", "workers/", "worker-pools/", "campaigns/", "suppressions/", "templates/"),
-        "tasks/search/?q=state:queued",
+        *("tasks/search/?q=state:queued", "bulk-operations/"),
         *("dead-letters/", "dead-letters/groups/", "audit/"),
         *("campaigns/{id}/recipients/", "campaigns/{id}/imports/"),
     ],

@@ -34,7 +34,7 @@ FILE = b"email\nann@example.com\nbob@example.com\nnobody\n"
 # Of the services, those that no person asks for, that change nothing, or that another verb is made of.
 NOT_OF_PERSONS = {
     "queue": {"backlog", "build", "export_tasks", "fire_schedules", "ping_bell", "prune", "stats", "submit_many"}
-    | {"live_pools", "live_workers", "upcoming", "workers"},
+    | {"live_pools", "live_workers", "upcoming", "workers", "preview_bulk", "run_bulk"},
     "campaigns": {"problems", "recipient_of", "status", "unsubscribe", "unsubscribe_url"},
 }
 
@@ -157,6 +157,11 @@ QUEUE: dict[str, tuple[Callable[[], Verb], str]] = {
     "pin": (_case(two_failed, queue.pin), "Pinned 2 tasks."),
     "unpin": (_case(two_pinned, queue.unpin), "Unpinned 2 tasks."),
     "purge_queue": (_case(one_waiting, queue.purge_queue), "Purged: cancelled 1 task."),
+    "start_bulk": (
+        _case(two_failed, lambda _, by: queue.start_bulk("retry", query="state:failed", by=by)),
+        "Asked to retry all tasks that match state:failed: 2.",
+    ),
+    "stop_bulk": (_case(lambda: queue.start_bulk("retry", query="state:failed").pk, queue.stop_bulk), "Asked to stop."),
     "pause_queue": (_case(lambda: "low", queue.pause_queue), "Paused."),
     "resume_queue": (_case(lambda: queue.pause_queue("low").name, queue.resume_queue), "Resumed."),
     "limit_queue": (

@@ -1,0 +1,198 @@
+"""POST tasks/bulk/ and what has become of it: a verb on all tasks that match, in the background."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from drf_spectacular.utils import extend_schema
+from rest_framework import mixins, serializers
+from rest_framework.decorators import action
+from rest_framework.exceptions import ValidationError
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.viewsets import GenericViewSet
+
+from queue_core import bulk, services
+from queue_core.api.actor import actor
+from queue_core.api.filters import TaskFilter
+from queue_core.api.serializers import NoFields, TaskSummarySerializer
+from queue_core.models import BulkOperation, Task
+from queue_core.search import Query, Term, Value
+from queue_core.services.bulk_verbs import TASKS
+from queue_core.services.preview_bulk import IDS_MAX
+
+_TermOf = Callable[[Any], Term]
+
+
+def _is(field: str, operator: str = "") -> _TermOf:
+    return lambda value: Term(field, (Value(str(value)),), operator)
+
+
+def _any(field: str) -> _TermOf:
+    return lambda values: Term(field, tuple(Value(str(value)) for value in values))
+
+
+def _time(field: str, operator: str) -> _TermOf:
+    return lambda value: Term(field, (Value(value.isoformat()),), operator)
+
+
+def _search(value: str) -> Term:
+    if value.isascii() and value.isdigit() and len(value) < 19:
+        return Term("id", (Value(value),))
+    return Term("name", (Value(value, is_prefix=True),))
+
+
+def _states(states: Sequence[str]) -> Term:
+    """The list's states are those of the rows, where a scheduled task is a queued one."""
+    return _any("state")(["waiting" if state == "queued" else state for state in states])
+
+
+# Each filter of the list, as a term of a search; all but `tags`, of which each one is a term.
+TERMS: dict[str, _TermOf] = {
+    "state": lambda state: _states([state]),
+    "state__in": _states,
+    "name": _is("name"),
+    "queue": _is("queue"),
+    "queue__in": _any("queue"),
+    "unique_key": _is("key"),
+    "name__startswith": lambda value: Term("name", (Value(value, is_prefix=True),)),
+    "priority": _is("priority"),
+    "priority__gte": _is("priority", ">="),
+    "priority__lte": _is("priority", "<="),
+    "replay_of": _is("replay_of"),
+    "pinned": lambda value: Term("pinned", (Value("yes" if value else "no"),)),
+    "created_at__gte": _time("created", ">="),
+    "created_at__lt": _time("created", "<"),
+    "run_at__gte": _time("due", ">="),
+    "run_at__lt": _time("due", "<"),
+    "search": _search,
+}
+
+
+def _text(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def query_of(given: Mapping[str, Any]) -> str:
+    """The search that finds what the list finds with these filters; a ValidationError names a wrong one."""
+    texts = {
+        name: ",".join(map(str, value)) if isinstance(value, list) else str(value) for name, value in given.items()
+    }
+    known = TaskFilter.base_filters
+    if unknown := sorted(set(texts) - set(known)):
+        raise ValidationError({"filter": {name: [f"There are {', '.join(known)}."] for name in unknown}})
+    form = TaskFilter(texts, queryset=Task.objects.none()).form
+    if not form.is_valid():
+        raise ValidationError({"filter": form.errors})
+    cleaned = {name: value for name, value in form.cleaned_data.items() if value not in (None, "", [])}
+    tags = [Term("tag", (Value(tag),)) for tag in cleaned.pop("tags", [])]
+    return str(Query((*(TERMS[name](value) for name, value in cleaned.items()), *tags)))
+
+
+class BulkSerializer(serializers.Serializer[Any]):
+    """One of filter and ids; a filter is that of the list of tasks, or {"q": a search}."""
+
+    verb = serializers.CharField(
+        max_length=40, help_text="retry, replay, cancel, delete, set_priority, move, pin, unpin"
+    )
+    filter = serializers.DictField(required=False)
+    ids = serializers.ListField(
+        child=serializers.IntegerField(min_value=1, max_value=2**63 - 1), required=False, max_length=IDS_MAX
+    )
+    params = serializers.DictField(required=False, help_text='{"priority": 5} or {"queue": "low"}')
+    dry_run = serializers.BooleanField(default=False)
+
+    def validate(self, given: dict[str, Any]) -> dict[str, Any]:
+        if ("filter" in given) == ("ids" in given):
+            raise ValidationError("Give either filter or ids.")
+        return given
+
+
+class PreviewSerializer(serializers.Serializer[services.Preview]):
+    dry_run = serializers.BooleanField(default=True)
+    matched = serializers.IntegerField(source="count")
+    is_exact = serializers.BooleanField(help_text="false: at least so many match")
+    query = serializers.CharField(source="selection.query")
+    sample = TaskSummarySerializer(many=True)
+
+
+class BulkOperationSerializer(serializers.ModelSerializer[BulkOperation]):
+    progress = serializers.FloatField(help_text="0 to 1")
+    scope = serializers.CharField()
+
+    class Meta:
+        model = BulkOperation
+        fields = [
+            *("id", "verb", "target", "scope", "params", "state", "progress", "matched", "is_exact"),
+            *("seen", "changed", "skipped", "failed", "error", "user", "door"),
+            *("created_at", "started_at", "finished_at"),
+        ]
+        read_only_fields = fields
+
+
+class RefusalSerializer(serializers.Serializer[Any]):
+    id = serializers.IntegerField()
+    reason = serializers.CharField()
+
+
+class BulkDetailSerializer(BulkOperationSerializer):
+    refusals = serializers.SerializerMethodField(help_text="the first thousand")
+
+    class Meta(BulkOperationSerializer.Meta):
+        fields = [*BulkOperationSerializer.Meta.fields, "refusals"]
+
+    @extend_schema(responses=RefusalSerializer(many=True))
+    def get_refusals(self, operation: BulkOperation) -> list[dict[str, Any]]:
+        return [{"id": pk, "reason": reason} for pk, reason in operation.refusals]
+
+
+class TaskBulkViewSet(GenericViewSet[Task]):
+    queryset = Task.objects.none()
+    serializer_class = BulkSerializer
+    pagination_class = None
+    filter_backends = []
+    # The verb's own permission is demanded as well.
+    needs = {"create": "queue_core.change_task"}
+
+    @extend_schema(request=BulkSerializer, responses={202: BulkDetailSerializer, 200: PreviewSerializer})
+    def create(self, request: Request) -> Response:
+        """Begin a verb on all tasks that match, or on some ids; with `dry_run` only count them, with a sample."""
+        form = BulkSerializer(data=request.data)
+        form.is_valid(raise_exception=True)
+        given = form.validated_data
+        chosen = {"ids": given.get("ids"), "params": given.get("params"), "query": _query(given.get("filter"))}
+        verb = bulk.get(TASKS.label, given["verb"]).name
+        if given["dry_run"]:
+            return Response(PreviewSerializer(services.preview_bulk(verb, asked_by=actor(request), **chosen)).data)
+        made = services.start_bulk(verb, by=actor(request), **chosen)
+        return Response(BulkDetailSerializer(made).data, status=202)
+
+
+def _query(given: dict[str, Any] | None) -> str:
+    if given is None:
+        return ""
+    if set(given) != {"q"}:
+        return query_of(given)
+    if not isinstance(given["q"], str):
+        raise ValidationError({"filter": {"q": ["Give a text."]}})
+    return given["q"]
+
+
+class BulkOperationViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewSet[BulkOperation]):
+    """Verbs on everything that matched: how far they are, and what was left alone and why."""
+
+    queryset = BulkOperation.objects.order_by("-id")
+    ordering_fields = ["id"]
+    lookup_value_regex = "[0-9]{1,18}"
+    needs = {"stop": "queue_core.change_bulkoperation"}
+
+    def get_serializer_class(self) -> type[serializers.BaseSerializer[Any]]:
+        shapes: dict[str, type[serializers.BaseSerializer[Any]]] = {"list": BulkOperationSerializer, "stop": NoFields}
+        return shapes.get(self.action, BulkDetailSerializer)
+
+    @extend_schema(request=NoFields, responses=BulkDetailSerializer)
+    @action(detail=True, methods=["post"])
+    def stop(self, request: Request, pk: str) -> Response:
+        """End after the slice it is at; what is done stays done."""
+        self.get_serializer(data=request.data).is_valid(raise_exception=True)
+        operation = services.stop_bulk(self.get_object().pk, by=actor(request))
+        return Response(BulkDetailSerializer(operation).data)

@@ -1,0 +1,158 @@
+"""What the bulk verbs do to a slice of tasks or dead letters. Rows are locked first, so that the reasons are true."""
+
+import datetime
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from django.db import transaction
+from django.db.models import QuerySet
+
+from queue_core import broker, lifecycle, search
+from queue_core.bulk import BadParams, Slice, Target, bulk_verb
+from queue_core.models import DeadLetter, Task
+from queue_core.services.submit import checked_changes
+from queue_core.states import FINAL, LIVE, TaskState
+
+
+def _tasks(query: str, now: datetime.datetime) -> QuerySet[Task]:
+    return Task.objects.filter(search.condition(search.parse(query), now=now).q)
+
+
+def _open_letters(query: str, now: datetime.datetime) -> QuerySet[DeadLetter]:
+    """Open letters whose tasks the search finds."""
+    return DeadLetter.objects.filter(resolution="", task_id__in=_tasks(query, now).values("pk"))
+
+
+TASKS = Target(Task, _tasks)
+LETTERS = Target(DeadLetter, _open_letters)
+_CHANGE, _DELETE = "queue_core.change_task", "queue_core.delete_task"
+_LETTER = "queue_core.change_deadletter"
+
+
+def _locked(ids: Sequence[int]) -> dict[int, Task]:
+    tasks = Task.objects.filter(pk__in=ids).order_by("pk").select_for_update()
+    return {task.pk: task for task in tasks.only("state", "pinned", "queue", "cancel_requested_at")}
+
+
+def _slice(
+    ids: Sequence[int], changed: Collection[int], tasks: Mapping[int, Task], why: Callable[[Task], str]
+) -> Slice:
+    left = set(ids).difference(changed)
+    return Slice(len(changed), {pk: why(tasks[pk]) if pk in tasks else "is not there" for pk in sorted(left)})
+
+
+def _ring(queues: Collection[str]) -> None:
+    for queue in queues:
+        transaction.on_commit(partial(broker.ring, queue))
+
+
+@bulk_verb("retry", TASKS, permission=_CHANGE, done="Retried")
+def retry(ids: Sequence[int], params: Mapping[str, Any], user: int | None) -> Slice:
+    tasks = _locked(ids)
+    moved = lifecycle.retry(ids, by=user)
+    _ring({queue for _, queue in moved})
+
+    def why(task: Task) -> str:
+        if task.state in (TaskState.FAILED, TaskState.CANCELLED):
+            return "its unique key belongs to a task that waits or runs"
+        return f"is {task.state}, not failed or cancelled"
+
+    return _slice(ids, {pk for pk, _ in moved}, tasks, why)
+
+
+@bulk_verb("replay", TASKS, permission=_CHANGE, done="Replayed")
+def replay(ids: Sequence[int], params: Mapping[str, Any], user: int | None) -> Slice:
+    tasks = _locked(ids)
+    made = lifecycle.replay(ids, payload=None, by=user)
+    _ring({queue for _, _, queue in made})
+    return _slice(ids, {old for _, old, _ in made}, tasks, lambda task: f"is {task.state}, not over")
+
+
+@bulk_verb("cancel", TASKS, permission=_CHANGE, done="Cancelled, or asked to end:")
+def cancel(ids: Sequence[int], params: Mapping[str, Any], user: int | None) -> Slice:
+    tasks = _locked(ids)
+    stopped = {pk for pk, task in tasks.items() if task.state in LIVE and task.cancel_requested_at is None}
+    lifecycle.cancel(sorted(stopped))
+    return _slice(
+        ids, stopped, tasks, lambda task: "was asked before" if task.state in LIVE else f"is {task.state} already"
+    )
+
+
+@bulk_verb("delete", TASKS, permission=_DELETE, done="Deleted")
+def delete(ids: Sequence[int], params: Mapping[str, Any], user: int | None) -> Slice:
+    """Those that are over; unlike one task deleted by itself, what is pinned is kept."""
+    tasks = _locked(ids)
+    gone = {pk for pk, task in tasks.items() if task.state in FINAL and not task.pinned}
+    lifecycle.delete(sorted(gone))
+    return _slice(ids, gone, tasks, lambda task: "is pinned" if task.state in FINAL else f"is {task.state}, not over")
+
+
+def _one(name: str) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
+    def check(given: Mapping[str, Any]) -> dict[str, Any]:
+        if set(given) != {name} or given[name] is None:
+            raise BadParams(f'give {{"{name}": …}} and nothing else')
+        return checked_changes(dict(given))
+
+    return check
+
+
+@bulk_verb("set_priority", TASKS, permission=_CHANGE, done="Changed the priority of", check=_one("priority"))
+def set_priority(ids: Sequence[int], params: Mapping[str, Any], user: int | None) -> Slice:
+    tasks = _locked(ids)
+    changed = {pk for pk, _ in lifecycle.edit(ids, priority=params["priority"])}
+    return _slice(ids, changed, tasks, lambda task: f"is {task.state}, not waiting")
+
+
+@bulk_verb("move", TASKS, permission=_CHANGE, done="Moved", check=_one("queue"))
+def move(ids: Sequence[int], params: Mapping[str, Any], user: int | None) -> Slice:
+    tasks, queue = _locked(ids), params["queue"]
+    elsewhere = [pk for pk, task in tasks.items() if task.queue != queue]
+    moved = {pk for pk, _ in lifecycle.edit(elsewhere, queue=queue)}
+    _ring([queue] if moved else [])
+    return _slice(
+        ids, moved, tasks, lambda task: "is there already" if task.queue == queue else f"is {task.state}, not waiting"
+    )
+
+
+def _pinned(ids: Sequence[int], wanted: bool, why: str) -> Slice:
+    tasks = _locked(ids)
+    changed = {pk for pk, task in tasks.items() if task.pinned != wanted}
+    Task.objects.filter(pk__in=changed).update(pinned=wanted)
+    return _slice(ids, changed, tasks, lambda task: why)
+
+
+@bulk_verb("pin", TASKS, permission=_CHANGE, done="Pinned")
+def pin(ids: Sequence[int], params: Mapping[str, Any], user: int | None) -> Slice:
+    return _pinned(ids, True, "is pinned already")
+
+
+@bulk_verb("unpin", TASKS, permission=_CHANGE, done="Unpinned")
+def unpin(ids: Sequence[int], params: Mapping[str, Any], user: int | None) -> Slice:
+    return _pinned(ids, False, "is not pinned")
+
+
+def _open(ids: Sequence[int]) -> dict[int, int]:
+    letters = DeadLetter.objects.select_for_update().filter(pk__in=ids, resolution="").order_by("pk")
+    return dict(letters.values_list("pk", "task_id"))
+
+
+def _closed(ids: Sequence[int], changed: Collection[int]) -> Slice:
+    left = sorted(set(ids).difference(changed))
+    return Slice(len(changed), dict.fromkeys(left, "is resolved already, or its task is not there"))
+
+
+@bulk_verb("discard", LETTERS, permission=_LETTER, done="Discarded")
+def discard(ids: Sequence[int], params: Mapping[str, Any], user: int | None) -> Slice:
+    letters = _open(ids)
+    lifecycle.discard(sorted(letters), by=user)
+    return _closed(ids, letters)
+
+
+@bulk_verb("replay", LETTERS, permission=_LETTER, done="Replayed")
+def replay_letters(ids: Sequence[int], params: Mapping[str, Any], user: int | None) -> Slice:
+    letters = _open(ids)
+    made = lifecycle.replay(sorted(letters.values()), payload=None, by=user)
+    _ring({queue for _, _, queue in made})
+    old = {old for _, old, _ in made}
+    return _closed(ids, {pk for pk, task in letters.items() if task in old})

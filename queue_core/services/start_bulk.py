@@ -1,0 +1,49 @@
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Max
+
+from queue_core.models import BulkOperation
+from queue_core.services import audit
+from queue_core.services.preview_bulk import Preview, preview_bulk
+from queue_core.services.submit import submit
+
+
+def start_bulk(
+    verb: str, *, by: audit.Actor | None = None, in_background: bool = True, **selection: Any
+) -> BulkOperation:
+    """Begin a verb on everything that matches a search, or on ids; a task of the queue does it, slice by slice.
+
+    `selection` and what is raised are those of `preview_bulk`. With `in_background=False` nothing is submitted: the
+    caller calls `run_bulk` itself. What is made later is not touched, so the operation ends.
+    """
+    preview = preview_bulk(verb, asked_by=by, **selection)
+    with transaction.atomic():
+        made = _write(preview, by)
+        if in_background:
+            submit("queue_core.bulk", {"operation": made.pk})
+    return made
+
+
+def _write(preview: Preview, by: audit.Actor | None) -> BulkOperation:
+    chosen = preview.selection
+    model = chosen.verb.target.model
+    ids = chosen.ids
+    made = BulkOperation.objects.create(
+        verb=chosen.verb.name,
+        target=chosen.verb.target.label,
+        query=chosen.query,
+        ids=ids,
+        params=chosen.params,
+        matched=preview.count if ids is None else len(ids),
+        is_exact=preview.is_exact,
+        end_id=ids[-1] if ids else model._default_manager.aggregate(last=Max("pk"))["last"] or 0,
+        user_id=audit.user_id(by),
+        door=by.door if by else "",
+    )
+    sentence = f"Asked to {chosen.verb.name.replace('_', ' ')} {chosen.scope}: {preview.shown_count}."
+    entry = audit.record(BulkOperation, [made.pk], sentence, by=by, flag=audit.ADDITION)
+    if entry:
+        BulkOperation.objects.filter(pk=made.pk).update(audit_entry=entry.pk)
+    made.refresh_from_db()
+    return made

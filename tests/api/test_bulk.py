@@ -1,0 +1,136 @@
+import pytest
+from django_filters.filters import Filter
+
+from queue_core.api.bulk import TERMS, query_of
+from queue_core.api.filters import TaskFilter
+from queue_core.models import BulkOperation, Task
+from queue_core.services import cancel, run_bulk, submit
+from queue_core.services.bulk_verbs import TASKS
+from queue_core.services.clock import database_time
+from tests.factories import make_dead_letters
+
+pytestmark = pytest.mark.django_db
+URL = "/api/v1/tasks/bulk/"
+
+
+def test_a_bulk_operation_is_begun_watched_and_read(api):
+    letters = make_dead_letters(3)
+    waiting = submit("tests.noop").id
+    answer = api.post(URL, {"verb": "retry", "filter": {"q": "state:failed"}}, format="json")
+    body = answer.json()
+    assert answer.status_code == 202
+    assert (body["state"], body["matched"], body["is_exact"], body["progress"]) == ("pending", 3, True, 0.0)
+    run_bulk(body["id"], seconds=60)
+    body = api.get(f"/api/v1/bulk-operations/{body['id']}/").json()
+    assert (body["state"], body["changed"], body["skipped"], body["refusals"]) == ("done", 3, 0, [])
+    ids = [letters[0].task_id, waiting]
+    made = api.post(URL, {"verb": "delete", "ids": ids}, format="json").json()
+    run_bulk(made["id"], seconds=60)
+    refused = api.get(f"/api/v1/bulk-operations/{made['id']}/").json()["refusals"]
+    assert refused == [{"id": pk, "reason": "is queued, not over"} for pk in ids]
+    assert "refusals" not in api.get("/api/v1/bulk-operations/").json()["results"][0]
+
+
+def test_a_dry_run_counts_and_changes_nothing(api):
+    make_dead_letters(12)
+    body = {"verb": "retry", "filter": {"state": "failed"}, "dry_run": True}
+    answer = api.post(URL, body, format="json")
+    seen = answer.json()
+    assert (answer.status_code, seen["matched"], seen["is_exact"], len(seen["sample"])) == (200, 12, True, 10)
+    assert seen["query"] == "state:failed"
+    assert not BulkOperation.objects.exists()
+
+
+def test_a_stop_is_heard_once(api):
+    made = api.post(URL, {"verb": "retry", "filter": {"q": "id:>0"}}, format="json").json()
+    stop = f"/api/v1/bulk-operations/{made['id']}/stop/"
+    assert api.post(stop).json()["state"] == "stopping"
+    answer = api.post(stop)
+    assert (answer.status_code, answer.json()["state"]) == (409, "stopping")
+
+
+def test_a_verb_may_need_more_than_the_route(api_with):
+    client = api_with("change_task")
+    assert client.post(URL, {"verb": "delete", "ids": [1]}, format="json").status_code == 403
+    assert client.post(URL, {"verb": "cancel", "ids": [1]}, format="json").status_code == 202
+    assert (
+        api_with("change_task", "delete_task").post(URL, {"verb": "delete", "ids": [1]}, format="json").status_code
+        == 202
+    )
+
+
+FILTERS = [
+    {"state": "queued"},
+    {"state": "failed"},
+    {"state__in": ["queued", "cancelled"]},
+    {"state__in": "failed,cancelled"},
+    {"name": "tests.add"},
+    {"queue": "mail"},
+    {"queue__in": ["mail", "low"]},
+    {"unique_key": 'a "key", x*'},
+    {"priority": 5},
+    {"priority__gte": 1},
+    {"priority__lte": 5},
+    {"pinned": True},
+    {"pinned": False},
+    {"replay_of": 3},
+    {"name__startswith": "tests.n"},
+    {"tags": ["a b", "c"]},
+    {"created_at__gte": "2026-01-01T00:00:00Z"},
+    {"created_at__lt": "2026-01-01"},
+    {"run_at__gte": "2999-01-01T00:00:00+02:00"},
+    {"run_at__lt": "2999-01-01T00:00"},
+    {"search": "tests.n"},
+    {"search": "{id}"},
+    {"state": "queued", "queue": "low", "search": "tests."},
+]
+
+
+@pytest.fixture
+def tasks(db):
+    make_dead_letters(2, queue_name="mail")
+    cancel([submit("tests.noop", unique_key='a "key", x*').id])
+    submit("tests.noop", delay=3600, queue="low", unique_key='a "key", x*')
+    submit("tests.noop", priority=5, tags=["a b", "c", "d"])
+    Task.objects.filter(pk=submit("tests.noop", delay=0.001).id).update(parked=True)
+    return Task.objects.order_by("-pk")
+
+
+@pytest.mark.parametrize("given", FILTERS)
+def test_a_filter_means_what_it_means_in_the_list(given, api, tasks):
+    given = {name: str(tasks[0].pk) if value == "{id}" else value for name, value in given.items()}
+    flat = {name: ",".join(value) if isinstance(value, list) else value for name, value in given.items()}
+    listed = {row["id"] for row in api.get("/api/v1/tasks/", flat).json()["results"]}
+    assert set(TASKS.where(query_of(given), database_time()).values_list("pk", flat=True)) == listed
+
+
+def test_every_filter_of_the_list_has_a_meaning_here():
+    assert {name for name, kind in TaskFilter.base_filters.items() if isinstance(kind, Filter)} == {*TERMS, "tags"}
+
+
+@pytest.mark.parametrize(
+    ("body", "field", "part"),
+    [
+        ({}, "verb", "required"),
+        ({"verb": "retry"}, "non_field_errors", "either filter or ids"),
+        ({"verb": "retry", "filter": {"q": "a"}, "ids": [1]}, "non_field_errors", "either filter or ids"),
+        ({"verb": "explode", "ids": [1]}, "verb", "there are retry, replay"),
+        ({"verb": "retry", "filter": {}}, "q", "Say what to work on"),
+        ({"verb": "retry", "filter": {"q": "colour:red"}}, "q", "no field"),
+        ({"verb": "retry", "filter": {"q": ["x"]}}, "filter.q", "Give a text"),
+        ({"verb": "retry", "filter": {"colour": "red"}}, "filter.colour", "There are state, state__in"),
+        ({"verb": "retry", "filter": {"q": "x", "state": "failed"}}, "filter.q", "There are state"),
+        ({"verb": "retry", "filter": {"state": "broken"}}, "filter.state", "Select a valid choice"),
+        ({"verb": "retry", "filter": {"state": {"a": 1}}}, "filter.state", "Select a valid choice"),
+        ({"verb": "retry", "filter": {"created_at__gte": "x"}}, "filter.created_at__gte", "valid date"),
+        ({"verb": "retry", "ids": []}, "ids", "1 to 10000"),
+        ({"verb": "retry", "ids": [-1]}, "ids.0", "greater than or equal to 1"),
+        ({"verb": "move", "ids": [1], "params": {"queue": "nowhere"}}, "queue", "no queue"),
+        ({"verb": "retry", "ids": [1], "other": 1}, "other", ""),
+    ],
+)
+def test_what_cannot_be_begun_says_which_field(api, body, field, part):
+    answer = api.post(URL, body, format="json")
+    assert answer.status_code == 400, answer.content
+    assert part in " ".join(answer.json()["errors"][field])
+    assert not BulkOperation.objects.exists()

@@ -19,7 +19,7 @@ _OPERATOR = re.compile(r">=|<=|>|<")
 _QUOTED = re.compile(r'"((?:[^"\\]|\\["\\])*)"')
 _BARE = re.compile(r'[^\s",]+')
 # What may be written without quotes and is read again as the same.
-_PLAIN = re.compile(r'[^\s",*<>\-][^\s",*]*')
+_PLAIN = re.compile(r'[^\s",*<>=\-][^\s",*]*')
 
 
 class SearchError(QueueError):

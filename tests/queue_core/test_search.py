@@ -5,7 +5,7 @@ import uuid
 import pytest
 from django.db import connection
 from django.utils import timezone
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from queue_core import search
@@ -49,6 +49,7 @@ TERMS = st.one_of(
 
 
 @settings(max_examples=500, deadline=None)
+@example([Term("id", (Value("=5"),), ">")])
 @given(st.lists(TERMS, max_size=5))
 def test_what_is_written_is_read_again_as_the_same(terms: list[Term]) -> None:
     query = Query(tuple(terms))

@@ -1,5 +1,6 @@
 """Wrong settings are said at the start, not found at night."""
 
+import math
 from typing import Any
 
 from django.conf import settings
@@ -7,6 +8,8 @@ from django.core.checks import CheckMessage, Error, register
 
 from queue_core import conf, registry
 from queue_core.states import FINAL
+
+_BACKEND = "queue_core.backend.PosthasteBackend"
 
 
 @register("queue_core")
@@ -22,8 +25,9 @@ def check_knobs(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
             found.append(Error(f"{name} is not a setting of the queue.", hint=f"Known: {known}.", id="queue_core.E001"))
         elif knob == "KEEP_DAYS":
             found += _check_keep_days(value)
-        elif isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
-            found.append(Error(f"{name} must be a number above 0, not {value!r}.", id="queue_core.E002"))
+        elif not _is_like(conf.DEFAULTS[knob], value):
+            kind = "whole number" if isinstance(conf.DEFAULTS[knob], int) else "number"
+            found.append(Error(f"{name} must be a {kind} above 0, not {value!r}.", id="queue_core.E002"))
     if not found and conf.get("LEASE_SECONDS") < 2 * conf.get("HEARTBEAT_SECONDS"):
         found.append(
             Error(
@@ -33,6 +37,11 @@ def check_knobs(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
             )
         )
     return found
+
+
+def _is_like(default: Any, value: Any) -> bool:
+    kinds = int if isinstance(default, int) else int | float
+    return isinstance(value, kinds) and not isinstance(value, bool) and 0 < value < math.inf
 
 
 def _is_days(value: Any) -> bool:
@@ -71,14 +80,37 @@ def check_schemas(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
 @register("queue_core")
 def check_queues(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """QUEUES: names that fit their column and a command line."""
-    names = list(settings.QUEUES)
-    bad = [name for name in names if not name or len(name) > 64 or not name.replace("-", "").replace("_", "").isalnum()]
+    names = list(settings.QUEUES) if isinstance(settings.QUEUES, list | tuple) else []
+    bad = [
+        name
+        for name in names
+        if not isinstance(name, str)
+        or not name
+        or len(name) > 64
+        or not name.replace("-", "").replace("_", "").isalnum()
+    ]
     if bad or not names or len(set(names)) != len(names):
         return [
             Error(
-                f"QUEUES is not a list of different queue names: {names!r}.",
+                f"QUEUES is not a list of different queue names: {settings.QUEUES!r}.",
                 hint="Letters, digits, - and _, at most 64; for example QUEUES=high,default,low.",
                 id="queue_core.E004",
             )
         ]
     return []
+
+
+@register("queue_core")
+def check_backend(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """TASKS: Django's own `@task` functions come here."""
+    tasks = getattr(settings, "TASKS", {})
+    default = tasks.get("default") if isinstance(tasks, dict) else None
+    if isinstance(default, dict) and default.get("BACKEND") == _BACKEND:
+        return []
+    return [
+        Error(
+            "The default backend of TASKS is not this queue: its tasks would not be registered.",
+            hint=f'TASKS = {{"default": {{"BACKEND": "{_BACKEND}", "QUEUES": QUEUES}}}}',
+            id="queue_core.E007",
+        )
+    ]

@@ -33,6 +33,9 @@ DEFAULTS: dict[str, Any] = {
     "HEED_SECONDS": 0.8,
     # Rows of workers and pools that have ended are forgotten after so many days.
     "KEEP_WORKERS_DAYS": 7.0,
+    # What one submission may bring: a graph is checked in memory, and inserted in one transaction.
+    "WORKFLOW_STEPS_MAX": 10_000,
+    "WORKFLOW_EDGES_MAX": 100_000,
     # Any worker ticks when no scheduler did for this long.
     "TICK_LATE_SECONDS": 10.0,
 }

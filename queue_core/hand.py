@@ -16,6 +16,7 @@ from queue_core import conf, lifecycle
 from queue_core.execution import Run, is_async
 from queue_core.fingerprints import fingerprint
 from queue_core.lifecycle import Claimed, Ended, Failure
+from queue_core.services.settle import settle
 from queue_core.states import DeathReason, Outcome, TaskState
 
 logger = logging.getLogger(__name__)
@@ -172,6 +173,8 @@ class Hand:
             logger.warning(
                 "%d outcomes came too late: their leases were lost and others run the tasks", count - len(held)
             )
+        if any(one.task.awaited and one.state != TaskState.QUEUED for one in ended):
+            settle(slices=1)  # the ticker does the rest of a long one
 
     def _finish_singly(self, ended: list[Ended]) -> set[int]:
         """One outcome of the batch cannot be stored: find it, and fail that task with the reason."""

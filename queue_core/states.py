@@ -28,11 +28,34 @@ TRANSITIONS: dict[str, dict[TaskState, frozenset[TaskState]]] = {
     "release": {S.RUNNING: frozenset({S.QUEUED, S.CANCELLED})},
     "finish": {S.RUNNING: frozenset({S.SUCCEEDED, S.FAILED, S.QUEUED, S.CANCELLED})},
     "rescue": {S.RUNNING: frozenset({S.QUEUED, S.FAILED, S.CANCELLED})},
-    "retry": {S.FAILED: frozenset({S.QUEUED}), S.CANCELLED: frozenset({S.QUEUED})},
+    # Blocked again when tasks it depends on have not ended.
+    "retry": {S.FAILED: frozenset({S.QUEUED}), S.CANCELLED: frozenset({S.QUEUED, S.BLOCKED})},
+    "retry_workflow": {
+        S.FAILED: frozenset({S.QUEUED, S.BLOCKED}),
+        S.CANCELLED: frozenset({S.QUEUED, S.BLOCKED}),
+        S.EXPIRED: frozenset({S.QUEUED, S.BLOCKED}),
+    },
+    "settle": {S.BLOCKED: frozenset({S.QUEUED, S.CANCELLED})},
     # A running task is asked to end; finish or rescue then makes it cancelled.
     "cancel": {S.BLOCKED: frozenset({S.CANCELLED}), S.QUEUED: frozenset({S.CANCELLED})},
     "expire": {S.BLOCKED: frozenset({S.EXPIRED}), S.QUEUED: frozenset({S.EXPIRED})},
 }
+
+
+class OnFailure(TextChoices):
+    """What becomes of a task when one that it depends on fails, is cancelled or expires."""
+
+    CANCEL = "cancel", "cancel: it is cancelled too"
+    CONTINUE = "continue", "continue: it runs all the same"
+
+
+class WorkflowState(TextChoices):
+    """`running` until every step has ended; a retry makes it running again."""
+
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
 
 
 class Outcome(TextChoices):

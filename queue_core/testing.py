@@ -14,6 +14,7 @@ from django.db import connection
 from queue_core import conf, execution, lifecycle
 from queue_core.models import Task
 from queue_core.services.register_worker import register_worker
+from queue_core.services.settle import settle
 
 _RUNS_AT_MOST = 10_000
 
@@ -41,6 +42,7 @@ def drain(*queues: str) -> list[Task]:
         while batch := lifecycle.claim(queues or conf.queues(), worker_id, 1):
             ended = runner.run(execution.Run(batch[0]))
             lifecycle.finish([ended])
+            settle()
             ran.append(batch[0].id)
             if len(ran) > _RUNS_AT_MOST:
                 raise AssertionError(f"{_RUNS_AT_MOST} tasks ran and there are more: does one submit itself for ever?")
@@ -74,4 +76,5 @@ def advance(seconds: float) -> None:
             [seconds, seconds],
         )
     lifecycle.expire(_RUNS_AT_MOST)
+    settle()
     lifecycle.unpark(_RUNS_AT_MOST)

@@ -1,7 +1,8 @@
 """The tick: what must happen about once a second, whoever runs it.
 
-Unparks what has come due, expires what came too late, takes tasks from lost workers, fires schedules, and rings for
-every queue in which work is waiting. The last one is why nothing is lost when Valkey is emptied.
+Unparks what has come due, expires what came too late, takes tasks from lost workers, settles what others wait for,
+fires schedules, and rings for every queue in which work is waiting. The last one is why nothing is lost when Valkey is
+emptied.
 """
 
 import logging
@@ -13,6 +14,7 @@ from queue_core import broker, conf, lifecycle
 from queue_core.services.fire_schedules import fire_schedules
 from queue_core.services.release_waiting import release_waiting
 from queue_core.services.rescue import rescue
+from queue_core.services.settle import settle
 
 logger = logging.getLogger(__name__)
 
@@ -67,6 +69,7 @@ def tick(if_older_than: float = 0.5) -> bool:
     _in_slices(lambda size: len(lifecycle.unpark(size)), _SLICE)
     _in_slices(lifecycle.expire, _SLICE)
     rescue()
+    settle()
     release_waiting()
     _in_slices(fire_schedules, _SCHEDULES)
     for queue in waiting_queues():

@@ -3,8 +3,9 @@
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
 
-from asgiref.sync import SyncToAsync
+from asgiref.sync import SyncToAsync, sync_to_async
 from django.db import connections
 
 from queue_core import registry
@@ -13,9 +14,18 @@ from queue_core.execution.outcomes import ended_by, result_text
 from queue_core.execution.run import Run
 from queue_core.execution.runner import arguments
 from queue_core.lifecycle import Ended
+from queue_core.registry import TaskType
+from queue_core.services.step_payload import uses_results
 from queue_core.states import Outcome, TaskState
 
 _CLOSE_SECONDS = 5.0
+
+
+async def _arguments(task_type: TaskType, run: Run) -> tuple[list[Any], dict[str, Any]]:
+    """Results of earlier steps are read in a thread: the loop must not wait for the database."""
+    if uses_results(run.task.payload, run.task.workflow_id):
+        return await sync_to_async(arguments)(task_type, run)
+    return arguments(task_type, run)
 
 
 async def run_coroutine(run: Run, clock: Callable[[], float]) -> Ended:
@@ -26,7 +36,7 @@ async def run_coroutine(run: Run, clock: Callable[[], float]) -> Ended:
     try:
         try:
             task_type = registry.resolve(task.name)
-            args, kwargs = arguments(task_type, run)
+            args, kwargs = await _arguments(task_type, run)
             run.timeout, run.alarm = task_type.timeout, alarm
             alarm.arm(run, task_type.timeout)
             result = result_text(await task_type.func(*args, **kwargs))

@@ -1,6 +1,5 @@
 """Runs functions one after the other in the thread it is made in."""
 
-import json
 from collections.abc import Callable
 from inspect import iscoroutinefunction
 from typing import Any
@@ -15,6 +14,7 @@ from queue_core.execution.outcomes import ended_by, result_text
 from queue_core.execution.run import Context, Run
 from queue_core.lifecycle import Ended
 from queue_core.registry import TaskType
+from queue_core.services.step_payload import step_payload
 from queue_core.states import Outcome, TaskState
 
 
@@ -33,7 +33,7 @@ def is_async(name: str) -> bool:
 def arguments(task_type: TaskType, run: Run) -> tuple[list[Any], dict[str, Any]]:
     """The stored arguments of the task, and its context."""
     task = run.task
-    kwargs = json.loads(task.payload)
+    kwargs = step_payload(task.name, task.payload, task.workflow_id)
     args = kwargs.pop("*args", [])
     if task_type.takes_context:
         args = [Context(task.id, task.attempt, task.lease, run), *args]

@@ -13,20 +13,38 @@ from queue_core.lifecycle.gated import Gate, claim_limited, gates
 from queue_core.lifecycle.insert import NewTask, insert, replay
 from queue_core.lifecycle.moves import cancel, discard, edit, expire, retry, unpark
 from queue_core.lifecycle.prune import delete, prune
+from queue_core.lifecycle.settle import EndedWorkflow, Settled, settle
 from queue_core.lifecycle.sql import dump_json
+from queue_core.lifecycle.workflows import (
+    Edge,
+    Retried,
+    add_edges,
+    ask_workflows_to_end,
+    depend,
+    lock_parents,
+    new_workflow,
+    retry_workflow,
+)
 
 __all__ = [
     "Claimed",
+    "Edge",
     "Ended",
+    "EndedWorkflow",
     "Failure",
     "Gate",
     "NewTask",
+    "Retried",
+    "Settled",
+    "add_edges",
     "ask_bulk_to_stop",
+    "ask_workflows_to_end",
     "begin_bulk",
     "cancel",
     "claim",
     "claim_limited",
     "delete",
+    "depend",
     "discard",
     "dump_json",
     "edit",
@@ -35,11 +53,15 @@ __all__ = [
     "finish",
     "gates",
     "insert",
+    "lock_parents",
+    "new_workflow",
     "prune",
     "release",
     "release_unheld",
     "replay",
     "rescue",
     "retry",
+    "retry_workflow",
+    "settle",
     "unpark",
 ]

@@ -20,6 +20,8 @@ class Claimed:
     max_attempts: int
     crashes: int
     lease: uuid.UUID
+    awaited: bool = False
+    workflow_id: int | None = None
     # When its process took it, by that process's clock; set there.
     claimed_at: float = 0.0
 
@@ -74,7 +76,8 @@ WITH picked AS MATERIALIZED (
 UPDATE tasks t
 SET state = 'running', attempt = t.attempt + 1, worker_id = %s, lease = %s, started_at = now()
 FROM picked WHERE t.id = picked.id
-RETURNING t.id, t.name, t.queue, t.payload::text, t.attempt, t.max_attempts, t.crashes, t.lease
+RETURNING t.id, t.name, t.queue, t.payload::text, t.attempt, t.max_attempts, t.crashes, t.lease,
+          t.awaited, t.workflow_id
 """
 
 

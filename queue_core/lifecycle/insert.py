@@ -9,7 +9,10 @@ from queue_core.lifecycle import sql
 
 @dataclass(frozen=True, slots=True)
 class NewTask:
-    """A row to insert, due at `run_at` (aware datetime), or else `delay` seconds from now. `payload` is JSON text."""
+    """A row to insert, due at `run_at` (aware datetime), or else `delay` seconds from now. `payload` is JSON text.
+
+    One with `waits_for` is blocked; whoever inserts it adds its edges in the same transaction (`depend`).
+    """
 
     name: str
     queue: str
@@ -22,6 +25,9 @@ class NewTask:
     unique_key: str | None = None
     expires_at: Any = None
     tags: tuple[str, ...] = ()
+    waits_for: int = 0
+    workflow_id: int | None = None
+    step: str | None = None
 
 
 _UNLESS_LIVE = """
@@ -32,17 +38,19 @@ ON CONFLICT (name, unique_key) WHERE state IN ('blocked', 'queued', 'running') A
 # Tags travel as JSON because PostgreSQL's arrays of arrays must all have one length.
 _INSERT = f"""
 INSERT INTO tasks (name, queue, payload, priority, max_attempts, max_crashes, unique_key, run_at, parked, state,
-                   expires_at, tags)
+                   expires_at, tags, waits_for, awaited, workflow_id, step)
 SELECT n.name, n.queue, n.payload::jsonb, n.priority, n.max_attempts, n.max_crashes, n.unique_key,
-       n.due, n.due > clock_timestamp(), 'queued', n.expires_at,
-       CASE WHEN n.tags IS NULL THEN '{{}}' ELSE ARRAY(SELECT jsonb_array_elements_text(n.tags::jsonb)) END
+       n.due, n.waits_for = 0 AND n.due > clock_timestamp(), CASE WHEN n.waits_for > 0 THEN 'blocked' ELSE 'queued' END,
+       n.expires_at,
+       CASE WHEN n.tags IS NULL THEN '{{}}' ELSE ARRAY(SELECT jsonb_array_elements_text(n.tags::jsonb)) END,
+       n.waits_for, n.step IS NOT NULL, n.workflow_id, n.step
 FROM (
     SELECT u.*, coalesce(u.run_at, now() + make_interval(secs => u.delay)) AS due
     FROM unnest(%s::text[], %s::text[], %s::text[], %s::smallint[], %s::smallint[], %s::smallint[], %s::text[],
-                %s::timestamptz[], %s::float8[], %s::timestamptz[], %s::text[])
+                %s::timestamptz[], %s::float8[], %s::timestamptz[], %s::text[], %s::int[], %s::bigint[], %s::text[])
          WITH ORDINALITY
          AS u(name, queue, payload, priority, max_attempts, max_crashes, unique_key, run_at, delay, expires_at, tags,
-              position)
+              waits_for, workflow_id, step, position)
 ) n ORDER BY n.position
 {_UNLESS_LIVE}
 RETURNING id
@@ -52,17 +60,20 @@ RETURNING id
 # The same for a single row, which is most of them: planned and run in half the time.
 _INSERT_ONE = """
 INSERT INTO tasks (name, queue, payload, priority, max_attempts, max_crashes, unique_key, run_at, parked, state,
-                   expires_at, tags)
+                   expires_at, tags, waits_for, awaited, workflow_id, step)
 VALUES (%s, %s, %s::jsonb, %s, %s, %s, %s, coalesce(%s::timestamptz, now() + make_interval(secs => %s)),
-        coalesce(%s::timestamptz, now() + make_interval(secs => %s)) > clock_timestamp(), 'queued', %s, %s::text[])
+        %s = 0 AND coalesce(%s::timestamptz, now() + make_interval(secs => %s)) > clock_timestamp(), %s, %s,
+        %s::text[], %s, %s, %s, %s)
 """
 
 
 def _insert_one(t: NewTask) -> list[int]:
     conflict = "" if t.unique_key is None else _UNLESS_LIVE
-    due = [t.run_at, t.delay, t.run_at, t.delay]
+    due = [t.run_at, t.delay, t.waits_for, t.run_at, t.delay]
     values = [t.name, t.queue, t.payload, t.priority, t.max_attempts, t.max_crashes, t.unique_key, *due]
-    return [row[0] for row in sql.rows(f"{_INSERT_ONE}{conflict} RETURNING id", [*values, t.expires_at, list(t.tags)])]
+    values += ["blocked" if t.waits_for else "queued", t.expires_at, list(t.tags)]
+    values += [t.waits_for, t.step is not None, t.workflow_id, t.step]
+    return [row[0] for row in sql.rows(f"{_INSERT_ONE}{conflict} RETURNING id", values)]
 
 
 def insert(tasks: Sequence[NewTask]) -> list[int]:
@@ -83,6 +94,9 @@ def insert(tasks: Sequence[NewTask]) -> list[int]:
             sql.array(t.delay for t in tasks),
             [t.expires_at for t in tasks],
             [sql.dump_json(t.tags, max_bytes=65_536, what="tags") if t.tags else None for t in tasks],
+            sql.array(t.waits_for for t in tasks),
+            sql.array("NULL" if t.workflow_id is None else t.workflow_id for t in tasks),
+            [t.step for t in tasks],
         ],
     )
     return [row[0] for row in rows]
@@ -94,9 +108,10 @@ WITH old AS (
     WHERE id = ANY(%s::bigint[]) AND state IN ('succeeded', 'failed', 'cancelled', 'expired')
     ORDER BY id FOR UPDATE
 ), made AS (
-    INSERT INTO tasks (name, queue, payload, priority, max_attempts, max_crashes, tags, replay_of, run_at, state)
+    INSERT INTO tasks (name, queue, payload, priority, max_attempts, max_crashes, tags, replay_of, run_at, state,
+                       workflow_id)
     SELECT t.name, t.queue, coalesce(%s::jsonb, t.payload), t.priority, t.max_attempts, t.max_crashes, t.tags, t.id,
-           now(), 'queued'
+           now(), 'queued', t.workflow_id
     FROM old t ORDER BY t.id
     RETURNING id, replay_of, queue
 ), resolved AS (

@@ -36,24 +36,31 @@ def expire(limit: int) -> int:
 
 
 # Used-up attempts are raised so that the task really runs again; what it did before stays on record.
-# A unique key that is live again, or twice among these, lets one through.
+# A unique key that is live again, or twice among these, lets one through. A step is counted again, and its workflow
+# runs again; see lifecycle.settle.
 _RETRY = f"""
 WITH locked AS (
-    SELECT id, name, unique_key FROM tasks WHERE id = ANY(%s::bigint[]) AND state IN ('failed', 'cancelled')
+    SELECT id, name, unique_key, awaited FROM tasks WHERE id = ANY(%s::bigint[]) AND state IN ('failed', 'cancelled')
     ORDER BY id FOR UPDATE
 ), picked AS (
-    SELECT DISTINCT ON (l.name, coalesce(l.unique_key, l.id::text), l.unique_key IS NULL) l.id FROM locked l
+    SELECT DISTINCT ON (l.name, coalesce(l.unique_key, l.id::text), l.unique_key IS NULL) l.id, l.awaited FROM locked l
     WHERE l.unique_key IS NULL OR NOT EXISTS (
         SELECT 1 FROM tasks o WHERE o.name = l.name AND o.unique_key = l.unique_key
         AND o.state IN ('blocked', 'queued', 'running'))
     ORDER BY l.name, coalesce(l.unique_key, l.id::text), l.unique_key IS NULL, l.id DESC
 ), moved AS (
-    UPDATE tasks t SET state = 'queued', parked = false, run_at = now(), finished_at = NULL,
-        cancel_requested_at = NULL,
+    UPDATE tasks t SET state = CASE WHEN t.waits_for > 0 THEN 'blocked' ELSE 'queued' END, parked = false,
+        run_at = now(), finished_at = NULL, cancel_requested_at = NULL, awaited = t.awaited OR t.step IS NOT NULL,
+        error = CASE WHEN t.attempt > 0 THEN t.error ELSE '' END,
         max_attempts = greatest(t.max_attempts, t.attempt - t.crashes + 1),
         max_crashes = greatest(t.max_crashes, t.crashes + 1)
     FROM picked WHERE t.id = picked.id
-    RETURNING t.id, t.queue
+    RETURNING t.id, t.queue, CASE WHEN t.step IS NOT NULL THEN t.workflow_id END AS workflow_id, picked.awaited
+), reopened AS (
+    UPDATE workflows w SET state = 'running', finished_at = NULL, cancel_requested_at = NULL,
+        done = w.done - again.steps
+    FROM (SELECT workflow_id, count(*) FILTER (WHERE NOT awaited) AS steps FROM moved GROUP BY workflow_id) again
+    WHERE w.id = again.workflow_id
 ), resolved AS (
     UPDATE dead_letter_queue d SET resolution = 'retried', resolved_at = now(), resolved_by_id = %s
     FROM moved WHERE d.task_id = moved.id AND d.resolution = ''
@@ -64,7 +71,10 @@ SELECT id, queue FROM moved
 
 
 def retry(ids: Sequence[int], *, by: int | None) -> list[tuple[int, str]]:
-    """failed, cancelled -> queued; open dead letters are resolved. Returns (id, queue) of what moved."""
+    """failed, cancelled -> queued, or blocked while tasks they wait for are not over; open dead letters are resolved.
+
+    Returns (id, queue) of what moved.
+    """
     return [(row[0], row[1]) for row in sql.rows(_RETRY, [sql.array(ids), by])]
 
 

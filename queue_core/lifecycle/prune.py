@@ -9,7 +9,15 @@ from queue_core.lifecycle import sql
 _FORGET = """
 gone AS (
     DELETE FROM tasks t USING doomed WHERE t.id = doomed.id
-      AND t.state IN ('succeeded', 'failed', 'cancelled', 'expired') RETURNING t.id
+      AND t.state IN ('succeeded', 'failed', 'cancelled', 'expired') AND NOT t.awaited RETURNING t.id, t.workflow_id
+), edges AS (
+    DELETE FROM task_dependencies USING (
+        SELECT d.id FROM task_dependencies d JOIN gone ON d.task_id = gone.id
+        UNION SELECT d.id FROM task_dependencies d JOIN gone ON d.parent_id = gone.id
+    ) loose WHERE task_dependencies.id = loose.id
+), emptied AS (
+    DELETE FROM workflows w WHERE w.id IN (SELECT workflow_id FROM gone) AND w.state <> 'running'
+      AND NOT EXISTS (SELECT 1 FROM tasks t WHERE t.workflow_id = w.id AND t.id NOT IN (SELECT id FROM gone))
 ), executions AS (
     DELETE FROM task_executions e USING gone WHERE e.task_id = gone.id
 ), results AS (
@@ -27,7 +35,7 @@ gone AS (
 # written to. The walk ends at the first row too young to be forgotten by any rule.
 _PRUNE = f"""
 WITH slice AS MATERIALIZED (
-    SELECT id, queue, state, finished_at, pinned FROM tasks
+    SELECT id, queue, state, finished_at, pinned OR awaited AS pinned, workflow_id FROM tasks
     WHERE id > %s AND created_at < now() - make_interval(secs => %s)
     ORDER BY id LIMIT %s
 ), kept AS (
@@ -39,6 +47,7 @@ WITH slice AS MATERIALIZED (
         ORDER BY k.queue = '*' LIMIT 1
     ) rule ON s.finished_at < now() - make_interval(secs => rule.seconds)
     WHERE s.state IN ('succeeded', 'failed', 'cancelled', 'expired') AND NOT s.pinned
+      AND NOT EXISTS (SELECT 1 FROM workflows w WHERE w.id = s.workflow_id AND w.state = 'running')
 ), {_FORGET}
 SELECT (SELECT count(*) FROM gone), (SELECT count(*) FROM slice), (SELECT max(id) FROM slice)
 """
@@ -48,7 +57,7 @@ def prune(after: int, limit: int, keep: Mapping[tuple[str, str], float]) -> tupl
     """Look at up to `limit` tasks with an id above `after`; delete those that are final and past their keep.
 
     `keep` maps (queue or "*", state) to seconds since the task finished. Returns (deleted, looked at, the last id
-    looked at).
+    looked at). What others wait for stays, and every step of a workflow that runs; a workflow goes with its last task.
     """
     rules = [{"queue": queue, "state": state, "seconds": seconds} for (queue, state), seconds in keep.items()]
     row = sql.rows(_PRUNE, [after, min(keep.values()), limit, json.dumps(rules)])[0]

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from django.db import connection
@@ -33,11 +33,17 @@ regrouped AS (
 """
 
 
-def rows(sql: str, params: Sequence[Any]) -> list[tuple[Any, ...]]:
+def rows(sql: str, params: Sequence[Any] | Mapping[str, Any]) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(sql, params)
         found: list[tuple[Any, ...]] = cursor.fetchall()
     return found
+
+
+def execute(sql: str, params: Sequence[Any] | Mapping[str, Any]) -> None:
+    """A statement that answers nothing."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql, params)
 
 
 def array(values: Iterable[Any]) -> str:

@@ -5,11 +5,13 @@ from queue_core.models.queue import Queue
 from queue_core.models.schedule import Schedule, ScheduleFire
 from queue_core.models.task import Task
 from queue_core.models.worker import Tick, Worker, WorkerPool
+from queue_core.models.workflow import Dependency, Workflow
 
 __all__ = [
     "BulkOperation",
     "DeadLetter",
     "DeadLetterGroup",
+    "Dependency",
     "Execution",
     "Queue",
     "Result",
@@ -19,4 +21,5 @@ __all__ = [
     "Tick",
     "Worker",
     "WorkerPool",
+    "Workflow",
 ]

@@ -7,7 +7,7 @@ from django.db.models.functions import Upper
 from django.utils import timezone
 
 from queue_core.querysets import TaskQuerySet
-from queue_core.states import LIVE, TaskState
+from queue_core.states import FINAL, LIVE, TaskState
 
 
 class Task(models.Model):
@@ -29,6 +29,15 @@ class Task(models.Model):
     replay_of = models.BigIntegerField(null=True, blank=True, help_text="the task this one repeats")
     pinned = models.BooleanField(db_default=False, help_text="never pruned")
     cancel_requested_at = models.DateTimeField(null=True, blank=True, help_text="asked to end while it ran")
+
+    waits_for = models.IntegerField(db_default=0, editable=False, help_text="parents whose end is not settled")
+    # Other tasks, or a workflow, wait for the end of this one; lifecycle.settle tells them and takes the mark away.
+    awaited = models.BooleanField(db_default=False, editable=False)
+    # A step has both. With a workflow alone it belongs to its story: a callback, or the replay of a step.
+    workflow = models.ForeignKey(
+        "queue_core.Workflow", null=True, blank=True, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False
+    )
+    step = models.CharField(max_length=200, null=True, blank=True)  # noqa: DJ001 - most tasks are no step
 
     attempt = models.IntegerField(db_default=0, help_text="number of the current or last attempt")
     max_attempts = models.SmallIntegerField(db_default=5)
@@ -80,6 +89,12 @@ class Task(models.Model):
             GinIndex(
                 OpClass("payload", name="jsonb_path_ops"), condition=Q(state="failed"), name="tasks_failed_payload"
             ),
+            models.Index(
+                fields=["id"], condition=Q(awaited=True, state__in=sorted(FINAL)), name="tasks_awaited"
+            ),  # lifecycle.settle
+            models.Index(
+                fields=["workflow", "step"], condition=Q(workflow__isnull=False), name="tasks_workflow"
+            ),  # a workflow's page and verbs, results of earlier steps
         ]
         constraints = [
             models.UniqueConstraint(

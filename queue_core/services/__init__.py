@@ -4,6 +4,7 @@ from queue_core.services import bulk_verbs as _bulk_verbs  # noqa: F401 - regist
 from queue_core.services.audit import Actor
 from queue_core.services.backlog import Backlog, backlog
 from queue_core.services.cancel import cancel
+from queue_core.services.cancel_workflow import cancel_workflow
 from queue_core.services.delete_schedule import delete_schedule
 from queue_core.services.delete_tasks import delete_tasks
 from queue_core.services.discard import discard
@@ -24,17 +25,22 @@ from queue_core.services.replay import replay, replay_letters
 from queue_core.services.replay_group import replay_group
 from queue_core.services.resume_schedule import resume_schedule
 from queue_core.services.retry import retry
+from queue_core.services.retry_workflow import WorkflowUnmoved, retry_workflow
 from queue_core.services.run_bulk import run_bulk
 from queue_core.services.run_schedule_now import ScheduleBusy, run_schedule_now
 from queue_core.services.save_schedule import InvalidSchedule, save_schedule
 from queue_core.services.scale_pool import PoolGone, scale_pool
+from queue_core.services.settle import settle
 from queue_core.services.start_bulk import start_bulk
 from queue_core.services.stats import Stats, stats
 from queue_core.services.steer_worker import drain_worker, pause_worker, resume_worker, stop_worker
+from queue_core.services.step_payload import step_payload
 from queue_core.services.stop_bulk import BulkOver, stop_bulk
 from queue_core.services.submit import Submitted, build, submit, submit_many
 from queue_core.services.submit_batch import InvalidBatch, submit_batch
+from queue_core.services.submit_workflow import InvalidWorkflow, submit_workflow
 from queue_core.services.upcoming import upcoming
+from queue_core.services.waiting_reason import waiting_reason
 
 __all__ = [
     "Actor",
@@ -45,14 +51,17 @@ __all__ = [
     "BulkOver",
     "InvalidBatch",
     "InvalidSchedule",
+    "InvalidWorkflow",
     "PoolGone",
     "Preview",
     "ScheduleBusy",
     "Stats",
     "Submitted",
+    "WorkflowUnmoved",
     "backlog",
     "build",
     "cancel",
+    "cancel_workflow",
     "delete_schedule",
     "delete_tasks",
     "discard",
@@ -79,18 +88,23 @@ __all__ = [
     "resume_schedule",
     "resume_worker",
     "retry",
+    "retry_workflow",
     "run_bulk",
     "run_schedule_now",
     "save_schedule",
     "scale_pool",
+    "settle",
     "start_bulk",
     "stats",
+    "step_payload",
     "stop_bulk",
     "stop_worker",
     "submit",
     "submit_batch",
     "submit_many",
+    "submit_workflow",
     "unpin",
     "upcoming",
+    "waiting_reason",
     "workers",
 ]

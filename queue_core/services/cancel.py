@@ -6,6 +6,7 @@ from queue_core import lifecycle
 from queue_core.models import Task
 from queue_core.services import audit
 from queue_core.services.outcome import BulkOutcome
+from queue_core.services.settle import settle_on_commit
 
 
 def cancel(ids: Sequence[int], *, by: audit.Actor | None = None) -> BulkOutcome:
@@ -25,4 +26,6 @@ def cancel(ids: Sequence[int], *, by: audit.Actor | None = None) -> BulkOutcome:
         )
         if stopped or asked:
             audit.record(Task, ids, outcome.sentence("Cancelled"), by=by)
+        if stopped:
+            settle_on_commit()
     return outcome

@@ -13,8 +13,9 @@ from queue_core.states import TRANSITIONS
 def retry(ids: Sequence[int], *, by: audit.Actor | None = None) -> BulkOutcome:
     """Put failed or cancelled tasks back in line, keeping their history; their dead letters are resolved.
 
-    failed, cancelled -> queued. Tasks in any other state are left alone and counted as skipped, and those whose unique
-    key belongs to another live task by now.
+    failed, cancelled -> queued; blocked, while tasks it depends on are not over. Tasks in any other state are left
+    alone and counted as skipped, and those whose unique key belongs to another live task by now.
+    A step by itself comes back alone, and its workflow runs again; see `retry_workflow` for all that did not succeed.
     Safe to press twice: the allowed states are in the UPDATE, not in Python.
     """
     with transaction.atomic():

@@ -3,15 +3,20 @@
 import datetime
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from dataclasses import replace as with_values
 from functools import partial
 from typing import Any
 
 from django.db import transaction
+from django.db.models import Q
 
 from queue_core import broker, conf, lifecycle, registry
 from queue_core.errors import InvalidPayload, InvalidSubmission, UnknownQueue
 from queue_core.models import Task
+from queue_core.references import unknown_yet
 from queue_core.services import audit
+from queue_core.services.depend import Parents, checked_parents, depend, lock_parents, unknown
+from queue_core.states import OnFailure
 
 PRIORITIES = range(-100, 101)
 ATTEMPTS = range(1, 1001)
@@ -32,15 +37,22 @@ def _checked_queue(name: str) -> str:
     return name
 
 
-def payload_text(payload: Any, task_type: registry.TaskType | None) -> str:
-    """JSON text of a payload for a task; InvalidSubmission says why it cannot be one. None: a task nobody knows."""
+def payload_text(payload: Any, task_type: registry.TaskType | None, *, has_references: bool = False) -> str:
+    """JSON text of a payload for a task; InvalidSubmission says why it cannot be one. None: a task nobody knows.
+
+    Where it `has_references` to results, the members that hold them are checked when the task runs.
+    """
     if not isinstance(payload, Mapping) or not all(isinstance(key, str) for key in payload):
         raise InvalidSubmission("payload", "must be an object with text keys")
     try:
         text = lifecycle.dump_json(dict(payload), max_bytes=conf.get("PAYLOAD_MAX_BYTES"), what="the payload")
     except ValueError as exc:
         raise InvalidSubmission("payload", str(exc)) from None
-    if task_type and (reasons := task_type.problems(payload)):
+    reasons = task_type.problems(payload) if task_type else []
+    if reasons and has_references:
+        later = unknown_yet(payload)
+        reasons = [(path, reason) for path, reason in reasons if path.partition(".")[0] not in later]
+    if reasons:
         raise InvalidPayload(reasons)
     return text
 
@@ -48,8 +60,9 @@ def payload_text(payload: Any, task_type: registry.TaskType | None) -> str:
 def text_for_tasks(payload: Any, ids: Sequence[int]) -> str:
     """JSON text, checked for each of these tasks; one whose name is registered no more takes any object."""
     text = payload_text(payload, None)
-    for name in Task.objects.filter(pk__in=ids).order_by().values_list("name", flat=True).distinct():
-        payload_text(payload, registry.find(name))
+    tasks = Task.objects.filter(pk__in=ids).annotate(may_refer=Q(workflow__isnull=False)).order_by()
+    for name, may_refer in tasks.values_list("name", "may_refer").distinct():
+        payload_text(payload, registry.find(name), has_references=may_refer)
     return text
 
 
@@ -65,7 +78,7 @@ def _checked_time(field: str, value: Any) -> datetime.datetime | None:
     raise InvalidSubmission(field, "must be a time with a time zone")
 
 
-def _is_word(value: Any, longest: int) -> bool:
+def is_word(value: Any, longest: int) -> bool:
     """A text that can be stored: NUL and surrogates cannot."""
     return (
         isinstance(value, str)
@@ -75,7 +88,7 @@ def _is_word(value: Any, longest: int) -> bool:
 
 
 def _checked_tags(tags: Any) -> list[str]:
-    if not isinstance(tags, list | tuple) or len(tags) > 32 or not all(_is_word(tag, 64) for tag in tags):
+    if not isinstance(tags, list | tuple) or len(tags) > 32 or not all(is_word(tag, 64) for tag in tags):
         raise InvalidSubmission("tags", "must be a list of at most 32 texts of 1 to 64 characters")
     return list(dict.fromkeys(tags))
 
@@ -87,7 +100,7 @@ def _checked_options(options: dict[str, Any]) -> dict[str, Any]:
         raise InvalidSubmission(min(options), "is not an option of a task")
     if isinstance(delay, bool) or not isinstance(delay, int | float) or not 0 <= delay < 10 * 366 * 86_400:
         raise InvalidSubmission("delay", "must be a number of seconds from 0 to ten years")
-    if key is not None and not _is_word(key, 200):
+    if key is not None and not is_word(key, 200):
         raise InvalidSubmission("unique_key", "must be a text of 1 to 200 characters")
     return {
         "run_at": run_at,
@@ -112,14 +125,16 @@ def checked_changes(values: Mapping[str, Any]) -> dict[str, Any]:
     return {field: check(values[field]) for field, check in checks.items() if field in values}
 
 
-def build(name: str, payload: Mapping[str, Any] | None = None, **options: Any) -> lifecycle.NewTask:
+def build(
+    name: str, payload: Mapping[str, Any] | None = None, *, has_references: bool = False, **options: Any
+) -> lifecycle.NewTask:
     """Check a submission and make its row. Raises UnknownTask, UnknownQueue or InvalidSubmission."""
     task_type = registry.get(name)
     queue, priority, attempts = (options.pop(key, None) for key in ("queue", "priority", "max_attempts"))
     return lifecycle.NewTask(
         name=name,
         queue=_checked_queue(task_type.queue_name if queue is None else queue),
-        payload=payload_text({} if payload is None else payload, task_type),
+        payload=payload_text({} if payload is None else payload, task_type, has_references=has_references),
         priority=task_type.priority if priority is None else _checked_number("priority", priority, PRIORITIES),
         max_attempts=(
             task_type.max_attempts if attempts is None else _checked_number("max_attempts", attempts, ATTEMPTS)
@@ -130,23 +145,43 @@ def build(name: str, payload: Mapping[str, Any] | None = None, **options: Any) -
 
 
 def submit(
-    name: str, payload: Mapping[str, Any] | None = None, *, by: audit.Actor | None = None, **options: Any
+    name: str,
+    payload: Mapping[str, Any] | None = None,
+    *,
+    depends_on: Sequence[int] = (),
+    on_parent_failure: str = OnFailure.CANCEL,
+    by: audit.Actor | None = None,
+    **options: Any,
 ) -> Submitted:
     """Ask for one task.
 
     Options: `queue`, `priority` (-100..100, higher first), `run_at` (aware datetime) or `delay` (seconds),
     `expires_at` (not started by then: expired), `max_attempts`, `tags`, `unique_key` (at most one live task of this
     name has it; a second submission answers the first).
+    With `depends_on` it is blocked until those tasks have ended; when one of them does not succeed, it is cancelled, or
+    runs all the same (`on_parent_failure="continue"`).
     """
     row = build(name, payload, **options)
-    if by is None:
+    parents = checked_parents(depends_on, on_parent_failure)
+    if by is None and not parents.ids:
         return _submitted(row)
     with transaction.atomic():
-        submitted = _submitted(row)
+        submitted = _submitted_behind(row, parents) if parents.ids else _submitted(row)
         if submitted.created:
             audit.record(
                 Task, [submitted.id], "Submitted 1 task.", by=by, flag=audit.ADDITION, name=f"{name} #{submitted.id}"
             )
+    return submitted
+
+
+def _submitted_behind(row: lifecycle.NewTask, parents: Parents) -> Submitted:
+    """Submit a task that waits for others."""
+    (missing,) = lock_parents([parents])
+    if missing:
+        raise InvalidSubmission("depends_on", unknown(missing))
+    submitted = _submitted(with_values(row, waits_for=len(parents.ids)))
+    if submitted.created:
+        depend([(submitted.id, parents)])
     return submitted
 
 

@@ -1,16 +1,20 @@
 """submit_batch: ask for many tasks at once, all or nothing."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from django.db import transaction
 
+from queue_core import conf
 from queue_core.errors import InvalidSubmission, QueueError, UnknownQueue, UnknownTask
 from queue_core.lifecycle import NewTask
 from queue_core.models import Task
 from queue_core.services import audit
+from queue_core.services.depend import Parents, checked_parents, depend, lock_parents, unknown
 from queue_core.services.outcome import plural
 from queue_core.services.submit import Submitted, build, submit_many
+from queue_core.states import OnFailure
 
 
 class InvalidBatch(QueueError):
@@ -24,31 +28,54 @@ class InvalidBatch(QueueError):
 def submit_batch(submissions: Sequence[Mapping[str, Any]], *, by: audit.Actor | None = None) -> list[Submitted]:
     """Submit each mapping of the arguments of `submit`; answers in order. Raises InvalidBatch, then nothing is done.
 
-    A unique key that belongs to a live task, also to one earlier in the batch, answers that task.
+    The tasks that one of them `depends_on` must be there before the batch; for tasks that wait for each other see
+    `submit_workflow`. A unique key that belongs to a live task, also to one earlier in the batch, answers that task.
     """
-    rows = _built(submissions)
+    rows, parents = _built(submissions)
     plain = [row for row in rows if row.unique_key is None]
     with transaction.atomic():
+        _lock_parents(parents)
         ids = iter(submit_many(plain))
         keyed = _submit_keyed([row for row in rows if row.unique_key is not None])
         submitted = [
             Submitted(next(ids), True) if row.unique_key is None else keyed[row.name, row.unique_key] for row in rows
         ]
+        children: dict[int, Parents] = {}
+        for one, its in zip(submitted, parents, strict=True):
+            if one.created:
+                children.setdefault(one.id, its)
+        depend(list(children.items()))
         if made := sorted({one.id for one in submitted if one.created}):
             audit.record(Task, made, f"Submitted {plural(len(made), 'task')}.", by=by, flag=audit.ADDITION)
     return submitted
 
 
-def _built(submissions: Sequence[Mapping[str, Any]]) -> list[NewTask]:
-    rows, errors = [], {}
+def _built(submissions: Sequence[Mapping[str, Any]]) -> tuple[list[NewTask], list[Parents]]:
+    rows, parents, errors = [], [], {}
     for index, submission in enumerate(submissions):
+        options = dict(submission)
         try:
-            rows.append(build(**submission))
+            its = checked_parents(options.pop("depends_on", ()), options.pop("on_parent_failure", OnFailure.CANCEL))
+            rows.append(replace(build(**options), waits_for=len(its.ids)))
+            parents.append(its)
         except (UnknownTask, UnknownQueue, InvalidSubmission) as exc:
             errors[f"tasks.{index}.{exc.field}"] = [str(exc).removeprefix(f"{exc.field}: ")]
+    edges, most = sum(len(its.ids) for its in parents), conf.get("WORKFLOW_EDGES_MAX")
+    if edges > most:
+        errors["tasks"] = [f"depend on {edges} tasks in all; {most} are allowed"]
     if errors:
         raise InvalidBatch(errors)
-    return rows
+    return rows, parents
+
+
+def _lock_parents(parents: Sequence[Parents]) -> None:
+    errors = {
+        f"tasks.{index}.depends_on": [unknown(missing)]
+        for index, missing in enumerate(lock_parents(parents))
+        if missing
+    }
+    if errors:
+        raise InvalidBatch(errors)
 
 
 def _submit_keyed(rows: Sequence[NewTask]) -> dict[tuple[str, str], Submitted]:

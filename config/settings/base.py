@@ -149,6 +149,8 @@ SPECTACULAR_SETTINGS = {
     "SERVE_PERMISSIONS": ["rest_framework.permissions.IsAuthenticated"],
     "ENUM_NAME_OVERRIDES": {
         "TaskState": "queue_core.states.TaskState",
+        "WorkflowState": "queue_core.states.WorkflowState",
+        "OnFailure": "queue_core.states.OnFailure",
         "WorkerState": "queue_core.states.WorkerState",
         "WorkerKind": "queue_core.states.WorkerKind",
         "Desire": "queue_core.states.Desire",

@@ -32,6 +32,7 @@ class TaskFilter(filters.FilterSet):  # type: ignore[misc]
     replay_of = WholeNumberFilter()
     pinned = filters.BooleanFilter()
     tags = AnyTextFilter(field_name="tags", lookup_expr="contains", label="Has all of these tags")
+    workflow = WholeNumberFilter(field_name="workflow_id")
     created_at__gte = filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="gte")
     created_at__lt = filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="lt")
     run_at__gte = filters.IsoDateTimeFilter(field_name="run_at", lookup_expr="gte")

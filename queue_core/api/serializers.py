@@ -3,10 +3,11 @@ from typing import Any
 
 from rest_framework import serializers
 
-from queue_core.models import Execution, Result, Task
+from queue_core.models import Dependency, Execution, Result, Task
 from queue_core.registry import TaskType
-from queue_core.services import Backlog, Stats
+from queue_core.services import Backlog, Relatives, Stats, waiting_reason
 from queue_core.services.submit import ATTEMPTS, PRIORITIES
+from queue_core.states import OnFailure
 
 BATCH_MAX = 10_000
 
@@ -27,15 +28,49 @@ class TaskSummarySerializer(serializers.ModelSerializer[Task]):
             *("attempt", "max_attempts", "crashes", "max_crashes", "worker", "error"),
             *("tags", "pinned", "replay_of", "created_at", "expires_at", "started_at"),
             *("cancel_requested_at", "finished_at"),
+            *("workflow", "step"),
         ]
 
 
 class TaskSerializer(TaskSummarySerializer):
+    waiting_for = serializers.SerializerMethodField(help_text="why it does not run yet; empty when it runs or is over")
+
     class Meta(TaskSummarySerializer.Meta):
-        fields = [*TaskSummarySerializer.Meta.fields, "payload"]
+        fields = [*TaskSummarySerializer.Meta.fields, "payload", "waiting_for"]
+
+    def get_waiting_for(self, task: Task) -> str:
+        return waiting_reason(task)
 
 
-class SubmitSerializer(serializers.Serializer[Any]):
+class RelativeSerializer(serializers.Serializer[Any]):
+    """A task at the other end of an edge."""
+
+    id = serializers.IntegerField(source="pk")
+    name = serializers.CharField()
+    step = serializers.CharField(allow_null=True)
+    state = serializers.CharField()
+    shown_state = serializers.CharField()
+    error = serializers.CharField()
+
+
+class ParentSerializer(serializers.Serializer[Dependency]):
+    task = RelativeSerializer(source="parent")
+    on_failure = serializers.ChoiceField(choices=OnFailure.choices)
+    outcome = serializers.CharField(help_text="how it ended; empty until then")
+
+
+class ChildSerializer(ParentSerializer):
+    task = RelativeSerializer()
+
+
+class DependenciesSerializer(serializers.Serializer[Relatives]):
+    """The first 1 000 of each side."""
+
+    parents = ParentSerializer(many=True)
+    children = ChildSerializer(many=True)
+
+
+class TaskFormSerializer(serializers.Serializer[Any]):
     """What is left out, or null, is as the registered task has it."""
 
     name = serializers.CharField(max_length=200, help_text="of a registered task; see task-types")
@@ -50,6 +85,15 @@ class SubmitSerializer(serializers.Serializer[Any]):
     )
     run_at = serializers.DateTimeField(required=False, allow_null=True)
     max_attempts = serializers.IntegerField(min_value=1, max_value=1000, required=False, allow_null=True)
+    expires_at = serializers.DateTimeField(
+        required=False, allow_null=True, help_text="not started by then, it never is"
+    )
+    tags = serializers.ListField(child=serializers.CharField(max_length=64), max_length=32, required=False)
+
+
+class SubmitSerializer(TaskFormSerializer):
+    """A task that may wait for others that are there already."""
+
     unique_key = serializers.CharField(
         max_length=200,
         trim_whitespace=False,
@@ -57,10 +101,15 @@ class SubmitSerializer(serializers.Serializer[Any]):
         allow_null=True,
         help_text="at most one live task of this name has it; another submission answers that one",
     )
-    expires_at = serializers.DateTimeField(
-        required=False, allow_null=True, help_text="not started by then, it never is"
+    depends_on = serializers.ListField(
+        child=serializers.IntegerField(min_value=1, max_value=2**63 - 1),
+        required=False,
+        max_length=BATCH_MAX,
+        help_text="ids of tasks that must end before it",
     )
-    tags = serializers.ListField(child=serializers.CharField(max_length=64), max_length=32, required=False)
+    on_parent_failure = serializers.ChoiceField(
+        choices=OnFailure.choices, required=False, help_text="what becomes of it when one of those does not succeed"
+    )
 
 
 class ReplaySerializer(serializers.Serializer[Any]):

@@ -21,6 +21,7 @@ from queue_core.api.csv_answer import AnyMediaType, csv_answer
 from queue_core.api.filters import TaskFilter
 from queue_core.api.serializers import (
     BatchSerializer,
+    DependenciesSerializer,
     EditSerializer,
     ExecutionSerializer,
     NoFields,
@@ -168,6 +169,12 @@ class TaskViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewS
     def result(self, request: Request, pk: str) -> Response:
         """What it returned, or its last error."""
         return Response(OutcomeSerializer(self.get_object()).data)
+
+    @extend_schema(responses=DependenciesSerializer)
+    @action(detail=True)
+    def dependencies(self, request: Request, pk: str) -> Response:
+        """The tasks it waits for, and those that wait for it, with their states."""
+        return Response(DependenciesSerializer(services.relatives(self.get_object())).data)
 
     @extend_schema(responses=ExecutionSerializer(many=True), filters=False)
     @action(detail=True, filterset_class=None)

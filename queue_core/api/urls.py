@@ -1,6 +1,6 @@
 from rest_framework.routers import SimpleRouter
 
-from queue_core.api import bulk, dead_letters, queues, schedules, search, tasks, views, workers
+from queue_core.api import bulk, dead_letters, queues, schedules, search, tasks, views, workers, workflows
 
 router = SimpleRouter()
 # Before the tasks, whose ids these would be otherwise.
@@ -15,4 +15,5 @@ router.register("queues", queues.QueueViewSet, basename="queue")
 router.register("dead-letters/groups", dead_letters.DeadLetterGroupViewSet, basename="dead-letter-group")
 router.register("dead-letters", dead_letters.DeadLetterViewSet, basename="dead-letter")
 router.register("bulk-operations", bulk.BulkOperationViewSet, basename="bulk-operation")
+router.register("workflows", workflows.WorkflowViewSet, basename="workflow")
 urlpatterns = router.urls

@@ -21,6 +21,7 @@ from queue_core.services.ping_bell import BellDown, ping_bell
 from queue_core.services.preview_bulk import BadSelection, Preview, preview_bulk
 from queue_core.services.prune import prune
 from queue_core.services.purge_queue import purge_queue
+from queue_core.services.relatives import Relatives, relatives
 from queue_core.services.replay import replay, replay_letters
 from queue_core.services.replay_group import replay_group
 from queue_core.services.resume_schedule import resume_schedule
@@ -41,6 +42,7 @@ from queue_core.services.submit_batch import InvalidBatch, submit_batch
 from queue_core.services.submit_workflow import InvalidWorkflow, submit_workflow
 from queue_core.services.upcoming import upcoming
 from queue_core.services.waiting_reason import waiting_reason
+from queue_core.services.workflow_graph import state_counts, workflow_graph
 
 __all__ = [
     "Actor",
@@ -54,6 +56,7 @@ __all__ = [
     "InvalidWorkflow",
     "PoolGone",
     "Preview",
+    "Relatives",
     "ScheduleBusy",
     "Stats",
     "Submitted",
@@ -81,6 +84,7 @@ __all__ = [
     "preview_bulk",
     "prune",
     "purge_queue",
+    "relatives",
     "replay",
     "replay_group",
     "replay_letters",
@@ -95,6 +99,7 @@ __all__ = [
     "scale_pool",
     "settle",
     "start_bulk",
+    "state_counts",
     "stats",
     "step_payload",
     "stop_bulk",
@@ -107,4 +112,5 @@ __all__ = [
     "upcoming",
     "waiting_reason",
     "workers",
+    "workflow_graph",
 ]

@@ -8,8 +8,8 @@ from rest_framework.test import APIClient
 
 from campaigns import services as campaigns
 from campaigns.models import Recipient, RecipientImport, Suppression
-from queue_core.models import DeadLetter, DeadLetterGroup, Execution, Task
-from queue_core.services import Actor, discard, start_bulk, submit
+from queue_core.models import DeadLetter, DeadLetterGroup, Execution, Task, Workflow
+from queue_core.services import Actor, discard, start_bulk, submit, submit_workflow
 from queue_core.services.register_worker import register_worker
 from queue_core.services.worker_pool import open_pool
 from tests.factories import CampaignFactory, TemplateFactory, UserFactory, add_recipients, make_dead_letters
@@ -43,6 +43,13 @@ CALLS = [
     ("post", "tasks/{task}/cancel/", "change_task"),
     ("get", "tasks/{task}/result/", "view_task"),
     ("get", "tasks/{task}/executions/", "view_task"),
+    ("get", "tasks/{task}/dependencies/", "view_task"),
+    ("get", "workflows/", "view_workflow"),
+    ("post", "workflows/", "add_workflow"),
+    ("get", "workflows/{workflow}/", "view_workflow"),
+    ("get", "workflows/{workflow}/graph/", "view_workflow"),
+    ("post", "workflows/{workflow}/cancel/", "change_workflow"),
+    ("post", "workflows/{workflow}/retry/", "change_workflow"),
     ("get", "queues/", "view_queue"),
     ("get", "queues/default/", "view_queue"),
     ("patch", "queues/default/", "change_queue"),
@@ -101,6 +108,7 @@ def ids() -> dict[str, int | str]:
     campaigns.add_recipients(campaign, [{"email": "a@example.com"}, {"email": "no"}], source="list")
     return {
         "task": submit("tests.noop", by=Actor(UserFactory(), "api")).id,
+        "workflow": submit_workflow("w", [{"name": "tests.noop"}]).pk,
         "worker": register_worker(["default"]),
         "bulk": start_bulk("retry", query="state:failed").pk,
         "pool": open_pool(["default"], 2),
@@ -140,6 +148,7 @@ def test_the_permission_is_enough(method, path, needed, ids, api_with):
 def test_an_id_that_is_not_there_is_a_404(method, path, needed, bad, api):
     names = (
         "task",
+        "workflow",
         "worker",
         "pool",
         "campaign",
@@ -175,7 +184,7 @@ def fill(number: int) -> None:
     campaign = CampaignFactory()
     add_recipients(campaign, number)
     for n in range(number):
-        submit("tests.noop")
+        submit_workflow("w", [{"name": "tests.noop"}])
         start_bulk("retry", query="state:failed")
         register_worker(["default"])
         open_pool(["default"], 1)
@@ -191,7 +200,7 @@ def fill(number: int) -> None:
     "path",
     [
         *("tasks/", "task-types/", "queues/", "workers/", "worker-pools/", "campaigns/", "suppressions/", "templates/"),
-        *("tasks/search/?q=state:queued", "bulk-operations/"),
+        *("tasks/search/?q=state:queued", "bulk-operations/", "workflows/"),
         *("dead-letters/", "dead-letters/groups/", "audit/"),
         *("campaigns/{id}/recipients/", "campaigns/{id}/imports/"),
     ],
@@ -199,7 +208,7 @@ def fill(number: int) -> None:
 def test_a_list_of_thirty_runs_as_many_queries_as_one_of_three(path, api):
     seen = []
     for number in (3, 30):
-        for model in (Suppression, DeadLetterGroup, DeadLetter, Task, Execution):
+        for model in (Suppression, DeadLetterGroup, DeadLetter, Workflow, Task, Execution):
             model.objects.all().delete()
         fill(number)
         url = ROOT + path.format(id=Recipient.objects.latest("id").campaign_id)

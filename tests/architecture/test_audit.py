@@ -20,7 +20,7 @@ from campaigns import services as campaigns
 from campaigns.models import Campaign, Suppression
 from queue_core import broker
 from queue_core import services as queue
-from queue_core.models import DeadLetterGroup, Schedule
+from queue_core.models import DeadLetterGroup, Schedule, Workflow
 from queue_core.services import Actor, open_letters
 from queue_core.services.register_worker import register_worker
 from queue_core.services.worker_pool import open_pool
@@ -34,7 +34,8 @@ FILE = b"email\nann@example.com\nbob@example.com\nnobody\n"
 # Of the services, those that no person asks for, that change nothing, or that another verb is made of.
 NOT_OF_PERSONS = {
     "queue": {"backlog", "build", "export_tasks", "fire_schedules", "ping_bell", "prune", "stats", "submit_many"}
-    | {"live_pools", "live_workers", "upcoming", "workers", "preview_bulk", "run_bulk"},
+    | {"live_pools", "live_workers", "upcoming", "workers", "preview_bulk", "run_bulk"}
+    | {"relatives", "settle", "state_counts", "step_payload", "waiting_reason", "workflow_graph"},
     "campaigns": {"problems", "recipient_of", "status", "unsubscribe", "unsubscribe_url"},
 }
 
@@ -95,6 +96,17 @@ def paused_worker() -> int:
 
 def pool() -> int:
     return open_pool(["default"], 1)
+
+
+def workflow() -> Workflow:
+    return queue.submit_workflow("w", [{"name": "tests.noop"}] * 2)
+
+
+def ended_workflow() -> Workflow:
+    made = workflow()
+    queue.cancel_workflow([made.pk])
+    queue.settle()
+    return made
 
 
 def draft() -> Campaign:
@@ -162,6 +174,15 @@ QUEUE: dict[str, tuple[Callable[[], Verb], str]] = {
         "Asked to retry all tasks that match state:failed: 2.",
     ),
     "stop_bulk": (_case(lambda: queue.start_bulk("retry", query="state:failed").pk, queue.stop_bulk), "Asked to stop."),
+    "submit_workflow": (
+        lambda: lambda by: queue.submit_workflow("w", [{"name": "tests.noop"}] * 2, by=by),
+        "Submitted 2 steps.",
+    ),
+    "cancel_workflow": (
+        _case(lambda: [workflow().pk, ended_workflow().pk], queue.cancel_workflow),
+        "Cancelled 1 workflow; 1 was over already, or cancelled before.",
+    ),
+    "retry_workflow": (_case(ended_workflow, queue.retry_workflow), "Retried 2 steps."),
     "pause_queue": (_case(lambda: "low", queue.pause_queue), "Paused."),
     "resume_queue": (_case(lambda: queue.pause_queue("low").name, queue.resume_queue), "Resumed."),
     "limit_queue": (
@@ -331,6 +352,8 @@ def ids(db: None) -> dict[str, Any]:
     return {
         "queued": queue.submit("tests.noop").id,
         "failed": failed.task_id,
+        "workflow": workflow().pk,
+        "cancelled": ended_workflow().pk,
         "letter": letter.pk,
         "group": letter.fingerprint,
         "schedule": schedule().pk,
@@ -356,6 +379,9 @@ API_CALLS: list[tuple[str, str, Any, str]] = [
     ("delete", "tasks/{failed}/", None, "Deleted 1 task."),
     ("post", "tasks/{queued}/pin/", {}, "Pinned 1 task."),
     ("post", "queues/default/purge/", {}, "Purged: cancelled 1 task."),
+    ("post", "workflows/", {"name": "w", "steps": [{"name": "tests.noop"}]}, "Submitted 1 step."),
+    ("post", "workflows/{workflow}/cancel/", {}, "Cancelled 1 workflow."),
+    ("post", "workflows/{cancelled}/retry/", {}, "Retried 2 steps."),
     ("post", "dead-letters/{letter}/replay/", {}, "Replayed 1 dead letter."),
     ("post", "dead-letters/{letter}/discard/", {}, "Discarded 1 dead letter."),
     ("post", "dead-letters/groups/{group}/replay/", {}, "Replayed 2 dead letters."),

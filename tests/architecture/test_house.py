@@ -55,6 +55,8 @@ def test_only_lifecycle_and_the_worker_verbs_write_states_in_sql() -> None:
         "queue_core/lifecycle/attempts.py",
         "queue_core/lifecycle/insert.py",
         "queue_core/lifecycle/moves.py",
+        "queue_core/lifecycle/settle.py",
+        "queue_core/lifecycle/workflows.py",
         "queue_core/testing.py",  # lets time pass; writes no state
     }
 

@@ -1,3 +1,4 @@
+import io
 import json
 import logging
 import uuid
@@ -181,3 +182,13 @@ def test_a_command_leaves_a_line_in_the_log_and_no_entry(told, caplog):
     assert caplog.messages == [f"task {task_id}: Cancelled 1 task. (command)"]
     assert not LogEntry.objects.exists()
     assert cancel([task_id]).changed == 0
+
+
+def test_submit_lets_a_task_wait_for_others(db: None) -> None:
+    parent = submit("tests.noop").id
+    call_command("submit", "tests.noop", f"--depends-on={parent}", "--on-parent-failure=continue", stdout=io.StringIO())
+    assert Task.objects.latest("pk").state == "blocked"
+    with pytest.raises(CommandError, match="depends_on: there is no task 999999"):
+        call_command("submit", "tests.noop", "--depends-on", "999999")
+    with pytest.raises(CommandError, match="not the id of a task"):
+        call_command("submit", "tests.noop", "--depends-on", "0")

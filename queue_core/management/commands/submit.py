@@ -6,7 +6,10 @@ from django.core.management.base import BaseCommand, CommandError
 
 from queue_core import services
 from queue_core.errors import QueueError
-from queue_core.management.verbs import ACTOR, add_json, tell
+from queue_core.management.verbs import ACTOR, add_json, task_id, tell
+from queue_core.states import OnFailure
+
+_OPTIONS = ("queue", "priority", "delay", "unique_key", "depends_on", "on_parent_failure")
 
 
 class Command(BaseCommand):
@@ -21,10 +24,18 @@ class Command(BaseCommand):
         parser.add_argument(
             "--unique-key", metavar="KEY", help="at most one live task of this name has it; a second answers the first"
         )
+        parser.add_argument(
+            "--depends-on", type=task_id, nargs="+", metavar="ID", help="tasks that must end before this one"
+        )
+        parser.add_argument(
+            "--on-parent-failure",
+            choices=OnFailure.values,
+            help="when one of those does not succeed: cancel this one too (as it is without this), or run it",
+        )
         add_json(parser)
 
     def handle(self, *args: Any, name: str, payload: str, json: bool, **options: Any) -> None:
-        given = {key: options[key] for key in ("queue", "priority", "delay", "unique_key") if options[key] is not None}
+        given = {key: options[key] for key in _OPTIONS if options[key] is not None}
         try:
             made = services.submit(name, parsed(payload), by=ACTOR, **given)
         except QueueError as exc:

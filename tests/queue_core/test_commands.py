@@ -190,5 +190,5 @@ def test_submit_lets_a_task_wait_for_others(db: None) -> None:
     assert Task.objects.latest("pk").state == "blocked"
     with pytest.raises(CommandError, match="depends_on: there is no task 999999"):
         call_command("submit", "tests.noop", "--depends-on", "999999")
-    with pytest.raises(CommandError, match="not the id of a task"):
+    with pytest.raises(CommandError, match="is not an id: give a whole number"):
         call_command("submit", "tests.noop", "--depends-on", "0")

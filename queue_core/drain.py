@@ -101,9 +101,10 @@ class Station:
             connections.close_all()
 
     def _is_over(self) -> bool:
-        """Whether nothing runs any more, beside the main thread; waits a moment for it."""
+        """Whether nothing runs any more, and nothing waited for its end; waits a moment for it."""
         if self.hand.is_idle():
-            return True
+            self.hand.flush()
+            return self.turn() is None
         self.crew.wait(0.05)
         return False
 

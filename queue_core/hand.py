@@ -169,12 +169,12 @@ class Hand:
             with self._lock:
                 del self._ended[:count]
                 self._oldest = min((late.task.claimed_at + late.started for late in self._ended), default=0.0)
+            if any(one.task.awaited and one.state != TaskState.QUEUED for one in ended):
+                settle(slices=1)  # the ticker does the rest of a long one
         if len(held) < count:
             logger.warning(
                 "%d outcomes came too late: their leases were lost and others run the tasks", count - len(held)
             )
-        if any(one.task.awaited and one.state != TaskState.QUEUED for one in ended):
-            settle(slices=1)  # the ticker does the rest of a long one
 
     def _finish_singly(self, ended: list[Ended]) -> set[int]:
         """One outcome of the batch cannot be stored: find it, and fail that task with the reason."""

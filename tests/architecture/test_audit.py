@@ -99,7 +99,7 @@ def pool() -> int:
 
 
 def workflow() -> Workflow:
-    return queue.submit_workflow("w", [{"name": "tests.noop"}] * 2)
+    return queue.submit_workflow("w", [{"name": "tests.noop", "queue": "high"}] * 2)
 
 
 def ended_workflow() -> Workflow:

@@ -95,7 +95,7 @@ WITH waiting AS (
 ), moved AS (
     UPDATE tasks t SET
         waits_for = w.parents,
-        state = CASE WHEN w.parents > 0 THEN 'blocked' ELSE 'queued' END,
+        state = CASE WHEN w.was_blocked OR w.parents > 0 THEN 'blocked' ELSE 'queued' END,
         run_at = greatest(t.run_at, now()),
         parked = w.parents = 0 AND t.run_at > now(),
         finished_at = NULL,

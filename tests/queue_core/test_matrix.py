@@ -8,6 +8,7 @@ import inspect
 import uuid
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +18,7 @@ from django.utils import timezone
 
 from queue_core import lifecycle, services
 from queue_core.lifecycle import Claimed, Ended, Failure
-from queue_core.models import DeadLetter, DeadLetterGroup, Queue, Schedule, Task, Worker
+from queue_core.models import DeadLetter, DeadLetterGroup, Dependency, Queue, Schedule, Task, Worker, Workflow
 from queue_core.services.register_worker import register_worker
 from queue_core.services.rescue import rescue
 from queue_core.services.worker_pool import open_pool
@@ -106,6 +107,35 @@ class Scene:
     def hold_queue(self) -> None:
         Queue.objects.create(name="default", max_running=100)
 
+    @property
+    def workflow(self) -> Workflow:
+        return Workflow.objects.latest("pk")
+
+    def become_a_step(self, state: str = "failed", **more: Any) -> None:
+        """Of a workflow in that state."""
+        workflow = Workflow.objects.create(name="w", total=2, done=2, state=state)
+        self.change(workflow=workflow, step="a", **more)
+
+    def wait_for(self, state: str, outcome: str = "", **more: Any) -> int:
+        """A parent that ended in that state, told or not."""
+        parent = Task.objects.create(name="tests.noop", queue="low", state=state, awaited=not outcome, **more)
+        Dependency.objects.create(task_id=self.pk, parent=parent, outcome=outcome)
+        self.change(waits_for=int(not outcome))
+        return parent.pk
+
+    def wait_for_a_step(self) -> None:
+        self.become_a_step()
+        self.wait_for("failed", outcome="failed", workflow=self.workflow, step="b")
+
+    def depend(self, state: str) -> None:
+        parent = Task.objects.create(name="tests.noop", queue="low", state=state)
+        self.change(waits_for=1)
+        lifecycle.depend([(self.pk, parent.pk, "cancel")])
+
+    def retry_workflow(self) -> None:
+        with suppress(services.WorkflowUnmoved):
+            services.retry_workflow(self.workflow)
+
     def age(self) -> None:
         """Long over."""
         old = timezone.now() - 1000 * DAY
@@ -138,6 +168,7 @@ RESCUED = {"running": "queued", "doomed": "failed", "asked": "cancelled"}
 STOPPED = dict.fromkeys(("blocked", "parked", "queued"), "cancelled")
 AGAIN = dict.fromkeys(("failed", "cancelled"), "queued")
 LATE = dict.fromkeys(("blocked", "parked", "queued"), "expired")
+BACK = dict.fromkeys(("failed", "cancelled", "expired"), "queued")
 GONE = dict.fromkeys(OVER, "gone")
 SOME_ROW = {"name": "tests.noop", "payload": {}}
 KEEP = {("*", state): 60.0 for state in FINAL}
@@ -216,6 +247,61 @@ OF_LIFECYCLE = [
         ready=lambda s: (s.age(), s.change(pinned=True)),
         note="pinned",
     ),
+    Case(
+        "retry",
+        lambda s: lifecycle.retry([s.pk], by=None),
+        {"failed": "queued", "cancelled": "blocked"},
+        ready=lambda s: Task.objects.filter(pk=s.pk, state="cancelled").update(waits_for=1),
+        note="while others are not over",
+    ),
+    Case(
+        "settle",
+        lambda s: lifecycle.settle(9),
+        {"blocked": "queued"},
+        touches=ALWAYS,
+        ready=lambda s: s.wait_for("succeeded"),
+        note="after a success",
+    ),
+    Case(
+        "settle",
+        lambda s: lifecycle.settle(9),
+        {"blocked": "cancelled"},
+        touches=ALWAYS,
+        ready=lambda s: s.wait_for("failed"),
+        note="after a failure",
+    ),
+    Case("settle", lambda s: lifecycle.settle(9), note="of nothing"),
+    Case("depend", lambda s: s.depend("succeeded"), {"blocked": "queued"}, adds=ALWAYS),
+    Case(
+        "depend",
+        lambda s: s.depend("cancelled"),
+        {"blocked": "cancelled"},
+        adds=ALWAYS,
+        note="on what was cancelled",
+    ),
+    Case("add_edges", lambda s: lifecycle.add_edges([(s.pk, s.pk, "cancel")])),
+    Case("lock_parents", lambda s: lifecycle.lock_parents([s.pk])),
+    Case("new_workflow", lambda s: lifecycle.new_workflow("w", 1, {}, None)),
+    Case(
+        "retry_workflow",
+        lambda s: lifecycle.retry_workflow(s.workflow.pk, by=None),
+        BACK,
+        touches={"blocked"},
+        ready=Scene.become_a_step,
+    ),
+    Case(
+        "retry_workflow",
+        lambda s: lifecycle.retry_workflow(s.workflow.pk, by=None),
+        dict.fromkeys(BACK, "blocked"),
+        touches=ALWAYS,
+        ready=Scene.wait_for_a_step,
+        note="behind another step",
+    ),
+    Case(
+        "ask_workflows_to_end",
+        lambda s: lifecycle.ask_workflows_to_end([s.workflow.pk]),
+        ready=lambda s: s.become_a_step("running"),
+    ),
     Case("edit", lambda s: lifecycle.edit([s.pk], priority=9), touches=WAITING),
     Case("delete", lambda s: lifecycle.delete([s.pk]), GONE),
     Case("dump_json", lambda s: lifecycle.dump_json({}, max_bytes=9, what="it")),
@@ -236,6 +322,27 @@ OF_SERVICES = [
     Case("submit", lambda s: services.submit("tests.noop"), adds=ALWAYS),
     Case("submit_many", lambda s: services.submit_many([services.build("tests.noop", {})] * 2), adds=ALWAYS),
     Case("submit_batch", lambda s: services.submit_batch([SOME_ROW]), adds=ALWAYS),
+    Case("submit_workflow", lambda s: services.submit_workflow("w", [SOME_ROW]), adds=ALWAYS),
+    Case(
+        "cancel_workflow",
+        lambda s: services.cancel_workflow([s.workflow.pk]),
+        STOPPED,
+        touches={"running", "doomed"},
+        ready=lambda s: s.become_a_step("running"),
+    ),
+    Case("retry_workflow", Scene.retry_workflow, BACK, ready=Scene.become_a_step),
+    Case(
+        "settle",
+        lambda s: services.settle(),
+        {"blocked": "queued"},
+        touches=ALWAYS,
+        ready=lambda s: s.wait_for("succeeded"),
+    ),
+    Case("relatives", lambda s: services.relatives(Task.objects.get(pk=s.pk))),
+    Case("waiting_reason", lambda s: services.waiting_reason(Task.objects.get(pk=s.pk))),
+    Case("step_payload", lambda s: services.step_payload("tests.noop", "{}", 1)),
+    Case("state_counts", lambda s: services.state_counts(s.workflow), ready=Scene.become_a_step),
+    Case("workflow_graph", lambda s: services.workflow_graph(s.workflow), ready=Scene.become_a_step),
     Case("pause_queue", lambda s: services.pause_queue("default")),
     Case("resume_queue", lambda s: services.resume_queue("default")),
     Case("limit_queue", lambda s: services.limit_queue("default", max_running=1, rate="1/d")),
@@ -314,7 +421,9 @@ def test_a_verb_moves_what_it_may_and_touches_nothing_else(case: Case, situation
     changed = set(changes(before, after))
     new = {key for key in changed if key[0] == "tasks" and key[1] > newest}
     groups = DeadLetter.objects.filter(task=scene.pk).values_list("fingerprint", flat=True)
-    own = {(table, scene.pk) for table in TABLES} | {("dead_letter_groups", mark) for mark in {"f" * 32, *groups}}
+    parents = Dependency.objects.filter(task=scene.pk).values_list("parent_id", flat=True)
+    own = {(table, pk) for table in TABLES for pk in (scene.pk, *parents)}
+    own |= {("dead_letter_groups", mark) for mark in {"f" * 32, *groups}}
     assert bool(new) == (situation in case.adds)
     assert changed - new <= own
     state = Task.objects.filter(pk=scene.pk).values_list("state", flat=True).first() or "gone"
@@ -325,7 +434,7 @@ def test_a_verb_moves_what_it_may_and_touches_nothing_else(case: Case, situation
 def test_the_matrix_is_the_map_of_transitions() -> None:
     """What the cases of lifecycle's verbs lead to, taken together, is exactly what states.py allows."""
     found: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
-    family = {"claim_limited": "claim", "release_unheld": "release"}
+    family = {"claim_limited": "claim", "release_unheld": "release", "depend": "settle"}
     for case in OF_LIFECYCLE:
         for situation, state in case.moves.items():
             if state != "gone":

@@ -22,7 +22,7 @@ from queue_core.models import DeadLetter, DeadLetterGroup, Dependency, Queue, Sc
 from queue_core.services.register_worker import register_worker
 from queue_core.services.rescue import rescue
 from queue_core.services.worker_pool import open_pool
-from queue_core.states import FINAL, TRANSITIONS, DeathReason, Outcome, TaskState
+from queue_core.states import FINAL, TRANSITIONS, BulkState, DeathReason, Outcome, TaskState
 
 pytestmark = pytest.mark.django_db
 # A state, and what makes a difference within it: parked: due later; asked: to end, while it runs; doomed: one more
@@ -103,6 +103,12 @@ class Scene:
 
     def finish(self, state: str, outcome: str | None, **more: Any) -> None:
         lifecycle.finish([ended(self.held, state, outcome, **more)])
+
+    def bulk(self, verb: str, **params: Any) -> int:
+        return services.start_bulk(verb, ids=[self.pk], params=params, in_background=False).pk
+
+    def run_bulk(self, verb: str, **params: Any) -> None:
+        services.run_bulk(self.bulk(verb, **params), seconds=60)
 
     def hold_queue(self) -> None:
         Queue.objects.create(name="default", max_running=100)
@@ -304,9 +310,22 @@ OF_LIFECYCLE = [
     ),
     Case("edit", lambda s: lifecycle.edit([s.pk], priority=9), touches=WAITING),
     Case("delete", lambda s: lifecycle.delete([s.pk]), GONE),
+    Case("begin_bulk", lambda s: lifecycle.begin_bulk(s.bulk("retry"))),
+    Case("ask_bulk_to_stop", lambda s: lifecycle.ask_bulk_to_stop(s.bulk("retry"))),
+    Case("end_bulk", lambda s: lifecycle.end_bulk(s.bulk("retry"), BulkState.DONE)),
     Case("dump_json", lambda s: lifecycle.dump_json({}, max_bytes=9, what="it")),
 ]
 OF_SERVICES = [
+    Case("preview_bulk", lambda s: services.preview_bulk("retry", ids=[s.pk])),
+    Case("start_bulk", lambda s: services.start_bulk("retry", ids=[s.pk]), adds=ALWAYS),
+    Case("stop_bulk", lambda s: services.stop_bulk(s.bulk("retry"))),
+    Case("run_bulk", lambda s: s.run_bulk("retry"), AGAIN, note="retry"),
+    Case("run_bulk", lambda s: s.run_bulk("cancel"), STOPPED, touches={"running", "doomed"}, note="cancel"),
+    Case("run_bulk", lambda s: s.run_bulk("delete"), GONE, note="delete"),
+    Case("run_bulk", lambda s: s.run_bulk("replay"), touches={"failed"}, adds=OVER, note="replay"),
+    Case("run_bulk", lambda s: s.run_bulk("set_priority", priority=9), touches=WAITING, note="set_priority"),
+    Case("run_bulk", lambda s: s.run_bulk("move", queue="mail"), touches=WAITING, note="move"),
+    Case("run_bulk", lambda s: s.run_bulk("unpin"), note="unpin"),
     Case("backlog", lambda s: services.backlog()),
     Case("build", lambda s: services.build("tests.noop", {})),
     Case("ping_bell", lambda s: services.ping_bell()),

@@ -59,6 +59,7 @@ TERMS: dict[str, _TermOf] = {
     "priority__gte": _is("priority", ">="),
     "priority__lte": _is("priority", "<="),
     "replay_of": _is("replay_of"),
+    "workflow": _is("workflow"),
     "pinned": lambda value: Term("pinned", (Value("yes" if value else "no"),)),
     "created_at__gte": _time("created", ">="),
     "created_at__lt": _time("created", "<"),

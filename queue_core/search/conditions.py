@@ -222,4 +222,5 @@ _FIELDS = {
     "state": _Field(_state),
     "tag": _Field(_tag),
     "worker": _Field(_worker, begins=True),
+    "workflow": _Field(_number("workflow_id", indexed=True)),
 }

@@ -74,6 +74,7 @@ FILTERS = [
     {"pinned": True},
     {"pinned": False},
     {"replay_of": 3},
+    {"workflow": 3},
     {"name__startswith": "tests.n"},
     {"tags": ["a b", "c"]},
     {"created_at__gte": "2026-01-01T00:00:00Z"},

@@ -1,5 +1,6 @@
 """Wrong settings are said at the start, not found at night."""
 
+import logging
 import math
 from typing import Any
 
@@ -25,6 +26,8 @@ def check_knobs(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
             found.append(Error(f"{name} is not a setting of the queue.", hint=f"Known: {known}.", id="queue_core.E001"))
         elif knob == "KEEP_DAYS":
             found += _check_keep_days(value)
+        elif knob == "LOG_LEVEL":
+            found += _check_log_level(value)
         elif not _is_like(conf.DEFAULTS[knob], value):
             kind = "whole number" if isinstance(conf.DEFAULTS[knob], int) else "number"
             found.append(Error(f"{name} must be a {kind} above 0, not {value!r}.", id="queue_core.E002"))
@@ -42,6 +45,14 @@ def check_knobs(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
 def _is_like(default: Any, value: Any) -> bool:
     kinds = int if isinstance(default, int) else int | float
     return isinstance(value, kinds) and not isinstance(value, bool) and 0 < value < math.inf
+
+
+def _check_log_level(value: Any) -> list[CheckMessage]:
+    levels = logging.getLevelNamesMapping()
+    if isinstance(value, str) and value in levels:
+        return []
+    hint = f"One of {', '.join(levels)}."
+    return [Error(f"QUEUE_LOG_LEVEL is no level: {value!r}.", hint=hint, id="queue_core.E008")]
 
 
 def _is_days(value: Any) -> bool:

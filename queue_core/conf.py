@@ -26,6 +26,9 @@ DEFAULTS: dict[str, Any] = {
     "RECYCLE_MIB": 1024,
     "PAYLOAD_MAX_BYTES": 1024 * 1024,
     "RESULT_MAX_BYTES": 1024 * 1024,
+    # What tasks log is kept from this level on (as far as LOG_LEVEL lets it through), so much of each attempt.
+    "LOG_LEVEL": "INFO",
+    "LOG_MAX_BYTES": 64 * 1024,
     # Days a finished task is kept, by state; {"mail": {"succeeded": 90}} says otherwise for a queue. A state without
     # a rule is kept for ever.
     "KEEP_DAYS": {"succeeded": 7, "cancelled": 7, "expired": 7, "failed": 90},

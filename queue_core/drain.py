@@ -12,6 +12,7 @@ from django.db import Error, connections
 
 from queue_core import broker, conf, lifecycle
 from queue_core.crew import Crew
+from queue_core.execution import Capture
 from queue_core.hand import Hand
 from queue_core.keeper import Keeper, memory_mib
 from queue_core.lifecycle import Claimed, Gate
@@ -42,6 +43,7 @@ class Station:
         self.crew = Crew(self.hand, self.writer, self.stopping, threads=threads, coroutines=coroutines)
         self.orders = Orders(self.stop, self.hand.clock)
         self.keeper = Keeper(queues, self.hand, self.orders, pool=pool)
+        self.capture = Capture(level=conf.get("LOG_LEVEL"))
         # How many tasks to claim: one until their speed is known.
         self.size = 1
         self._rung_at = 0.0
@@ -54,6 +56,7 @@ class Station:
         self._is_wary = False
 
     def open(self) -> None:
+        logging.getLogger().addHandler(self.capture)
         self.keeper.start()
         self.writer.start()
         self.crew.open()
@@ -64,6 +67,7 @@ class Station:
         self.writer.close()
         self._leave_nothing()
         self.keeper.close()
+        logging.getLogger().removeHandler(self.capture)
         connections.close_all()
 
     def stop(self) -> None:

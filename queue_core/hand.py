@@ -13,7 +13,7 @@ from collections.abc import Callable
 from django.db import DatabaseError, InterfaceError, OperationalError
 
 from queue_core import conf, lifecycle
-from queue_core.execution import Run, is_async
+from queue_core.execution import Notes, Run, is_async
 from queue_core.fingerprints import fingerprint
 from queue_core.lifecycle import Claimed, Ended, Failure
 from queue_core.services.settle import settle
@@ -29,6 +29,7 @@ class Hand:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.clock = clock
         self.finished_tasks = 0
+        self.notes = Notes()
         self.succeeded_tasks = 0
         self.failed_tasks = 0
         self._flush_count: int = conf.get("FLUSH_COUNT")
@@ -56,7 +57,7 @@ class Hand:
         with self._lock:
             if not self._ahead[coroutine]:
                 return None
-            run = Run(self._ahead[coroutine].popleft(), self.clock(), coroutine=coroutine)
+            run = Run(self._ahead[coroutine].popleft(), self.clock(), coroutine=coroutine, notes=self.notes)
             self._running[coroutine].add(run)
         self._moved_at = run.since
         return run
@@ -153,8 +154,12 @@ class Hand:
             return [*ahead, *running, *(ended.task.id for ended in self._ended)]
 
     def flush(self) -> None:
-        """Write the outcomes that wait. When the database is away they stay in hand and the error is raised."""
+        """Write what tasks said, and the outcomes that wait.
+
+        When the database is away they stay in hand and the error is raised.
+        """
         with self._writing:
+            self.notes.write()  # before the outcomes: progress is written only for attempts that run
             with self._lock:
                 ended = list(self._ended)
             count = len(ended)

@@ -27,4 +27,4 @@ class TaskQuerySet(QuerySet["Task"]):
 
     def for_list(self) -> Self:
         """What a list of tasks shows, without the payloads."""
-        return self.select_related("worker").defer("payload")
+        return self.select_related("worker").defer("payload", "context")

@@ -14,6 +14,7 @@ from queue_core.lifecycle import Ended
 logger = logging.getLogger(__name__)
 
 _PATIENCE = 0.2
+_NOTES_SECONDS = 0.5
 
 
 class Writer(threading.Thread):
@@ -24,6 +25,7 @@ class Writer(threading.Thread):
         self._kicked = threading.Event()
         self._closed = threading.Event()
         self._written = threading.Condition()
+        self._next_notes = 0.0
 
     def kick(self) -> None:
         """Write soon."""
@@ -37,6 +39,14 @@ class Writer(threading.Thread):
                 self.kick()
                 self._written.wait(_PATIENCE)
 
+    def _has_notes(self) -> bool:
+        """Whether tasks that go on said something a while ago."""
+        now = self.hand.clock()
+        if now < self._next_notes or self.hand.notes.is_empty():
+            return False
+        self._next_notes = now + _NOTES_SECONDS
+        return True
+
     def close(self) -> None:
         self._closed.set()
         self._kicked.set()
@@ -47,7 +57,7 @@ class Writer(threading.Thread):
             kicked = self._kicked.wait(conf.get("FLUSH_SECONDS"))
             self._kicked.clear()
             try:
-                if kicked or self.hand.is_due():
+                if kicked or self.hand.is_due() or self._has_notes():
                     self.hand.flush()
                     with self._written:
                         self._written.notify_all()

@@ -10,7 +10,7 @@ from django.utils.text import Truncator
 from unfold.decorators import display as label
 
 from queue_core import search, services
-from queue_core.admin import task_edit, task_pages
+from queue_core.admin import notes, task_edit, task_pages
 from queue_core.admin.filters import TAB_STATES, DayRange, NameFilter, QueueFilter, StateFilter, tabs
 from queue_core.admin.forms import as_text
 from queue_core.admin.ledger import LedgerAdmin, actor
@@ -116,6 +116,8 @@ class TaskAdmin(LedgerAdmin):
             "label": {"text": obj.shown_state, "type": STATE_LABELS[obj.shown_state]},
             "buttons": task_pages.buttons(self, request, obj),
             "facts": facts(obj),
+            "progress": notes.progress(obj),
+            "logs": notes.logs(obj),
             "error": obj.error,
             "payload": as_text(obj.payload),
             "result": as_text(result.value) if result else "",
@@ -180,6 +182,7 @@ def facts(task: Task) -> list[tuple[str, Any]]:
         ("Lost workers", f"{task.crashes} of {task.max_crashes}"),
         ("Tags", ", ".join(task.tags) or "–"),  # noqa: RUF001
         ("Kept", "pinned" if task.pinned else "as the settings say"),
+        ("Submitted by", notes.asked(task)),
         ("Unique key", task.unique_key or "–"),  # noqa: RUF001
         ("Worker", worker_link(task.worker_id, task.worker)),
         ("Created", moment(task.created_at)),
@@ -188,6 +191,7 @@ def facts(task: Task) -> list[tuple[str, Any]]:
         ("Asked to end", moment(task.cancel_requested_at)),
         ("Finished", moment(task.finished_at)),
         ("Duration", span(took)),
+        *notes.trace(task),
     ]
     return rows
 

@@ -1,9 +1,10 @@
 import inspect
+import logging
 from typing import Any
 
 from rest_framework import serializers
 
-from queue_core.models import Dependency, Execution, Result, Task
+from queue_core.models import Dependency, Execution, LogLine, Progress, Result, Task
 from queue_core.registry import TaskType
 from queue_core.services import Backlog, Relatives, Stats, waiting_reason
 from queue_core.services.submit import ATTEMPTS, PRIORITIES
@@ -32,11 +33,32 @@ class TaskSummarySerializer(serializers.ModelSerializer[Task]):
         ]
 
 
+class ProgressSerializer(serializers.ModelSerializer[Progress]):
+    percent = serializers.FloatField(read_only=True, allow_null=True)
+    seconds_left = serializers.FloatField(
+        read_only=True, allow_null=True, help_text="as of updated_at, at the rate so far"
+    )
+
+    class Meta:
+        model = Progress
+        fields = ["attempt", "done", "total", "percent", "seconds_left", "note", "started_at", "updated_at"]
+
+
+class OriginSerializer(serializers.Serializer[Any]):
+    request_id = serializers.CharField(default=None)
+    traceparent = serializers.CharField(default=None)
+    user_id = serializers.IntegerField(default=None)
+    door = serializers.CharField(default=None, help_text="api or admin")
+    parent_task = serializers.IntegerField(default=None, help_text="the task that submitted it")
+
+
 class TaskSerializer(TaskSummarySerializer):
     waiting_for = serializers.SerializerMethodField(help_text="why it does not run yet; empty when it runs or is over")
+    origin = OriginSerializer(source="context", read_only=True, allow_null=True, help_text="who asked for it")
+    progress = ProgressSerializer(read_only=True, default=None, allow_null=True)
 
     class Meta(TaskSummarySerializer.Meta):
-        fields = [*TaskSummarySerializer.Meta.fields, "payload", "waiting_for"]
+        fields = [*TaskSummarySerializer.Meta.fields, "payload", "waiting_for", "origin", "progress"]
 
     def get_waiting_for(self, task: Task) -> str:
         return waiting_reason(task)
@@ -180,6 +202,17 @@ class ExecutionSerializer(serializers.ModelSerializer[Execution]):
     class Meta:
         model = Execution
         fields = ["attempt", "outcome", "worker", "error", "error_class", "traceback", "started_at", "finished_at"]
+
+
+class LogLineSerializer(serializers.ModelSerializer[LogLine]):
+    level = serializers.SerializerMethodField()
+
+    class Meta:
+        model = LogLine
+        fields = ["id", "attempt", "at", "level", "logger", "message"]
+
+    def get_level(self, line: LogLine) -> str:
+        return logging.getLevelName(line.level)
 
 
 class BackoffSerializer(serializers.Serializer[Any]):

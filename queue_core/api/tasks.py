@@ -13,6 +13,7 @@ from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
+from rest_framework.utils.urls import replace_query_param
 from rest_framework.viewsets import GenericViewSet
 
 from queue_core import services
@@ -24,6 +25,7 @@ from queue_core.api.serializers import (
     DependenciesSerializer,
     EditSerializer,
     ExecutionSerializer,
+    LogLineSerializer,
     NoFields,
     OutcomeSerializer,
     ReplaySerializer,
@@ -35,10 +37,11 @@ from queue_core.api.serializers import (
 )
 from queue_core.api.views import ID
 from queue_core.errors import QueueError
-from queue_core.models import Execution, Task
+from queue_core.models import Execution, LogLine, Task
 
 _WINDOW = re.compile(r"([1-9][0-9]{0,4})([smhd])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+_LOG_LINES = 1000
 
 
 class NothingMoved(QueueError):
@@ -61,7 +64,7 @@ class TaskViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewS
 
     def get_queryset(self) -> QuerySet[Task]:
         tasks = super().get_queryset()
-        return tasks.defer("payload") if self.action == "list" else tasks
+        return tasks.defer("payload", "context") if self.action == "list" else tasks
 
     def get_serializer_class(self) -> type[BaseSerializer[Any]]:
         shapes: dict[str, type[BaseSerializer[Any]]] = {
@@ -184,6 +187,19 @@ class TaskViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewS
         page: Any = self.paginate_queryset(attempts)  # type: ignore[arg-type]  # typed for tasks
         return self.get_paginated_response(ExecutionSerializer(page, many=True).data)
 
+    @extend_schema(parameters=[OpenApiParameter("after", int)], responses=LogLineSerializer(many=True), filters=False)
+    @action(detail=True, filterset_class=None)
+    def logs(self, request: Request, pk: str) -> Response:
+        """What was logged while it ran, in order; ask again with `after`, the last id so far, to follow."""
+        task = self.get_object()
+        lines = list(LogLine.objects.filter(task=task, pk__gt=_after(request)).order_by("pk")[: _LOG_LINES + 1])
+        more = None
+        if len(lines) > _LOG_LINES:
+            lines.pop()
+            more = replace_query_param(request.build_absolute_uri(request.path), "after", lines[-1].pk)
+        results = LogLineSerializer(lines, many=True).data
+        return Response({"next": more, "previous": None, "count": None, "results": results})
+
     def _given(self, request: Request) -> dict[str, Any]:
         form = self.get_serializer(data=request.data)
         form.is_valid(raise_exception=True)
@@ -212,3 +228,10 @@ def _window(text: str) -> datetime.timedelta:
     if match is None or (seconds := int(match[1]) * _SECONDS[match[2]]) > 3660 * 86_400:
         raise ValidationError({"window": ["Give a time such as 30m, 24h or 7d, of ten years at most."]})
     return datetime.timedelta(seconds=seconds)
+
+
+def _after(request: Request) -> int:
+    given = request.query_params.get("after", "0")
+    if not (given.isascii() and given.isdigit() and len(given) < 20 and int(given) < 2**63):
+        raise ValidationError({"after": ["Give the id of the last line you have."]})
+    return int(given)

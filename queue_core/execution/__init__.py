@@ -6,13 +6,16 @@ classify the outcome in one place, outcomes.py.
 
 from queue_core.execution.alarms import Alarm, CoroutineAlarm, SignalAlarm, ThreadAlarm
 from queue_core.execution.coroutines import close_shared_connections, run_coroutine
+from queue_core.execution.notes import Capture, Notes
 from queue_core.execution.run import Context, Run
 from queue_core.execution.runner import Runner, acks_each, is_async
 
 __all__ = [
     "Alarm",
+    "Capture",
     "Context",
     "CoroutineAlarm",
+    "Notes",
     "Run",
     "Runner",
     "SignalAlarm",

@@ -11,7 +11,7 @@ from django.db import connections
 from queue_core import registry
 from queue_core.execution.alarms import CoroutineAlarm
 from queue_core.execution.outcomes import ended_by, result_text
-from queue_core.execution.run import Run
+from queue_core.execution.run import Run, surroundings
 from queue_core.execution.runner import arguments
 from queue_core.lifecycle import Ended
 from queue_core.registry import TaskType
@@ -30,6 +30,11 @@ async def _arguments(task_type: TaskType, run: Run) -> tuple[list[Any], dict[str
 
 async def run_coroutine(run: Run, clock: Callable[[], float]) -> Ended:
     """How the task ended. Its timeout and a request to end it arrive in it as CancelledError."""
+    with surroundings(run):
+        return await _run(run, clock)
+
+
+async def _run(run: Run, clock: Callable[[], float]) -> Ended:
     task = run.task
     started = clock() - task.claimed_at
     alarm, task_type = CoroutineAlarm(), None

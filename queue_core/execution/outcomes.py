@@ -6,6 +6,7 @@ from typing import Any
 
 from queue_core import conf, lifecycle
 from queue_core.errors import Discard, RetryLater, Snooze, TaskCancelled, TaskTimeout
+from queue_core.execution.texts import shorten
 from queue_core.fingerprints import fingerprint
 from queue_core.lifecycle import Claimed, Ended, Failure
 from queue_core.registry import TaskType
@@ -18,11 +19,6 @@ _ERROR_CHARS = 500
 _TRACEBACK_CHARS = 20_000
 
 
-def _shorten(text: str, limit: int) -> str:
-    text = text.replace("\x00", "\\x00").encode("utf-8", "backslashreplace").decode()
-    return text if len(text) <= limit else f"{text[: limit - 1]}…"
-
-
 def describe(exc: BaseException) -> tuple[str, str]:
     """(one line, traceback) of an error, bounded, and storable as text."""
     # What a task says about itself needs no class name in front.
@@ -32,7 +28,7 @@ def describe(exc: BaseException) -> tuple[str, str]:
         trace = "".join(traceback.format_exception(exc))
     except Exception as broken:  # an exception whose own __str__ fails must not take the worker down
         line, trace = f"{type(exc).__name__} (its text could not be read: {type(broken).__name__})", ""
-    return _shorten(line, _ERROR_CHARS), _shorten(trace, _TRACEBACK_CHARS)
+    return shorten(line, _ERROR_CHARS), shorten(trace, _TRACEBACK_CHARS)
 
 
 def result_text(value: Any) -> str | None:

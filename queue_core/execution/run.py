@@ -1,30 +1,52 @@
 """A task while it runs: what its runner, the keeper thread and the task itself share."""
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
 from django_tasks import DEFAULT_TASK_BACKEND_ALIAS, TaskResult, task_backends
 
+from queue_core import origin
 from queue_core.errors import TaskCancelled
 from queue_core.execution.alarms import Alarm
+from queue_core.execution.notes import Notes, log, report, running
 from queue_core.lifecycle import Claimed
 
 
 class Run:
     """One running attempt. Times are seconds of the hand's clock."""
 
-    __slots__ = ("alarm", "asked_at", "coroutine", "since", "task", "timeout")
+    __slots__ = ("alarm", "asked_at", "coroutine", "logged", "notes", "since", "task", "timeout")
 
-    def __init__(self, task: Claimed, since: float = 0.0, *, coroutine: bool = False) -> None:
+    def __init__(
+        self, task: Claimed, since: float = 0.0, *, coroutine: bool = False, notes: Notes | None = None
+    ) -> None:
         self.task = task
         self.since = since
         self.coroutine = coroutine
+        self.notes = notes or Notes()
+        self.logged = 0
         # Set while the task's own code runs; None before and after.
         self.alarm: Alarm | None = None
         self.timeout = float("inf")
         # When somebody's request to end this attempt was noticed.
         self.asked_at: float | None = None
+
+
+@contextmanager
+def surroundings(run: Run) -> Iterator[None]:
+    """What is logged and submitted inside is this task's."""
+    task = run.task
+    here = origin.Origin.of_task(task.context, task_id=task.id, task=task.name, attempt=task.attempt)
+    run_token, origin_token = running.set(run), origin.current.set(here)
+    try:
+        yield
+    finally:
+        running.reset(run_token)
+        origin.current.reset(origin_token)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +67,14 @@ class Context:
         """End here, as cancelled, when somebody asked for it."""
         if self.cancelled:
             raise TaskCancelled
+
+    def progress(self, done: float, total: float | None = None, note: str = "") -> None:
+        """Say how far this attempt is; shown within a second, with the time left. As often as you like."""
+        report(self.run, done, total, note)
+
+    def log(self, message: object, level: int = logging.INFO) -> None:
+        """Write a line into the task's own log, whatever the level of the process's is."""
+        log(self.run, message, level, "context")
 
     @property
     def task_result(self) -> TaskResult[Any]:

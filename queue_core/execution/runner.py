@@ -11,7 +11,7 @@ from queue_core import registry
 from queue_core.errors import TaskCancelled, TaskTimeout
 from queue_core.execution.alarms import Alarm
 from queue_core.execution.outcomes import ended_by, result_text
-from queue_core.execution.run import Context, Run
+from queue_core.execution.run import Context, Run, surroundings
 from queue_core.lifecycle import Ended
 from queue_core.registry import TaskType
 from queue_core.services.step_payload import step_payload
@@ -64,7 +64,8 @@ class Runner:
 
     def run(self, run: Run) -> Ended:
         """Run a task, and leave the connections as they were. See `_run`."""
-        ended = self._run(run)
+        with surroundings(run):
+            ended = self._run(run)
         _mend_connections(self._was_atomic, suspicious=ended.state != TaskState.SUCCEEDED)
         return ended
 

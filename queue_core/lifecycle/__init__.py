@@ -12,6 +12,7 @@ from queue_core.lifecycle.bulk import end as end_bulk
 from queue_core.lifecycle.gated import Gate, claim_limited, gates
 from queue_core.lifecycle.insert import NewTask, insert, replay
 from queue_core.lifecycle.moves import cancel, discard, edit, expire, retry, unpark
+from queue_core.lifecycle.notes import Line, Report, log, report
 from queue_core.lifecycle.prune import delete, prune
 from queue_core.lifecycle.settle import EndedWorkflow, Settled, settle
 from queue_core.lifecycle.sql import dump_json
@@ -33,7 +34,9 @@ __all__ = [
     "EndedWorkflow",
     "Failure",
     "Gate",
+    "Line",
     "NewTask",
+    "Report",
     "Retried",
     "Settled",
     "add_edges",
@@ -54,11 +57,13 @@ __all__ = [
     "gates",
     "insert",
     "lock_parents",
+    "log",
     "new_workflow",
     "prune",
     "release",
     "release_unheld",
     "replay",
+    "report",
     "rescue",
     "retry",
     "retry_workflow",

@@ -22,6 +22,9 @@ class Claimed:
     lease: uuid.UUID
     awaited: bool = False
     workflow_id: int | None = None
+    # JSON text of who asked for it (origin.py), and its age in seconds when it was claimed.
+    context: str | None = None
+    age: float = 0.0
     # When its process took it, by that process's clock; set there.
     claimed_at: float = 0.0
 
@@ -77,7 +80,7 @@ UPDATE tasks t
 SET state = 'running', attempt = t.attempt + 1, worker_id = %s, lease = %s, started_at = now()
 FROM picked WHERE t.id = picked.id
 RETURNING t.id, t.name, t.queue, t.payload::text, t.attempt, t.max_attempts, t.crashes, t.lease,
-          t.awaited, t.workflow_id
+          t.awaited, t.workflow_id, t.context::text, extract(epoch FROM now() - t.created_at)::float8
 """
 
 

@@ -28,6 +28,8 @@ class NewTask:
     waits_for: int = 0
     workflow_id: int | None = None
     step: str | None = None
+    # JSON text of who asks for it (origin.py).
+    context: str | None = None
 
 
 _UNLESS_LIVE = """
@@ -38,19 +40,20 @@ ON CONFLICT (name, unique_key) WHERE state IN ('blocked', 'queued', 'running') A
 # Tags travel as JSON because PostgreSQL's arrays of arrays must all have one length.
 _INSERT = f"""
 INSERT INTO tasks (name, queue, payload, priority, max_attempts, max_crashes, unique_key, run_at, parked, state,
-                   expires_at, tags, waits_for, awaited, workflow_id, step)
+                   expires_at, tags, waits_for, awaited, workflow_id, step, context)
 SELECT n.name, n.queue, n.payload::jsonb, n.priority, n.max_attempts, n.max_crashes, n.unique_key,
        n.due, n.waits_for = 0 AND n.due > clock_timestamp(), CASE WHEN n.waits_for > 0 THEN 'blocked' ELSE 'queued' END,
        n.expires_at,
        CASE WHEN n.tags IS NULL THEN '{{}}' ELSE ARRAY(SELECT jsonb_array_elements_text(n.tags::jsonb)) END,
-       n.waits_for, n.step IS NOT NULL, n.workflow_id, n.step
+       n.waits_for, n.step IS NOT NULL, n.workflow_id, n.step, n.context::jsonb
 FROM (
     SELECT u.*, coalesce(u.run_at, now() + make_interval(secs => u.delay)) AS due
     FROM unnest(%s::text[], %s::text[], %s::text[], %s::smallint[], %s::smallint[], %s::smallint[], %s::text[],
-                %s::timestamptz[], %s::float8[], %s::timestamptz[], %s::text[], %s::int[], %s::bigint[], %s::text[])
+                %s::timestamptz[], %s::float8[], %s::timestamptz[], %s::text[], %s::int[], %s::bigint[], %s::text[],
+                %s::text[])
          WITH ORDINALITY
          AS u(name, queue, payload, priority, max_attempts, max_crashes, unique_key, run_at, delay, expires_at, tags,
-              waits_for, workflow_id, step, position)
+              waits_for, workflow_id, step, context, position)
 ) n ORDER BY n.position
 {_UNLESS_LIVE}
 RETURNING id
@@ -60,19 +63,19 @@ RETURNING id
 # The same for a single row, which is most of them: planned and run in half the time.
 _INSERT_ONE = """
 INSERT INTO tasks (name, queue, payload, priority, max_attempts, max_crashes, unique_key, run_at, parked, state,
-                   expires_at, tags, waits_for, awaited, workflow_id, step)
+                   expires_at, tags, waits_for, awaited, workflow_id, step, context)
 VALUES (%s, %s, %s::jsonb, %s, %s, %s, %s, coalesce(%s::timestamptz, now() + make_interval(secs => %s)),
         %s = 0 AND coalesce(%s::timestamptz, now() + make_interval(secs => %s)) > clock_timestamp(), %s, %s,
-        %s::text[], %s, %s, %s, %s)
+        %s::text[], %s, %s, %s, %s, %s::jsonb)
 """
 
 
 def _insert_one(t: NewTask) -> list[int]:
     conflict = "" if t.unique_key is None else _UNLESS_LIVE
     due = [t.run_at, t.delay, t.waits_for, t.run_at, t.delay]
-    values = [t.name, t.queue, t.payload, t.priority, t.max_attempts, t.max_crashes, t.unique_key, *due]
+    values: list[Any] = [t.name, t.queue, t.payload, t.priority, t.max_attempts, t.max_crashes, t.unique_key, *due]
     values += ["blocked" if t.waits_for else "queued", t.expires_at, list(t.tags)]
-    values += [t.waits_for, t.step is not None, t.workflow_id, t.step]
+    values += [t.waits_for, t.step is not None, t.workflow_id, t.step, t.context]
     return [row[0] for row in sql.rows(f"{_INSERT_ONE}{conflict} RETURNING id", values)]
 
 
@@ -97,6 +100,7 @@ def insert(tasks: Sequence[NewTask]) -> list[int]:
             sql.array(t.waits_for for t in tasks),
             sql.array("NULL" if t.workflow_id is None else t.workflow_id for t in tasks),
             [t.step for t in tasks],
+            [t.context for t in tasks],
         ],
     )
     return [row[0] for row in rows]
@@ -109,9 +113,9 @@ WITH old AS (
     ORDER BY id FOR UPDATE
 ), made AS (
     INSERT INTO tasks (name, queue, payload, priority, max_attempts, max_crashes, tags, replay_of, run_at, state,
-                       workflow_id)
+                       workflow_id, context)
     SELECT t.name, t.queue, coalesce(%s::jsonb, t.payload), t.priority, t.max_attempts, t.max_crashes, t.tags, t.id,
-           now(), 'queued', t.workflow_id
+           now(), 'queued', t.workflow_id, %s::jsonb
     FROM old t ORDER BY t.id
     RETURNING id, replay_of, queue
 ), resolved AS (
@@ -124,9 +128,11 @@ SELECT id, replay_of, queue FROM made
 """
 
 
-def replay(ids: Sequence[int], *, payload: str | None, by: int | None) -> list[tuple[int, int, str]]:
+def replay(
+    ids: Sequence[int], *, payload: str | None, by: int | None, context: str | None = None
+) -> list[tuple[int, int, str]]:
     """A new row for each task in a final state, with the same payload or `payload` (JSON text) for all.
 
     Open dead letters of the old ones are resolved. Returns (new id, old id, queue).
     """
-    return [(row[0], row[1], row[2]) for row in sql.rows(_REPLAY, [sql.array(ids), payload, by])]
+    return [(row[0], row[1], row[2]) for row in sql.rows(_REPLAY, [sql.array(ids), payload, context, by])]

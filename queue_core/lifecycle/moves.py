@@ -61,6 +61,8 @@ WITH locked AS (
         done = w.done - again.steps
     FROM (SELECT workflow_id, count(*) FILTER (WHERE NOT awaited) AS steps FROM moved GROUP BY workflow_id) again
     WHERE w.id = again.workflow_id
+), progress AS (
+    DELETE FROM task_progress p USING moved WHERE p.task_id = moved.id
 ), resolved AS (
     UPDATE dead_letter_queue d SET resolution = 'retried', resolved_at = now(), resolved_by_id = %s
     FROM moved WHERE d.task_id = moved.id AND d.resolution = ''

@@ -22,6 +22,10 @@ gone AS (
     DELETE FROM task_executions e USING gone WHERE e.task_id = gone.id
 ), results AS (
     DELETE FROM task_results r USING gone WHERE r.task_id = gone.id
+), progress AS (
+    DELETE FROM task_progress p USING gone WHERE p.task_id = gone.id
+), logs AS (
+    DELETE FROM task_logs l USING gone WHERE l.task_id = gone.id
 ), resolved AS (
     DELETE FROM dead_letter_queue d USING gone WHERE d.task_id = gone.id RETURNING d.fingerprint, d.resolution
 ), regrouped AS (

@@ -1,6 +1,7 @@
 from queue_core.models.bulk_operation import BulkOperation
 from queue_core.models.dead_letter import DeadLetter, DeadLetterGroup
 from queue_core.models.execution import Execution, Result
+from queue_core.models.notes import LogLine, Progress
 from queue_core.models.queue import Queue
 from queue_core.models.schedule import Schedule, ScheduleFire
 from queue_core.models.task import Task
@@ -13,6 +14,8 @@ __all__ = [
     "DeadLetterGroup",
     "Dependency",
     "Execution",
+    "LogLine",
+    "Progress",
     "Queue",
     "Result",
     "Schedule",

@@ -27,6 +27,7 @@ class Task(models.Model):
     tags = ArrayField(models.CharField(max_length=64), db_default=models.Value([], ArrayField(models.CharField())))
     expires_at = models.DateTimeField(null=True, blank=True, help_text="not started by then: expired")
     replay_of = models.BigIntegerField(null=True, blank=True, help_text="the task this one repeats")
+    context = models.JSONField(null=True, blank=True, help_text="who asked for it: see origin.Origin.stored")
     pinned = models.BooleanField(db_default=False, help_text="never pruned")
     cancel_requested_at = models.DateTimeField(null=True, blank=True, help_text="asked to end while it ran")
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.db import transaction
 
-from queue_core import broker, lifecycle
+from queue_core import broker, lifecycle, origin
 from queue_core.models import DeadLetter, Task
 from queue_core.services import audit
 from queue_core.services.outcome import plural
@@ -49,7 +49,7 @@ def replay_letters(
 
 def make_again(ids: Sequence[int], *, payload: str | None, by: audit.Actor | None) -> dict[int, int]:
     """What both do, unaudited; `payload` is JSON text."""
-    made = lifecycle.replay(ids, payload=payload, by=audit.user_id(by))
+    made = lifecycle.replay(ids, payload=payload, by=audit.user_id(by), context=origin.current.get().stored())
     for queue in {queue for _, _, queue in made}:
         transaction.on_commit(partial(broker.ring, queue))
     return {old: new for new, old, _ in made}

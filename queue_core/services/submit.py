@@ -10,7 +10,7 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Q
 
-from queue_core import broker, conf, lifecycle, registry
+from queue_core import broker, conf, lifecycle, origin, registry
 from queue_core.errors import InvalidPayload, InvalidSubmission, UnknownQueue
 from queue_core.models import Task
 from queue_core.references import unknown_yet
@@ -140,6 +140,7 @@ def build(
             task_type.max_attempts if attempts is None else _checked_number("max_attempts", attempts, ATTEMPTS)
         ),
         max_crashes=task_type.max_crashes,
+        context=origin.current.get().stored(),
         **_checked_options(options),
     )
 

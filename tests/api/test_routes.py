@@ -43,6 +43,7 @@ CALLS = [
     ("post", "tasks/{task}/cancel/", "change_task"),
     ("get", "tasks/{task}/result/", "view_task"),
     ("get", "tasks/{task}/executions/", "view_task"),
+    ("get", "tasks/{task}/logs/", "view_task"),
     ("get", "tasks/{task}/dependencies/", "view_task"),
     ("get", "workflows/", "view_workflow"),
     ("post", "workflows/", "add_workflow"),

@@ -17,7 +17,7 @@ from django.db import connection
 from django.utils import timezone
 
 from queue_core import lifecycle, services
-from queue_core.lifecycle import Claimed, Ended, Failure
+from queue_core.lifecycle import Claimed, Ended, Failure, Line, Report
 from queue_core.models import DeadLetter, DeadLetterGroup, Dependency, Queue, Schedule, Task, Worker, Workflow
 from queue_core.services.register_worker import register_worker
 from queue_core.services.rescue import rescue
@@ -313,6 +313,12 @@ OF_LIFECYCLE = [
     Case("begin_bulk", lambda s: lifecycle.begin_bulk(s.bulk("retry"))),
     Case("ask_bulk_to_stop", lambda s: lifecycle.ask_bulk_to_stop(s.bulk("retry"))),
     Case("end_bulk", lambda s: lifecycle.end_bulk(s.bulk("retry"), BulkState.DONE)),
+    Case("log", lambda s: lifecycle.log([Line(s.pk, 1, 0.0, 20, "tests", "said")]), touches=ALWAYS),
+    Case(
+        "report",
+        lambda s: lifecycle.report([Report(s.pk, s.held.attempt, s.held.lease, 1.0, 2.0, "half")]),
+        touches={"running", "asked", "doomed"},
+    ),
     Case("dump_json", lambda s: lifecycle.dump_json({}, max_bytes=9, what="it")),
 ]
 OF_SERVICES = [
@@ -403,6 +409,8 @@ TABLES = {
     "tasks": "id",
     "task_executions": "task_id",
     "task_results": "task_id",
+    "task_progress": "task_id",
+    "task_logs": "task_id",
     "dead_letter_queue": "task_id",
 }
 

@@ -1,0 +1,87 @@
+"""What running tasks say about themselves, written in bulk. Moves no state."""
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from queue_core.lifecycle import sql
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A log line; `age` is the seconds since it was logged."""
+
+    task_id: int
+    attempt: int
+    age: float
+    level: int
+    logger: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """How far an attempt is."""
+
+    task_id: int
+    attempt: int
+    lease: uuid.UUID
+    done: float
+    total: float | None
+    note: str
+
+
+_LOG = """
+INSERT INTO task_logs (task_id, attempt, at, level, logger, message)
+SELECT l.task_id, l.attempt, clock_timestamp() - make_interval(secs => l.age), l.level, l.logger, l.message
+FROM unnest(%s::bigint[], %s::int[], %s::float8[], %s::smallint[], %s::text[], %s::text[])
+     WITH ORDINALITY AS l(task_id, attempt, age, level, logger, message, position)
+ORDER BY l.position RETURNING id
+"""
+
+
+def log(lines: Sequence[Line]) -> None:
+    """Write log lines, in order."""
+    sql.rows(
+        _LOG,
+        [
+            sql.array(line.task_id for line in lines),
+            sql.array(line.attempt for line in lines),
+            sql.array(line.age for line in lines),
+            sql.array(line.level for line in lines),
+            [line.logger for line in lines],
+            [line.message for line in lines],
+        ],
+    )
+
+
+# Only of attempts that hold their lease.
+_REPORT = """
+INSERT INTO task_progress AS p (task_id, attempt, done, total, note, first_done, started_at, updated_at)
+SELECT r.task_id, r.attempt, r.done, r.total, r.note, r.done, now(), now()
+FROM unnest(%s::bigint[], %s::int[], %s::uuid[], %s::float8[], %s::float8[], %s::text[])
+     AS r(task_id, attempt, lease, done, total, note)
+JOIN tasks t ON t.id = r.task_id AND t.lease = r.lease
+ORDER BY r.task_id
+ON CONFLICT (task_id) DO UPDATE SET
+    attempt = excluded.attempt, done = excluded.done, total = excluded.total, note = excluded.note,
+    first_done = CASE WHEN p.attempt = excluded.attempt THEN p.first_done ELSE excluded.done END,
+    started_at = CASE WHEN p.attempt = excluded.attempt THEN p.started_at ELSE excluded.started_at END,
+    updated_at = excluded.updated_at
+RETURNING p.task_id
+"""
+
+
+def report(reports: Sequence[Report]) -> None:
+    """Write how far attempts are; one that lost its lease says nothing any more."""
+    sql.rows(
+        _REPORT,
+        [
+            sql.array(one.task_id for one in reports),
+            sql.array(one.attempt for one in reports),
+            sql.array(one.lease for one in reports),
+            sql.array(one.done for one in reports),
+            [one.total for one in reports],
+            [one.note for one in reports],
+        ],
+    )

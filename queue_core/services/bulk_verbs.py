@@ -11,6 +11,7 @@ from django.db.models import QuerySet
 from queue_core import broker, lifecycle, search
 from queue_core.bulk import BadParams, Slice, Target, bulk_verb
 from queue_core.models import DeadLetter, Task
+from queue_core.services.settle import settle_on_commit
 from queue_core.services.submit import checked_changes
 from queue_core.states import FINAL, LIVE, TaskState
 
@@ -74,6 +75,7 @@ def cancel(ids: Sequence[int], params: Mapping[str, Any], user: int | None) -> S
     tasks = _locked(ids)
     stopped = {pk for pk, task in tasks.items() if task.state in LIVE and task.cancel_requested_at is None}
     lifecycle.cancel(sorted(stopped))
+    settle_on_commit()
     return _slice(
         ids, stopped, tasks, lambda task: "was asked before" if task.state in LIVE else f"is {task.state} already"
     )

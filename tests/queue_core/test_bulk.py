@@ -108,6 +108,14 @@ def test_refusals_say_what_is_in_the_way():
     assert run("move", f"id:{live}", params={"queue": "default"}).refusals == [[live, "is there already"]]
 
 
+def test_what_waits_for_a_cancelled_task_hears_of_it(django_capture_on_commit_callbacks):
+    parent = services.submit("tests.noop").id
+    child = services.submit("tests.noop", depends_on=[parent]).id
+    with django_capture_on_commit_callbacks(execute=True):
+        run("cancel", f"id:{parent}")
+    assert Task.objects.get(pk=child).state == "cancelled"
+
+
 def test_refusals_are_kept_up_to_a_thousand(monkeypatch):
     monkeypatch.setattr(RUNNING, "_REFUSALS_MAX", 3)
     for _ in range(5):

@@ -18,6 +18,7 @@ _PAGES: dict[str, list[tuple[str, str, str]]] = {
     "Queue": [
         ("Tasks", "checklist", "queue_core.task"),
         ("Queues", "low_priority", "queue_core.queue"),
+        ("Task types", "category", "queue_core.typepolicy"),
         ("Schedules", "schedule", "queue_core.schedule"),
         ("Dead letters", "error", "queue_core.deadletter"),
         ("Dead letter groups", "stacks", "queue_core.deadlettergroup"),

@@ -5,17 +5,16 @@ import os
 import signal
 import threading
 import time
-import uuid
-from itertools import groupby
 
 from django.db import Error, connections
 
 from queue_core import broker, conf, lifecycle
+from queue_core.claims import Claims
 from queue_core.crew import Crew
 from queue_core.execution import Capture
 from queue_core.hand import Hand
 from queue_core.keeper import Keeper, memory_mib
-from queue_core.lifecycle import Claimed, Gate
+from queue_core.lifecycle import Claimed
 from queue_core.orders import Orders
 from queue_core.writer import Writer
 
@@ -24,8 +23,6 @@ logger = logging.getLogger(__name__)
 _GROWTH = 4
 _RING_SECONDS = 0.1
 _LINGER_SECONDS = 0.75
-# A pause or a limit is heard within this time.
-_GATES_SECONDS = 0.8
 # A process that is full looks again after this time at the latest.
 _FULL_SECONDS = 0.2
 # A task that is going to kill its worker does so within this time, by assumption.
@@ -48,9 +45,7 @@ class Station:
         self.size = 1
         self._rung_at = 0.0
         self._broker_is_down = False
-        # Which queues are held back, as looked up a moment ago.
-        self._gates: dict[str, Gate] = {}
-        self._gates_at = -_GATES_SECONDS
+        self.claims = Claims(queues, self.stopping.is_set)
         # As of the last claim: tasks finished, and seconds they took.
         self._finished, self._used = 0, 0.0
         self._is_wary = False
@@ -121,7 +116,6 @@ class Station:
         left = deadline - self.hand.clock()
         if left <= 0 and not self._broker_is_down:
             return True
-        self._look_at_gates()  # now, while nothing waits, and not between the ring and the claim
         try:
             broker.wait(self.queues, min(_LINGER_SECONDS, max(left, 0.05)))
             self._broker_is_down = False
@@ -142,7 +136,7 @@ class Station:
             return self.queues[0]
         self._adapt()
         claimed_at = self.hand.clock()
-        batch = self._claim()
+        batch = self.claims.batch(self.keeper.worker_id, self.size)
         if not batch:
             return None
         queue = batch[0].queue
@@ -151,26 +145,6 @@ class Station:
         self.run_batch(batch, claimed_at)
         self._recycle_if_due()
         return queue
-
-    def _look_at_gates(self) -> None:
-        self._gates, self._gates_at = lifecycle.gates(self.queues), self.hand.clock()
-
-    def _claim(self) -> list[Claimed]:
-        """A batch from the open queues, in their order, all under one lease."""
-        if self.hand.clock() - self._gates_at >= _GATES_SECONDS:
-            self._look_at_gates()
-        worker, lease = self.keeper.worker_id, uuid.uuid4()
-        if not self._gates:
-            return lifecycle.claim(self.queues, worker, self.size, lease)
-        batch: list[Claimed] = []
-        open_queues = [name for name in self.queues if not (name in self._gates and self._gates[name].paused)]
-        for limited, names in groupby(open_queues, self._gates.__contains__):
-            if limited:
-                for name in names:
-                    batch += lifecycle.claim_limited(name, worker, self.size - len(batch), lease)
-            else:
-                batch += lifecycle.claim(list(names), worker, self.size - len(batch), lease)
-        return batch
 
     def run_batch(self, batch: list[Claimed], claimed_at: float) -> None:
         """Run the functions of a batch here, or have threads run them; coroutines have their own."""

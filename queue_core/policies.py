@@ -1,7 +1,13 @@
-"""When a failed attempt is tried again: pure decisions, no database."""
+"""When a failed attempt is tried again, how many may run and start: pure decisions, no database."""
 
 import random
+import re
 from dataclasses import dataclass
+from typing import Any
+
+_RATE = re.compile(r"(\d{1,9})/(\d{0,6})([smhd])", re.ASCII)
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+ROOM_MAX = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,3 +29,62 @@ class Backoff:
 
     def delay(self, failures: int) -> float:
         return random.uniform(0, self.ceiling(failures))  # noqa: S311 - spreads load, guards nothing
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """So many starts in so many seconds, over all workers."""
+
+    count: int
+    seconds: int
+
+    @classmethod
+    def parse(cls, text: Any) -> "Rate":
+        """`100/m`, `5/10s`, `2000/h`, `1/d`; ValueError says what is wrong."""
+        match = _RATE.fullmatch(text.strip()) if isinstance(text, str) else None
+        if match:
+            count, seconds = int(match[1]), int(match[2] or 1) * _SECONDS[match[3]]
+            if count and 0 < seconds <= 366 * 86_400:
+                return cls(count, seconds)
+        raise ValueError(f"must look like 100/m, 5/10s, 2000/h or 1/d, not {text!r}")
+
+    def __str__(self) -> str:
+        unit = next((unit for unit, seconds in _SECONDS.items() if seconds == self.seconds), f"{self.seconds}s")
+        return f"{self.count}/{unit}"
+
+    @property
+    def bucket(self) -> float:
+        """What may start at one moment: a second's share, at least one. Starts are spread, not bunched."""
+        return max(1.0, self.count / self.seconds)
+
+    def tokens(self, left: float, age: float) -> float:
+        """What a bucket holds that held `left` tokens `age` seconds ago."""
+        return min(self.bucket, left + age * self.count / self.seconds)
+
+
+def checked_room(value: Any) -> int | None:
+    """A limit of what runs at once; ValueError says what is wrong."""
+    if value is None:
+        return None
+    if isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= ROOM_MAX:
+        return value
+    raise ValueError("must be a whole number from 1 to 1 000 000, or nothing")
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """What may run at once and start in a time; None is no limit."""
+
+    max_running: int | None = None
+    rate: Rate | None = None
+
+    @classmethod
+    def of(cls, max_running: int | None, rate_count: int | None, rate_seconds: int | None) -> "Limit":
+        return cls(max_running, Rate(rate_count, rate_seconds) if rate_count and rate_seconds else None)
+
+    def __bool__(self) -> bool:
+        return self.max_running is not None or self.rate is not None
+
+    def over(self, other: "Limit") -> "Limit":
+        """This one where it says something, else the other."""
+        return Limit(other.max_running if self.max_running is None else self.max_running, self.rate or other.rate)

@@ -9,7 +9,8 @@ from django_tasks.base import Task as DjangoTask
 
 from queue_core import conf
 from queue_core.errors import UnknownTask
-from queue_core.policies import Backoff
+from queue_core.lanes import checked_key, lane_of, value_at
+from queue_core.policies import Backoff, Limit, Rate, checked_room
 from queue_core.schemas import PayloadSchema
 from queue_core.signatures import by_name, schema_of
 
@@ -35,6 +36,12 @@ class TaskType(DjangoTask[Any, Any]):
     acks: Literal["batch", "each"] = "batch"
     # What its payload must be; None: any object.
     schema: PayloadSchema | None = field(default=_BY_SIGNATURE, compare=False, repr=False)
+    # Over all workers; rates as "100/m". `key` is a path into the payload, such as "customer.id", or a function of it.
+    max_running: int | None = None
+    rate: str | None = None
+    key: str | Callable[[Mapping[str, Any]], Any] | None = None
+    key_max_running: int | None = None
+    key_rate: str | None = None
 
     def __post_init__(self) -> None:
         # Not super(): a slots dataclass is a second class object, which zero-argument super() does not know.
@@ -44,6 +51,9 @@ class TaskType(DjangoTask[Any, Any]):
         if self.schema is _BY_SIGNATURE:
             document = schema_of(self.func, takes_context=self.takes_context)
             object.__setattr__(self, "schema", PayloadSchema(document))
+        if ":" in self.label:
+            raise ValueError(f"A task must not be called {self.label!r}: names hold no colon.")
+        _check_limits(self)
         known = _registered.setdefault(self.label, self)
         if known.func is not self.func and default_name(known.func) != default_name(self.func):
             raise ValueError(f"Two tasks are called {self.label!r}: {known.module_path} and {self.module_path}.")
@@ -67,6 +77,42 @@ class TaskType(DjangoTask[Any, Any]):
             return [(twice[0], "is given twice, by position and by name")]
         return self.schema.problems({**given, **named})
 
+    @property
+    def limit(self) -> Limit:
+        """Of all tasks of this type together."""
+        return Limit(self.max_running, Rate.parse(self.rate) if self.rate else None)
+
+    @property
+    def key_limit(self) -> Limit:
+        """Of the tasks of this type that have the same key."""
+        return Limit(self.key_max_running, Rate.parse(self.key_rate) if self.key_rate else None)
+
+    def key_for(self, payload: Mapping[str, Any]) -> str:
+        """The key of a payload; "" when there is none. ValueError says why it cannot be one."""
+        if self.key is None:
+            return ""
+        try:
+            found = self.key(payload) if callable(self.key) else value_at(payload, self.key)
+        except (LookupError, TypeError, ValueError, AttributeError) as exc:
+            raise ValueError(f"cannot be made from this payload ({type(exc).__name__}: {exc})") from None
+        return "" if found is None else checked_key(found)
+
+    def lane(self, key: str) -> str:
+        is_limited = any((self.max_running, self.rate, self.key_max_running, self.key_rate))
+        return lane_of(self.label if is_limited else "", key)
+
+
+def _check_limits(task_type: TaskType) -> None:
+    for option in ("max_running", "rate", "key_max_running", "key_rate"):
+        value = getattr(task_type, option)
+        try:
+            if value is not None:
+                Rate.parse(value) if option.endswith("rate") else checked_room(value)
+        except ValueError as exc:
+            raise ValueError(f"{option} of the task {task_type.label!r} {exc}.") from None
+    if not (task_type.key is None or callable(task_type.key) or (isinstance(task_type.key, str) and task_type.key)):
+        raise ValueError(f"key of the task {task_type.label!r} must be a path such as 'customer.id', or a function.")
+
 
 def task(
     *,
@@ -78,7 +124,8 @@ def task(
 ) -> Callable[[Callable[..., Any]], TaskType]:
     """Register a module-level function as a task.
 
-    `policy`: `max_attempts`, `max_crashes`, `backoff` (Backoff), `timeout` (seconds), `acks` ("batch" or "each").
+    `policy`: `max_attempts`, `max_crashes`, `backoff` (Backoff), `timeout` (seconds), `acks` ("batch" or "each"),
+    `max_running`, `rate` ("100/m"), `key` (path into the payload or function of it), `key_max_running`, `key_rate`.
     With `takes_context` the function's first argument, named `context`, is an execution.Context.
     `schema`: JSON Schema (2020-12) of the payload, or None for any object; without it the function's signature says
     what is taken, by its annotations.

@@ -5,18 +5,22 @@ worker, no Valkey is needed.
 """
 
 import signal
-from collections.abc import Iterator, Mapping
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from django.db import connection
 
 from queue_core import conf, execution, lifecycle
+from queue_core.lanes import after, type_in
+from queue_core.lifecycle import Claimed, Spot, Taker
 from queue_core.models import Task
 from queue_core.services.register_worker import register_worker
 from queue_core.services.settle import settle
 
 _RUNS_AT_MOST = 10_000
+_LANES_AT_ONCE = 100
 
 
 @contextmanager
@@ -33,21 +37,35 @@ def _alarm() -> Iterator[execution.SignalAlarm]:
 def drain(*queues: str) -> list[Task]:
     """Run every due task of the queues (all by default), and those they submit; answers the tasks as they ended.
 
-    A failing task does not raise here: look at its `state` and `error`. A retry waits; see `advance`.
+    A failing task does not raise here: look at its `state` and `error`. A retry waits; see `advance`. What is paused
+    stays; limits and rates are not kept here, so that a test never has to wait.
     """
     worker_id = register_worker(conf.queues())
     ran: list[int] = []
     with _alarm() as alarm:
         runner = execution.Runner(alarm, lambda: 0.0)
-        while batch := lifecycle.claim(queues or conf.queues(), worker_id, 1):
-            ended = runner.run(execution.Run(batch[0]))
-            lifecycle.finish([ended])
+        while task := _next(queues or conf.queues(), worker_id):
+            lifecycle.finish([runner.run(execution.Run(task))])
             settle()
-            ran.append(batch[0].id)
+            ran.append(task.id)
             if len(ran) > _RUNS_AT_MOST:
                 raise AssertionError(f"{_RUNS_AT_MOST} tasks ran and there are more: does one submit itself for ever?")
     found = Task.objects.in_bulk(ran)
     return [found[pk] for pk in dict.fromkeys(ran)]
+
+
+def _next(queues: Sequence[str], worker_id: int) -> Claimed | None:
+    """The next task that is due and not paused."""
+    paused = [name for name, gate in lifecycle.type_gates().items() if gate.paused]
+    for queue in [name for name, gate in lifecycle.queue_gates(queues).items() if not gate.paused]:
+        start: str | None = ""
+        while start is not None:
+            lanes = lifecycle.lanes(queue, start, _LANES_AT_ONCE, paused)
+            spots = [Spot(queue, lane, 1) for lane in lanes if type_in(lane) not in paused]
+            if spots and (batch := lifecycle.take(spots, 1, Taker(worker_id, uuid.uuid4(), paused))):
+                return batch[0]
+            start = after(lanes[-1]) if len(lanes) == _LANES_AT_ONCE else None
+    return None
 
 
 def submitted(name: str, payload: Mapping[str, Any] | None = None) -> list[Task]:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from django.db import connection, transaction
 
 from queue_core import broker, conf, lifecycle
+from queue_core.claims import Claims
 from queue_core.services.fire_schedules import fire_schedules
 from queue_core.services.release_waiting import release_waiting
 from queue_core.services.rescue import rescue
@@ -29,12 +30,6 @@ ON CONFLICT (id) DO UPDATE SET ticked_at = excluded.ticked_at
 WHERE ticks.ticked_at < clock_timestamp() - make_interval(secs => %s)
 RETURNING id
 """
-# One index probe per queue, however many tasks wait.
-_WAITING = """
-SELECT q.name FROM unnest(%s::text[]) AS q(name)
-WHERE EXISTS (SELECT 1 FROM tasks t WHERE t.queue = q.name AND t.state = 'queued' AND NOT t.parked)
-  AND NOT EXISTS (SELECT 1 FROM queues held WHERE held.name = q.name AND held.paused_at IS NOT NULL)
-"""
 
 
 def _take_turn(if_older_than: float) -> bool:
@@ -45,12 +40,6 @@ def _take_turn(if_older_than: float) -> bool:
             return False
         cursor.execute(_MARK, [if_older_than])
         return cursor.fetchone() is not None
-
-
-def waiting_queues() -> list[str]:
-    with connection.cursor() as cursor:
-        cursor.execute(_WAITING, [conf.queues()])
-        return [row[0] for row in cursor.fetchall()]
 
 
 def _in_slices(step: Callable[[int], int], size: int) -> None:
@@ -72,6 +61,6 @@ def tick(if_older_than: float = 0.5) -> bool:
     settle()
     release_waiting()
     _in_slices(fire_schedules, _SCHEDULES)
-    for queue in waiting_queues():
+    for queue in Claims(conf.queues()).waiting():
         broker.ring(queue)
     return True

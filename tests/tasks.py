@@ -127,3 +127,23 @@ def leave_open() -> None:
 @task(name="tests.no_autocommit")
 def no_autocommit() -> None:
     transaction.set_autocommit(False)
+
+
+@task(name="tests.limited", max_running=3)
+def limited(**_: Any) -> None:
+    pass
+
+
+@task(name="tests.per_key", key="customer.id", key_max_running=1, max_running=4)
+def per_key(**_: Any) -> None:
+    pass
+
+
+@task(name="tests.rated_key", key=lambda payload: payload["customer"], key_rate="1/h")
+def rated_key(**_: Any) -> None:
+    pass
+
+
+@task(name="tests.fair", key="customer")
+def fair(**_: Any) -> None:
+    pass

@@ -3,6 +3,15 @@ from queue_core.admin.dead_letter_group import DeadLetterGroupAdmin
 from queue_core.admin.queue import QueueAdmin
 from queue_core.admin.schedule import ScheduleAdmin
 from queue_core.admin.task import TaskAdmin
+from queue_core.admin.task_type import TypePolicyAdmin
 from queue_core.admin.worker import WorkerAdmin
 
-__all__ = ["DeadLetterAdmin", "DeadLetterGroupAdmin", "QueueAdmin", "ScheduleAdmin", "TaskAdmin", "WorkerAdmin"]
+__all__ = [
+    "DeadLetterAdmin",
+    "DeadLetterGroupAdmin",
+    "QueueAdmin",
+    "ScheduleAdmin",
+    "TaskAdmin",
+    "TypePolicyAdmin",
+    "WorkerAdmin",
+]

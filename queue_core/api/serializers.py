@@ -4,9 +4,9 @@ from typing import Any
 
 from rest_framework import serializers
 
+from queue_core.lanes import KEY_MAX
 from queue_core.models import Dependency, Execution, LogLine, Progress, Result, Task
-from queue_core.registry import TaskType
-from queue_core.services import Backlog, Relatives, Stats, waiting_reason
+from queue_core.services import Backlog, Relatives, Stats, TypeShown, waiting_reason
 from queue_core.services.submit import ATTEMPTS, PRIORITIES
 from queue_core.states import OnFailure
 
@@ -20,12 +20,13 @@ class NoFields(serializers.Serializer[Any]):
 class TaskSummarySerializer(serializers.ModelSerializer[Task]):
     """A task in a list: no payload, it can be large."""
 
+    key = serializers.CharField(read_only=True, help_text='whose task it is; "" without one')
     shown_state = serializers.CharField(read_only=True, help_text="also scheduled and retrying, as people say it")
 
     class Meta:
         model = Task
         fields = [
-            *("id", "name", "queue", "priority", "state", "shown_state", "run_at", "unique_key"),
+            *("id", "name", "queue", "key", "priority", "state", "shown_state", "run_at", "unique_key"),
             *("attempt", "max_attempts", "crashes", "max_crashes", "worker", "error"),
             *("tags", "pinned", "replay_of", "created_at", "expires_at", "started_at"),
             *("cancel_requested_at", "finished_at"),
@@ -122,6 +123,13 @@ class SubmitSerializer(TaskFormSerializer):
         required=False,
         allow_null=True,
         help_text="at most one live task of this name has it; another submission answers that one",
+    )
+    key = serializers.CharField(
+        max_length=KEY_MAX,
+        trim_whitespace=False,
+        required=False,
+        allow_null=True,
+        help_text="whose task it is: keys of a queue are served in turns, and limits by key count it",
     )
     depends_on = serializers.ListField(
         child=serializers.IntegerField(min_value=1, max_value=2**63 - 1),
@@ -221,22 +229,37 @@ class BackoffSerializer(serializers.Serializer[Any]):
     cap = serializers.FloatField(help_text="seconds")
 
 
-class TaskTypeSerializer(serializers.Serializer[TaskType]):
-    name = serializers.CharField()
+class TaskTypeSerializer(serializers.Serializer[TypeShown]):
+    name = serializers.CharField(source="task_type.name")
     description = serializers.SerializerMethodField()
-    queue = serializers.CharField(source="queue_name")
-    priority = serializers.IntegerField()
-    max_attempts = serializers.IntegerField()
-    max_crashes = serializers.IntegerField()
-    timeout = serializers.FloatField(help_text="seconds")
-    backoff = BackoffSerializer()
-    acks = serializers.CharField(help_text="each: its outcome is durable before the next task starts")
+    queue = serializers.CharField(source="task_type.queue_name")
+    priority = serializers.IntegerField(source="task_type.priority")
+    max_attempts = serializers.IntegerField(source="task_type.max_attempts")
+    max_crashes = serializers.IntegerField(source="task_type.max_crashes")
+    timeout = serializers.FloatField(source="task_type.timeout", help_text="seconds")
+    backoff = BackoffSerializer(source="task_type.backoff")
+    acks = serializers.CharField(
+        source="task_type.acks", help_text="each: its outcome is durable before the next task starts"
+    )
+    paused_at = serializers.DateTimeField(allow_null=True)
+    max_running = serializers.IntegerField(
+        source="limit.max_running", allow_null=True, help_text="tasks that may run at once, over all workers"
+    )
+    rate = serializers.CharField(
+        source="limit.rate", allow_null=True, help_text='tasks that may start in a time, such as "100/m"'
+    )
+    key_max_running = serializers.IntegerField(
+        source="task_type.key_max_running", allow_null=True, help_text="of those with the same key"
+    )
+    key_rate = serializers.CharField(
+        source="task_type.key_rate", allow_null=True, help_text="of those with the same key"
+    )
     schema = serializers.JSONField(
-        source="schema.document", default=None, help_text="JSON Schema of the payload; null: any object"
+        source="task_type.schema.document", default=None, help_text="JSON Schema of the payload; null: any object"
     )
 
-    def get_description(self, task_type: TaskType) -> str:
-        return (inspect.getdoc(task_type.func) or "").partition("\n\n")[0]
+    def get_description(self, shown: TypeShown) -> str:
+        return (inspect.getdoc(shown.task_type.func) or "").partition("\n\n")[0]
 
 
 class QueueSerializer(serializers.Serializer[Backlog]):

@@ -1,13 +1,13 @@
 from rest_framework.routers import SimpleRouter
 
-from queue_core.api import bulk, dead_letters, queues, schedules, search, tasks, views, workers, workflows
+from queue_core.api import bulk, dead_letters, queues, schedules, search, task_types, tasks, workers, workflows
 
 router = SimpleRouter()
 # Before the tasks, whose ids these would be otherwise.
 router.register("tasks/bulk", bulk.TaskBulkViewSet, basename="task-bulk")
 router.register("tasks/search", search.SearchViewSet, basename="task-search")
 router.register("tasks", tasks.TaskViewSet, basename="task")
-router.register("task-types", views.TaskTypeViewSet, basename="task-type")
+router.register("task-types", task_types.TaskTypeViewSet, basename="task-type")
 router.register("workers", workers.WorkerViewSet, basename="worker")
 router.register("worker-pools", workers.WorkerPoolViewSet, basename="worker-pool")
 router.register("schedules", schedules.ScheduleViewSet, basename="schedule")

@@ -5,15 +5,18 @@ clocks agree. A task is held by (worker, lease): a write for an attempt that los
 nothing.
 """
 
-from queue_core.lifecycle.attempts import Claimed, Ended, Failure, claim, finish, release, release_unheld, rescue
+from queue_core.lifecycle.attempts import Claimed, Ended, Failure, finish, release, release_unheld, rescue
 from queue_core.lifecycle.bulk import ask_to_stop as ask_bulk_to_stop
 from queue_core.lifecycle.bulk import begin as begin_bulk
 from queue_core.lifecycle.bulk import end as end_bulk
-from queue_core.lifecycle.gated import Gate, claim_limited, gates
+from queue_core.lifecycle.claim import Spot, Taker, claim, set_aside, take
+from queue_core.lifecycle.gated import QueueGate, TypeGate, claim_limited, queue_gates, queue_room, type_gates
 from queue_core.lifecycle.insert import NewTask, insert, replay
+from queue_core.lifecycle.lanes import lanes, prune_lanes
 from queue_core.lifecycle.moves import cancel, discard, edit, expire, retry, unpark
 from queue_core.lifecycle.notes import Line, Report, log, report
 from queue_core.lifecycle.prune import delete, prune
+from queue_core.lifecycle.room import Room, rooms, scopes_of
 from queue_core.lifecycle.settle import EndedWorkflow, Settled, settle
 from queue_core.lifecycle.sql import dump_json
 from queue_core.lifecycle.workflows import (
@@ -33,12 +36,16 @@ __all__ = [
     "Ended",
     "EndedWorkflow",
     "Failure",
-    "Gate",
     "Line",
     "NewTask",
+    "QueueGate",
     "Report",
     "Retried",
+    "Room",
     "Settled",
+    "Spot",
+    "Taker",
+    "TypeGate",
     "add_edges",
     "ask_bulk_to_stop",
     "ask_workflows_to_end",
@@ -54,12 +61,15 @@ __all__ = [
     "end_bulk",
     "expire",
     "finish",
-    "gates",
     "insert",
+    "lanes",
     "lock_parents",
     "log",
     "new_workflow",
     "prune",
+    "prune_lanes",
+    "queue_gates",
+    "queue_room",
     "release",
     "release_unheld",
     "replay",
@@ -67,6 +77,11 @@ __all__ = [
     "rescue",
     "retry",
     "retry_workflow",
+    "rooms",
+    "scopes_of",
+    "set_aside",
     "settle",
+    "take",
+    "type_gates",
     "unpark",
 ]

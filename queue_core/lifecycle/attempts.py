@@ -1,4 +1,4 @@
-"""An attempt: claimed, released or finished by its worker, rescued from a lost one."""
+"""An attempt under way: released or finished by its worker, rescued from a lost one."""
 
 import json
 import uuid
@@ -25,6 +25,7 @@ class Claimed:
     # JSON text of who asked for it (origin.py), and its age in seconds when it was claimed.
     context: str | None = None
     age: float = 0.0
+    lane: str = ""
     # When its process took it, by that process's clock; set there.
     claimed_at: float = 0.0
 
@@ -56,41 +57,6 @@ class Ended:
     delay: float = 0.0
     failure: Failure | None = None
     result: str | None = None
-
-
-# MATERIALIZED is a fence: without it PostgreSQL may run the subquery again and take more than LIMIT.
-# The lateral join takes queue after queue, each by priority, and stops as soon as it has enough, so no row of a later
-# queue is locked in vain. A worker that is not alive gets nothing: its tasks would be rescued at once.
-_CLAIM = """
-WITH picked AS MATERIALIZED (
-    SELECT candidate.id
-    FROM unnest(%s::text[]) AS q(name)
-    CROSS JOIN LATERAL (
-        SELECT t.id FROM tasks t
-        WHERE t.queue = q.name AND t.state = 'queued' AND NOT t.parked
-          AND (t.expires_at IS NULL OR t.expires_at > now())
-        ORDER BY t.priority DESC, t.run_at, t.id
-        LIMIT %s
-        FOR UPDATE SKIP LOCKED
-    ) candidate
-    WHERE EXISTS (SELECT 1 FROM workers w WHERE w.id = %s AND w.state = 'online' AND w.lease_until > now())
-    LIMIT %s
-)
-UPDATE tasks t
-SET state = 'running', attempt = t.attempt + 1, worker_id = %s, lease = %s, started_at = now()
-FROM picked WHERE t.id = picked.id
-RETURNING t.id, t.name, t.queue, t.payload::text, t.attempt, t.max_attempts, t.crashes, t.lease,
-          t.awaited, t.workflow_id, t.context::text, extract(epoch FROM now() - t.created_at)::float8
-"""
-
-
-def claim(queues: Sequence[str], worker_id: int, limit: int, lease: uuid.UUID | None = None) -> list[Claimed]:
-    """Take up to `limit` due tasks for a worker: queued -> running. Rows another worker is taking are skipped.
-
-    `lease` is one of the caller's when it claims in several steps, a new one otherwise. Knows no pauses and limits.
-    """
-    found = sql.rows(_CLAIM, [list(queues), limit, worker_id, limit, worker_id, lease or uuid.uuid4()])
-    return [Claimed(*row) for row in found]
 
 
 _BACK = """

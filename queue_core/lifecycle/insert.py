@@ -30,6 +30,7 @@ class NewTask:
     step: str | None = None
     # JSON text of who asks for it (origin.py).
     context: str | None = None
+    lane: str = ""
 
 
 _UNLESS_LIVE = """
@@ -40,20 +41,20 @@ ON CONFLICT (name, unique_key) WHERE state IN ('blocked', 'queued', 'running') A
 # Tags travel as JSON because PostgreSQL's arrays of arrays must all have one length.
 _INSERT = f"""
 INSERT INTO tasks (name, queue, payload, priority, max_attempts, max_crashes, unique_key, run_at, parked, state,
-                   expires_at, tags, waits_for, awaited, workflow_id, step, context)
+                   expires_at, lane, tags, waits_for, awaited, workflow_id, step, context)
 SELECT n.name, n.queue, n.payload::jsonb, n.priority, n.max_attempts, n.max_crashes, n.unique_key,
        n.due, n.waits_for = 0 AND n.due > clock_timestamp(), CASE WHEN n.waits_for > 0 THEN 'blocked' ELSE 'queued' END,
-       n.expires_at,
+       n.expires_at, n.lane,
        CASE WHEN n.tags IS NULL THEN '{{}}' ELSE ARRAY(SELECT jsonb_array_elements_text(n.tags::jsonb)) END,
        n.waits_for, n.step IS NOT NULL, n.workflow_id, n.step, n.context::jsonb
 FROM (
     SELECT u.*, coalesce(u.run_at, now() + make_interval(secs => u.delay)) AS due
     FROM unnest(%s::text[], %s::text[], %s::text[], %s::smallint[], %s::smallint[], %s::smallint[], %s::text[],
-                %s::timestamptz[], %s::float8[], %s::timestamptz[], %s::text[], %s::int[], %s::bigint[], %s::text[],
-                %s::text[])
+                %s::timestamptz[], %s::float8[], %s::timestamptz[], %s::text[], %s::text[], %s::int[], %s::bigint[],
+                %s::text[], %s::text[])
          WITH ORDINALITY
-         AS u(name, queue, payload, priority, max_attempts, max_crashes, unique_key, run_at, delay, expires_at, tags,
-              waits_for, workflow_id, step, context, position)
+         AS u(name, queue, payload, priority, max_attempts, max_crashes, unique_key, run_at, delay, expires_at, lane,
+              tags, waits_for, workflow_id, step, context, position)
 ) n ORDER BY n.position
 {_UNLESS_LIVE}
 RETURNING id
@@ -63,10 +64,10 @@ RETURNING id
 # The same for a single row, which is most of them: planned and run in half the time.
 _INSERT_ONE = """
 INSERT INTO tasks (name, queue, payload, priority, max_attempts, max_crashes, unique_key, run_at, parked, state,
-                   expires_at, tags, waits_for, awaited, workflow_id, step, context)
+                   expires_at, lane, tags, waits_for, awaited, workflow_id, step, context)
 VALUES (%s, %s, %s::jsonb, %s, %s, %s, %s, coalesce(%s::timestamptz, now() + make_interval(secs => %s)),
         %s = 0 AND coalesce(%s::timestamptz, now() + make_interval(secs => %s)) > clock_timestamp(), %s, %s,
-        %s::text[], %s, %s, %s, %s, %s::jsonb)
+        %s, %s::text[], %s, %s, %s, %s, %s::jsonb)
 """
 
 
@@ -74,7 +75,7 @@ def _insert_one(t: NewTask) -> list[int]:
     conflict = "" if t.unique_key is None else _UNLESS_LIVE
     due = [t.run_at, t.delay, t.waits_for, t.run_at, t.delay]
     values: list[Any] = [t.name, t.queue, t.payload, t.priority, t.max_attempts, t.max_crashes, t.unique_key, *due]
-    values += ["blocked" if t.waits_for else "queued", t.expires_at, list(t.tags)]
+    values += ["blocked" if t.waits_for else "queued", t.expires_at, t.lane, list(t.tags)]
     values += [t.waits_for, t.step is not None, t.workflow_id, t.step, t.context]
     return [row[0] for row in sql.rows(f"{_INSERT_ONE}{conflict} RETURNING id", values)]
 
@@ -96,6 +97,7 @@ def insert(tasks: Sequence[NewTask]) -> list[int]:
             [t.run_at for t in tasks],
             sql.array(t.delay for t in tasks),
             [t.expires_at for t in tasks],
+            [t.lane for t in tasks],
             [sql.dump_json(t.tags, max_bytes=65_536, what="tags") if t.tags else None for t in tasks],
             sql.array(t.waits_for for t in tasks),
             sql.array("NULL" if t.workflow_id is None else t.workflow_id for t in tasks),
@@ -112,10 +114,10 @@ WITH old AS (
     WHERE id = ANY(%s::bigint[]) AND state IN ('succeeded', 'failed', 'cancelled', 'expired')
     ORDER BY id FOR UPDATE
 ), made AS (
-    INSERT INTO tasks (name, queue, payload, priority, max_attempts, max_crashes, tags, replay_of, run_at, state,
-                       workflow_id, context)
-    SELECT t.name, t.queue, coalesce(%s::jsonb, t.payload), t.priority, t.max_attempts, t.max_crashes, t.tags, t.id,
-           now(), 'queued', t.workflow_id, %s::jsonb
+    INSERT INTO tasks (name, queue, payload, priority, max_attempts, max_crashes, lane, tags, replay_of, run_at,
+                       state, workflow_id, context)
+    SELECT t.name, t.queue, coalesce(%s::jsonb, t.payload), t.priority, t.max_attempts, t.max_crashes, t.lane, t.tags,
+           t.id, now(), 'queued', t.workflow_id, %s::jsonb
     FROM old t ORDER BY t.id
     RETURNING id, replay_of, queue
 ), resolved AS (

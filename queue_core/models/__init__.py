@@ -5,6 +5,7 @@ from queue_core.models.notes import LogLine, Progress
 from queue_core.models.queue import Queue
 from queue_core.models.schedule import Schedule, ScheduleFire
 from queue_core.models.task import Task
+from queue_core.models.task_type import Lane, TypePolicy
 from queue_core.models.worker import Tick, Worker, WorkerPool
 from queue_core.models.workflow import Dependency, Workflow
 
@@ -14,6 +15,7 @@ __all__ = [
     "DeadLetterGroup",
     "Dependency",
     "Execution",
+    "Lane",
     "LogLine",
     "Progress",
     "Queue",
@@ -22,6 +24,7 @@ __all__ = [
     "ScheduleFire",
     "Task",
     "Tick",
+    "TypePolicy",
     "Worker",
     "WorkerPool",
     "Workflow",

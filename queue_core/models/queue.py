@@ -1,6 +1,8 @@
 from django.db import models
 from django.db.models import Q
 
+from queue_core.policies import Limit
+
 
 class Queue(models.Model):
     """How a queue is held back. A queue without a row is open and has no limits."""
@@ -29,9 +31,10 @@ class Queue(models.Model):
         return self.name
 
     @property
+    def limit(self) -> Limit:
+        return Limit.of(self.max_running, self.rate_count, self.rate_seconds)
+
+    @property
     def rate(self) -> str:
         """`100/m`, or "" without one."""
-        if self.rate_count is None or self.rate_seconds is None:
-            return ""
-        unit = {1: "s", 60: "m", 3600: "h", 86400: "d"}.get(self.rate_seconds, f"{self.rate_seconds}s")
-        return f"{self.rate_count}/{unit}"
+        return str(self.limit.rate or "")

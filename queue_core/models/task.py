@@ -6,6 +6,7 @@ from django.db.models import F, Q
 from django.db.models.functions import Upper
 from django.utils import timezone
 
+from queue_core.lanes import key_in
 from queue_core.querysets import TaskQuerySet
 from queue_core.states import FINAL, LIVE, TaskState
 
@@ -15,6 +16,8 @@ class Task(models.Model):
 
     name = models.CharField(max_length=200)
     queue = models.CharField(max_length=64)
+    # Lanes of a queue are served in turns; see queue_core.lanes. Sorted by bytes, because they are walked by skips.
+    lane = models.CharField(max_length=301, db_default="", blank=True, editable=False, db_collation="C")
     priority = models.SmallIntegerField(db_default=0, help_text="-100 to 100; a higher one is taken first")
     state = models.CharField(max_length=10, choices=TaskState, db_default=TaskState.QUEUED)
     # A queued task whose run_at lay ahead when it was queued; the ticker unparks it. Keeps the claim's index free of
@@ -62,16 +65,17 @@ class Task(models.Model):
         indexes = [
             models.Index(
                 F("queue"),
+                F("lane"),
                 F("priority").desc(),
                 F("run_at"),
                 F("id"),
                 condition=Q(state="queued", parked=False),
-                name="tasks_claim",  # lifecycle.claim, ticker
+                name="tasks_claim",  # lifecycle.claim, lifecycle.lanes, backlog
             ),
             models.Index(fields=["run_at"], condition=Q(state="queued", parked=True), name="tasks_parked"),  # ticker
             models.Index(
-                fields=["queue", "name"], condition=Q(state="running"), name="tasks_running"
-            ),  # lifecycle.rescue, claim_limited
+                fields=["queue", "name", "lane"], condition=Q(state="running"), name="tasks_running"
+            ),  # lifecycle.rescue, lifecycle.room
             models.Index(fields=["-id"], condition=Q(state="failed"), name="tasks_failed"),  # the admin's failed tab
             models.Index(
                 fields=["-id"], condition=Q(state__in=["blocked", "cancelled", "expired"]), name="tasks_uncommon"
@@ -111,6 +115,11 @@ class Task(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} #{self.pk}"
+
+    @property
+    def key(self) -> str:
+        """Whose task it is, for limits by key and fair turns; "" without one."""
+        return key_in(self.lane)
 
     @property
     def shown_state(self) -> str:

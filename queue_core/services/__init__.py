@@ -14,6 +14,8 @@ from queue_core.services.export_tasks import export_tasks
 from queue_core.services.fire_schedules import fire_schedules
 from queue_core.services.fleet import live_pools, live_workers, workers
 from queue_core.services.hold_queue import limit_queue, pause_queue, resume_queue
+from queue_core.services.hold_reason import hold_reason
+from queue_core.services.hold_type import limit_type, pause_type, resume_type
 from queue_core.services.outcome import BulkOutcome
 from queue_core.services.pause_schedule import pause_schedule
 from queue_core.services.pin import pin, unpin
@@ -40,6 +42,7 @@ from queue_core.services.stop_bulk import BulkOver, stop_bulk
 from queue_core.services.submit import Submitted, build, submit, submit_many
 from queue_core.services.submit_batch import InvalidBatch, submit_batch
 from queue_core.services.submit_workflow import InvalidWorkflow, submit_workflow
+from queue_core.services.task_types import TypeCounts, TypeShown, count_types, task_type, task_types
 from queue_core.services.upcoming import upcoming
 from queue_core.services.waiting_reason import waiting_reason
 from queue_core.services.workflow_graph import state_counts, workflow_graph
@@ -60,11 +63,14 @@ __all__ = [
     "ScheduleBusy",
     "Stats",
     "Submitted",
+    "TypeCounts",
+    "TypeShown",
     "WorkflowUnmoved",
     "backlog",
     "build",
     "cancel",
     "cancel_workflow",
+    "count_types",
     "delete_schedule",
     "delete_tasks",
     "discard",
@@ -73,11 +79,14 @@ __all__ = [
     "edit_task",
     "export_tasks",
     "fire_schedules",
+    "hold_reason",
     "limit_queue",
+    "limit_type",
     "live_pools",
     "live_workers",
     "pause_queue",
     "pause_schedule",
+    "pause_type",
     "pause_worker",
     "pin",
     "ping_bell",
@@ -90,6 +99,7 @@ __all__ = [
     "replay_letters",
     "resume_queue",
     "resume_schedule",
+    "resume_type",
     "resume_worker",
     "retry",
     "retry_workflow",
@@ -108,6 +118,8 @@ __all__ = [
     "submit_batch",
     "submit_many",
     "submit_workflow",
+    "task_type",
+    "task_types",
     "unpin",
     "upcoming",
     "waiting_reason",

@@ -18,7 +18,7 @@ FROM unnest(%s::text[]) WITH ORDINALITY AS q(name, position)
 CROSS JOIN LATERAL (
     SELECT count(*) AS depth, min(run_at) AS oldest FROM (
         SELECT t.run_at FROM tasks t WHERE t.queue = q.name AND t.state = 'queued' AND NOT t.parked
-        ORDER BY t.priority DESC, t.run_at, t.id LIMIT %s
+        ORDER BY t.lane, t.priority DESC, t.run_at, t.id LIMIT %s
     ) line
 ) waiting ORDER BY q.position
 """

@@ -1,6 +1,5 @@
 """pause, resume and limit a queue: what its workers may take from it."""
 
-import re
 from functools import partial
 from typing import Any
 
@@ -8,23 +7,10 @@ from django.db import transaction
 from django.db.models.functions import Now
 
 from queue_core import broker, conf
-from queue_core.errors import InvalidSubmission, UnknownQueue
+from queue_core.errors import UnknownQueue
 from queue_core.models import Queue
 from queue_core.services import audit
-
-_RATE = re.compile(r"(\d{1,9})/(\d{0,6})([smhd])")
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
-_KEPT: Any = object()
-
-
-def parse_rate(text: str) -> tuple[int, int]:
-    """`100/m` -> (100, 60); `5/10s` -> (5, 10). Raises InvalidSubmission."""
-    match = _RATE.fullmatch(text.strip()) if isinstance(text, str) else None
-    if match:
-        count, seconds = int(match[1]), int(match[2] or 1) * _SECONDS[match[3]]
-        if count and 0 < seconds <= 366 * 86_400:
-            return count, seconds
-    raise InvalidSubmission("rate", f"must look like 100/m, 5/10s, 2000/h or 1/d, not {text!r}")
+from queue_core.services.limits import KEPT, checked_limits
 
 
 def _locked(name: str) -> Queue:
@@ -60,21 +46,13 @@ def resume_queue(name: str, *, by: audit.Actor | None = None) -> Queue:
 
 
 def limit_queue(
-    name: str, *, max_running: int | None = _KEPT, rate: str | None = _KEPT, by: audit.Actor | None = None
+    name: str, *, max_running: int | None = KEPT, rate: str | None = KEPT, by: audit.Actor | None = None
 ) -> Queue:
     """Limit what runs at once and what may start in a time, over all workers; None lifts a limit.
 
     `rate` is `100/m` (s, m, h, d, or `5/10s`). Heard within a second. Raises InvalidSubmission or UnknownQueue.
     """
-    values: dict[str, Any] = {}
-    if max_running is not _KEPT:
-        whole = isinstance(max_running, int) and not isinstance(max_running, bool)
-        if max_running is not None and not (whole and 1 <= max_running <= 1_000_000):
-            raise InvalidSubmission("max_running", "must be a whole number from 1 to 1 000 000, or nothing")
-        values["max_running"] = max_running
-    if rate is not _KEPT:
-        count, seconds = (None, None) if rate is None else parse_rate(rate)
-        values |= {"rate_count": count, "rate_seconds": seconds}
+    values = checked_limits(max_running, rate)
     with transaction.atomic():
         queue = _locked(name)
         if any(getattr(queue, field) != value for field, value in values.items()):

@@ -24,8 +24,10 @@ def prune(*, seconds: float = 60.0) -> int:
     """Delete final tasks past their keep, with executions, results and dead letters. Returns how many.
 
     Pinned tasks and states without a rule stay. Each slice is a transaction of its own, so no lock is held for long;
-    after `seconds` it stops, and the next run goes on from the oldest.
+    after `seconds` it stops, and the next run goes on from the oldest. Buckets of limits that are idle go too.
     """
+    while lifecycle.prune_lanes(_SLICE) == _SLICE:
+        pass
     keep = {key: kept for key, kept in rules().items() if key[1] in FINAL}
     if not keep:
         return 0

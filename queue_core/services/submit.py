@@ -12,6 +12,7 @@ from django.db.models import Q
 
 from queue_core import broker, conf, lifecycle, origin, registry
 from queue_core.errors import InvalidPayload, InvalidSubmission, UnknownQueue
+from queue_core.lanes import checked_key
 from queue_core.models import Task
 from queue_core.references import unknown_yet
 from queue_core.services import audit
@@ -125,12 +126,19 @@ def checked_changes(values: Mapping[str, Any]) -> dict[str, Any]:
     return {field: check(values[field]) for field, check in checks.items() if field in values}
 
 
+def _lane(task_type: registry.TaskType, payload: Mapping[str, Any], key: Any) -> str:
+    try:
+        return task_type.lane(task_type.key_for(payload) if key is None else checked_key(key))
+    except ValueError as exc:
+        raise InvalidSubmission("key", str(exc)) from None
+
+
 def build(
     name: str, payload: Mapping[str, Any] | None = None, *, has_references: bool = False, **options: Any
 ) -> lifecycle.NewTask:
     """Check a submission and make its row. Raises UnknownTask, UnknownQueue or InvalidSubmission."""
     task_type = registry.get(name)
-    queue, priority, attempts = (options.pop(key, None) for key in ("queue", "priority", "max_attempts"))
+    queue, priority, attempts, key = (options.pop(each, None) for each in ("queue", "priority", "max_attempts", "key"))
     return lifecycle.NewTask(
         name=name,
         queue=_checked_queue(task_type.queue_name if queue is None else queue),
@@ -141,6 +149,7 @@ def build(
         ),
         max_crashes=task_type.max_crashes,
         context=origin.current.get().stored(),
+        lane=_lane(task_type, payload or {}, key),
         **_checked_options(options),
     )
 
@@ -158,7 +167,7 @@ def submit(
 
     Options: `queue`, `priority` (-100..100, higher first), `run_at` (aware datetime) or `delay` (seconds),
     `expires_at` (not started by then: expired), `max_attempts`, `tags`, `unique_key` (at most one live task of this
-    name has it; a second submission answers the first).
+    name has it; a second submission answers the first), `key` (whose task it is, for limits by key and fair turns).
     With `depends_on` it is blocked until those tasks have ended; when one of them does not succeed, it is cancelled, or
     runs all the same (`on_parent_failure="continue"`).
     """

@@ -3,7 +3,8 @@
 from django.utils import timezone
 from django.utils.formats import date_format
 
-from queue_core.models import Dependency, Queue, Task
+from queue_core.models import Dependency, Task
+from queue_core.services.hold_reason import hold_reason
 from queue_core.states import TaskState
 
 _SHOWN = 5
@@ -19,7 +20,7 @@ def waiting_reason(task: Task) -> str:
     if task.run_at > timezone.now():
         verb = "retried at" if task.shown_state == "retrying" else "scheduled for"
         return f"{verb} {date_format(timezone.localtime(task.run_at), 'j M Y, H:i:s T')}"
-    return _held_back(task) or f"in line for a worker of the queue {task.queue}"
+    return hold_reason(task) or f"in line for a worker of the queue {task.queue}"
 
 
 def _parents(task: Task) -> str:
@@ -29,15 +30,3 @@ def _parents(task: Task) -> str:
     names = [f"#{edge.parent_id} {edge.parent.step or edge.parent.name} ({edge.parent.shown_state})" for edge in shown]
     more = ", …" if task.waits_for > len(names) else ""
     return f"waits for {task.waits_for} of {total} task{'' if total == 1 else 's'}: {', '.join(names)}{more}"
-
-
-def _held_back(task: Task) -> str:
-    """What holds back its queue."""
-    queue = Queue.objects.filter(pk=task.queue).first()
-    if queue is None:
-        return ""
-    if queue.paused_at:
-        return f"the queue {queue.name} is paused"
-    limits = [f"{queue.max_running} at once"] if queue.max_running else []
-    limits += [queue.rate] if queue.rate else []
-    return f"in line; the queue {queue.name} is limited to {', '.join(limits)}" if limits else ""

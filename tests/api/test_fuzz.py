@@ -18,12 +18,13 @@ from tests.factories import CampaignFactory, UserFactory
 BODIES: dict[str, dict[str, Any]] = {
     "tasks/": {
         **{"name": "tests.noop", "payload": {}, "queue": "low", "priority": 1, "run_at": None},
-        **{"max_attempts": 1, "unique_key": None, "expires_at": None, "tags": []},
+        **{"max_attempts": 1, "unique_key": None, "expires_at": None, "tags": [], "key": "k"},
         **{"depends_on": [], "on_parent_failure": "cancel"},
     },
     "tasks/{task}/replay/": {"payload": {}},
     "queues/low/purge/": {},
     "workflows/": {"name": "n", "steps": [{"key": "a", "name": "tests.noop"}], "callbacks": {}},
+    "task-types/tests.noop/pause/": {},
     "tasks/batch/": {"tasks": [{"name": "tests.noop"}]},
     "tasks/bulk/": {"verb": "retry", "filter": {"q": "state:failed"}, "params": {}, "dry_run": True},
     "campaigns/": {"name": "n", "template": 1, "from_email": "a@example.com", "reply_to": "", "context": {}},

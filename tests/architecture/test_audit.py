@@ -35,7 +35,8 @@ FILE = b"email\nann@example.com\nbob@example.com\nnobody\n"
 NOT_OF_PERSONS = {
     "queue": {"backlog", "build", "export_tasks", "fire_schedules", "ping_bell", "prune", "stats", "submit_many"}
     | {"live_pools", "live_workers", "upcoming", "workers", "preview_bulk", "run_bulk"}
-    | {"relatives", "settle", "state_counts", "step_payload", "waiting_reason", "workflow_graph"},
+    | {"relatives", "settle", "state_counts", "step_payload", "waiting_reason", "workflow_graph"}
+    | {"count_types", "hold_reason", "task_type", "task_types"},
     "campaigns": {"problems", "recipient_of", "status", "unsubscribe", "unsubscribe_url"},
 }
 
@@ -197,6 +198,12 @@ QUEUE: dict[str, tuple[Callable[[], Verb], str]] = {
     "drain_worker": (_case(lambda: [worker()], queue.drain_worker), "Drained 1 worker."),
     "stop_worker": (_case(lambda: [worker(), worker()], queue.stop_worker), "Stopped 2 workers."),
     "scale_pool": (_case(pool, lambda made, by: queue.scale_pool(made, 3, by=by)), "Scaled to 3."),
+    "pause_type": (_case(lambda: "tests.noop", queue.pause_type), "Paused."),
+    "resume_type": (_case(lambda: queue.pause_type("tests.noop").name, queue.resume_type), "Resumed."),
+    "limit_type": (
+        lambda: lambda by: queue.limit_type("tests.noop", max_running=3, by=by),
+        "Limited: 3 at once, as the code says in a time.",
+    ),
     "save_schedule": (lambda: lambda by: schedule(by=by), "Created."),
     "pause_schedule": (_case(lambda: [schedule().pk], queue.pause_schedule), "Paused 1 schedule."),
     "resume_schedule": (_case(lambda: [paused_schedule().pk], queue.resume_schedule), "Resumed 1 schedule."),
@@ -283,7 +290,8 @@ REPEATED = (
     *("delete_tasks", "pin", "unpin", "purge_queue"),
     *("retry", "replay_letters", "replay_group", "discard", "discard_group", "cancel"),
     *("pause_worker", "resume_worker", "drain_worker", "stop_worker", "scale_pool"),
-    *("pause_queue", "resume_queue", "limit_queue", "pause_schedule", "resume_schedule", "delete_schedule"),
+    *("pause_queue", "resume_queue", "limit_queue", "pause_type", "resume_type", "limit_type"),
+    *("pause_schedule", "resume_schedule", "delete_schedule"),
 )
 
 
@@ -393,6 +401,8 @@ API_CALLS: list[tuple[str, str, Any, str]] = [
     ("post", "workers/{worker}/drain/", {}, "Drained 1 worker."),
     ("post", "workers/{worker}/stop/", {}, "Stopped 1 worker."),
     ("post", "worker-pools/{pool}/scale/", {"wanted": 4}, "Scaled to 4."),
+    ("post", "task-types/tests.noop/pause/", {}, "Paused."),
+    ("patch", "task-types/tests.noop/", {"rate": "5/m"}, "Limited: as the code says at once, 5/m in a time."),
     ("post", "schedules/{schedule}/run-now/", {}, "Run by hand."),
     ("post", "campaigns/", {"name": "n", "template": "{template}", "from_email": "a@example.com"}, "Created."),
     ("patch", "campaigns/{draft}/", {"name": "Winter"}, "Changed name."),
@@ -509,6 +519,8 @@ def test_a_draft_that_is_edited_or_filled_in_the_admin_leaves_one_entry_each(
         (("workers", "pause", "{worker}"), "Paused 1 worker."),
         (("scale", "{pool}", "4"), "Scaled to 4."),
         (("cancel", "{queued}"), "Cancelled 1 task."),
+        (("pause", "--queue=low"), "Paused."),
+        (("pause", "--type=tests.noop"), "Paused."),
         (("launch_campaign", "{draft}"), "Launched: 3 recipients to mail."),
     ],
 )

@@ -53,6 +53,7 @@ def test_only_lifecycle_and_the_worker_verbs_write_states_in_sql() -> None:
     assert found == {
         "campaigns/lifecycle.py",
         "queue_core/lifecycle/attempts.py",
+        "queue_core/lifecycle/claim.py",
         "queue_core/lifecycle/insert.py",
         "queue_core/lifecycle/moves.py",
         "queue_core/lifecycle/settle.py",

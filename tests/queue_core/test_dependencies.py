@@ -227,7 +227,7 @@ def test_the_ticker_settles_what_no_worker_did(lose: Callable[[int], None], work
         (lambda: submit("tests.noop", queue=services.pause_queue("low").name).id, "the queue low is paused"),
         (
             lambda: submit("tests.noop", queue=services.limit_queue("low", max_running=2, rate="5/s").name).id,
-            "in line; the queue low is limited to 2 at once, 5/s",
+            "in line for a worker of the queue low",
         ),
         (lambda: submit("tests.noop", depends_on=[submit("tests.add").id]).id, "waits for 1 of 1 task: #"),
     ],

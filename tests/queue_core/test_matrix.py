@@ -19,6 +19,7 @@ from django.utils import timezone
 from queue_core import lifecycle, services
 from queue_core.lifecycle import Claimed, Ended, Failure, Line, Report
 from queue_core.models import DeadLetter, DeadLetterGroup, Dependency, Queue, Schedule, Task, Worker, Workflow
+from queue_core.policies import Limit
 from queue_core.services.register_worker import register_worker
 from queue_core.services.rescue import rescue
 from queue_core.services.worker_pool import open_pool
@@ -177,7 +178,12 @@ LATE = dict.fromkeys(("blocked", "parked", "queued"), "expired")
 BACK = dict.fromkeys(("failed", "cancelled", "expired"), "queued")
 GONE = dict.fromkeys(OVER, "gone")
 SOME_ROW = {"name": "tests.noop", "payload": {}}
+SPOT = lifecycle.Spot("default", "", 9)
 KEEP = {("*", state): 60.0 for state in FINAL}
+
+
+def taker(worker: int, *held: str) -> lifecycle.Taker:
+    return lifecycle.Taker(worker, uuid.uuid4(), held)
 
 
 def _all_running(state: str) -> dict[str, str]:
@@ -188,10 +194,13 @@ OF_LIFECYCLE = [
     Case("claim", lambda s: s.claim(lambda w: lifecycle.claim(["default"], w, 9)), {"queued": "running"}),
     Case(
         "claim_limited",
-        lambda s: s.claim(lambda w: lifecycle.claim_limited("default", w, 9, uuid.uuid4())),
+        lambda s: s.claim(lambda w: lifecycle.claim_limited([SPOT], {}, 9, taker(w), queue_is_limited=True)),
         {"queued": "running"},
         ready=Scene.hold_queue,
     ),
+    Case("take", lambda s: s.claim(lambda w: lifecycle.take([SPOT], 9, taker(w))), {"queued": "running"}),
+    Case("take", lambda s: s.claim(lambda w: lifecycle.take([SPOT], 9, taker(w, "tests.noop"))), note="of a held type"),
+    Case("set_aside", lambda s: lifecycle.set_aside([SPOT], ["tests.noop"], 100), touches={"queued"}),
     Case("release", lambda s: lifecycle.release([s.held]), TO_QUEUE),
     Case(
         "release_unheld",
@@ -223,7 +232,13 @@ OF_LIFECYCLE = [
     ),
     Case("rescue", lambda s: lifecycle.rescue(100), RESCUED, ready=Scene.lose_worker),
     Case("rescue", lambda s: lifecycle.rescue(100), note="of a live worker"),
-    Case("gates", lambda s: lifecycle.gates(["default"])),
+    Case("queue_gates", lambda s: lifecycle.queue_gates(["default"])),
+    Case("queue_room", lambda s: lifecycle.queue_room("default", lock=True)),
+    Case("type_gates", lambda s: lifecycle.type_gates()),
+    Case("rooms", lambda s: lifecycle.rooms({"tests.noop:": Limit(max_running=1)}, lock=True)),
+    Case("lanes", lambda s: lifecycle.lanes("default", "", 9)),
+    Case("scopes_of", lambda s: lifecycle.scopes_of("tests.noop:acme")),
+    Case("prune_lanes", lambda s: lifecycle.prune_lanes(9)),
     Case("insert", lambda s: lifecycle.insert([services.build("tests.noop", {})]), adds=ALWAYS),
     Case("replay", lambda s: lifecycle.replay([s.pk], payload=None, by=None), touches={"failed"}, adds=OVER),
     Case("cancel", lambda s: lifecycle.cancel([s.pk]), STOPPED, touches={"running", "doomed"}),
@@ -371,6 +386,13 @@ OF_SERVICES = [
     Case("pause_queue", lambda s: services.pause_queue("default")),
     Case("resume_queue", lambda s: services.resume_queue("default")),
     Case("limit_queue", lambda s: services.limit_queue("default", max_running=1, rate="1/d")),
+    Case("pause_type", lambda s: services.pause_type("tests.noop")),
+    Case("resume_type", lambda s: services.resume_type("tests.noop")),
+    Case("limit_type", lambda s: services.limit_type("tests.noop", max_running=1, rate="1/d")),
+    Case("hold_reason", lambda s: services.hold_reason(Task.objects.get(pk=s.pk))),
+    Case("task_type", lambda s: services.task_type("tests.noop")),
+    Case("task_types", lambda s: services.task_types()),
+    Case("count_types", lambda s: services.count_types(["tests.noop"])),
     Case("save_schedule", lambda s: services.save_schedule(schedule=s.schedule, name="Other")),
     Case("pause_schedule", lambda s: services.pause_schedule([s.schedule.pk])),
     Case("resume_schedule", lambda s: services.resume_schedule([s.schedule.pk])),
@@ -461,7 +483,7 @@ def test_a_verb_moves_what_it_may_and_touches_nothing_else(case: Case, situation
 def test_the_matrix_is_the_map_of_transitions() -> None:
     """What the cases of lifecycle's verbs lead to, taken together, is exactly what states.py allows."""
     found: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
-    family = {"claim_limited": "claim", "release_unheld": "release", "depend": "settle"}
+    family = {"claim_limited": "claim", "take": "claim", "release_unheld": "release", "depend": "settle"}
     for case in OF_LIFECYCLE:
         for situation, state in case.moves.items():
             if state != "gone":

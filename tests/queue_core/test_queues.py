@@ -8,12 +8,12 @@ from collections.abc import Callable
 import pytest
 from django.db import connection
 
-from queue_core import lifecycle, services
+from queue_core import conf, lifecycle, services
+from queue_core.claims import Claims
 from queue_core.drain import Station
 from queue_core.errors import InvalidSubmission, UnknownQueue
 from queue_core.models import Queue, Task
 from queue_core.services.register_worker import register_worker
-from queue_core.ticker import waiting_queues
 
 
 def submit(count: int, queue: str = "default", name: str = "tests.noop", **payload: object) -> list[int]:
@@ -25,13 +25,14 @@ def states(pks: list[int]) -> list[str]:
 
 
 def claim(worker_id: int, limit: int = 100) -> list[lifecycle.Claimed]:
-    return lifecycle.claim_limited("default", worker_id, limit, uuid.uuid4())
+    spots, taker = [lifecycle.Spot("default", "", limit)], lifecycle.Taker(worker_id, uuid.uuid4())
+    return lifecycle.claim_limited(spots, {}, limit, taker, queue_is_limited=True)
 
 
 def test_a_paused_queue_waits_and_the_others_go_on(station: Station) -> None:
     paused, others = submit(2, "default"), submit(2, "low")
     services.pause_queue("default")
-    assert waiting_queues() == ["low"]
+    assert Claims(conf.queues()).waiting() == ["low"]
     station.serve(5, burst=True)
     assert states(paused) == ["queued"] * 2
     assert states(others) == ["succeeded"] * 2

@@ -51,3 +51,16 @@ def test_assert_submitted_finds_and_explains() -> None:
         assert_submitted("tests.add", {"a": 2})
     with pytest.raises(AssertionError, match="not 3"):
         assert_submitted("tests.add", count=3)
+
+
+def test_drain_serves_lanes_leaves_what_is_paused_and_keeps_no_limit() -> None:
+    for customer in "ab":
+        services.submit("tests.rated_key", {"customer": customer})
+        services.submit("tests.rated_key", {"customer": customer})
+    services.submit("tests.noop")
+    services.pause_type("tests.noop")
+    services.submit("tests.limited", queue="low")
+    services.pause_queue("low")
+    assert [task.key for task in drain()] == ["a", "a", "b", "b"]
+    services.resume_queue("low")
+    assert [task.name for task in drain()] == ["tests.limited"]

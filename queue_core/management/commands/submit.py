@@ -9,7 +9,7 @@ from queue_core.errors import QueueError
 from queue_core.management.verbs import ACTOR, add_json, task_id, tell
 from queue_core.states import OnFailure
 
-_OPTIONS = ("queue", "priority", "delay", "unique_key", "depends_on", "on_parent_failure")
+_OPTIONS = ("queue", "priority", "delay", "unique_key", "key", "depends_on", "on_parent_failure")
 
 
 class Command(BaseCommand):
@@ -24,6 +24,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--unique-key", metavar="KEY", help="at most one live task of this name has it; a second answers the first"
         )
+        parser.add_argument("--key", help="whose task it is: for fair turns, and for limits by key")
         parser.add_argument(
             "--depends-on", type=task_id, nargs="+", metavar="ID", help="tasks that must end before this one"
         )

@@ -43,6 +43,18 @@ class RecipientState(TextChoices):
 OPEN = (RecipientState.PENDING, RecipientState.SENDING, RecipientState.DEFERRED)
 
 
+class EventKind(TextChoices):
+    """deferred, rejected: an answer of the mail server · the others become known after the mail was sent."""
+
+    DEFERRED = "deferred"
+    REJECTED = "rejected"
+    BOUNCED = "bounced"
+    COMPLAINED = "complained"
+    OPENED = "opened"
+    CLICKED = "clicked"
+    UNSUBSCRIBED = "unsubscribed"
+
+
 class SuppressionReason(TextChoices):
     UNSUBSCRIBED = "unsubscribed"
     BOUNCED = "bounced"

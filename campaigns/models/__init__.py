@@ -1,10 +1,13 @@
 from campaigns.models.campaign import Campaign, CampaignCount, CampaignTask
 from campaigns.models.caught_message import CaughtMessage
+from campaigns.models.event import CampaignEvent, CampaignHour
 from campaigns.models.recipient import Recipient, RecipientImport, RejectedRow, Suppression
 
 __all__ = [
     "Campaign",
     "CampaignCount",
+    "CampaignEvent",
+    "CampaignHour",
     "CampaignTask",
     "CaughtMessage",
     "Recipient",

@@ -2,7 +2,7 @@ from django.db import transaction
 
 from campaigns import lifecycle
 from campaigns.errors import NotReady, WrongState
-from campaigns.models import Campaign, CampaignTask, Recipient
+from campaigns.models import Campaign, CampaignEvent, CampaignTask, Recipient
 from campaigns.states import CampaignState, RecipientState
 from queue_core import services as queue
 from queue_core.services import Actor, audit
@@ -45,6 +45,7 @@ def delete_campaign(campaign: Campaign, *, by: Actor | None = None) -> None:
             )
         chunks = CampaignTask.objects.filter(campaign=locked, task__isnull=False)
         queue.cancel(list(chunks.values_list("task_id", flat=True)))
+        CampaignEvent.objects.filter(campaign=locked).delete()
         people, _ = Recipient.objects.filter(campaign=locked).delete()
         message = f"Deleted with {plural(people, 'recipient')}."
         audit.record(Campaign, [locked.pk], message, by=by, flag=audit.DELETION, name=locked.name)

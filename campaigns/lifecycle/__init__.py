@@ -1,0 +1,29 @@
+"""The only writer of campaign and recipient states: guarded statements that return what moved.
+
+Every move of recipients also moves the counts of its campaign, in the same statement, so a status is read without
+counting. A recipient in flight is held by the lease of the chunk task that sends it. What happens to a mail besides,
+and after, is an event; a mail that was sent is in the ledger and has none.
+"""
+
+from campaigns.lifecycle.audience import add_incoming
+from campaigns.lifecycle.campaign import complete, counts, is_sending, is_under_way, move_campaign, note_trouble
+from campaigns.lifecycle.delivery import Leased, Settled, lease, recover, revive, settle
+from campaigns.lifecycle.events import Happened, record_events
+
+__all__ = [
+    "Happened",
+    "Leased",
+    "Settled",
+    "add_incoming",
+    "complete",
+    "counts",
+    "is_sending",
+    "is_under_way",
+    "lease",
+    "move_campaign",
+    "note_trouble",
+    "record_events",
+    "recover",
+    "revive",
+    "settle",
+]

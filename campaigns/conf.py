@@ -14,7 +14,11 @@ DEFAULTS: dict[str, Any] = {
     # Waits before a deferred recipient is tried again; after the last one it is rejected.
     "DEFER_SECONDS": [60, 300, 1800, 7200, 21600],
     # How long a chunk waits when the mail server refuses *us* (connection, login, policy).
-    "BLOCKED_SECONDS": 10.0,
+    "BLOCKED_SECONDS": 5.0,
+    # So many such refusals in a row, over all workers, open the breaker of a transport: nobody tries for the first of
+    # these waits; then one chunk does, and every further refusal makes the wait the next one.
+    "BREAKER_FAILURES": 3,
+    "BREAKER_SECONDS": [30, 60, 120, 240, 480, 900],
     # Outcomes are written again for so long when the database is away; then they are lost, and shown as unconfirmed.
     "SETTLE_SECONDS": 10.0,
     "CONDUCT_SECONDS": 2.0,

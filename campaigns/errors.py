@@ -23,3 +23,11 @@ class NotReady(CampaignError):
 
 class ImportRefused(CampaignError):
     """A file that cannot be imported; nothing of it was."""
+
+
+class TransportRefused(CampaignError):
+    """A transport that could not work, or cannot be deleted; `errors` are sentences by field."""
+
+    def __init__(self, errors: dict[str, list[str]]) -> None:
+        self.errors = errors
+        super().__init__(" ".join(text for texts in errors.values() for text in texts))

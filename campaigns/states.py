@@ -60,3 +60,16 @@ class SuppressionReason(TextChoices):
     BOUNCED = "bounced"
     COMPLAINED = "complained"
     MANUAL = "manual"
+
+
+class TransportKind(TextChoices):
+    SMTP = "smtp", "SMTP server"
+    DJANGO = "django", "Django e-mail backend"
+
+
+class Security(TextChoices):
+    """STARTTLS begins in the clear and must be offered; TLS is encrypted from the first byte."""
+
+    NONE = "none", "None"
+    STARTTLS = "starttls", "STARTTLS"
+    TLS = "tls", "TLS"

@@ -12,6 +12,7 @@ _PAGES: dict[str, list[tuple[str, str, str]]] = {
         ("Campaigns", "campaign", "campaigns.campaign"),
         ("Recipients", "group", "campaigns.recipient"),
         ("Templates", "article", "templates_app.emailtemplate"),
+        ("Transports", "outgoing_mail", "campaigns.mailtransport"),
         ("Suppressions", "do_not_disturb_on", "campaigns.suppression"),
         ("Imports", "upload_file", "campaigns.recipientimport"),
     ],

@@ -3,5 +3,13 @@ from campaigns.admin.caught import CaughtMessageAdmin
 from campaigns.admin.imports import RecipientImportAdmin
 from campaigns.admin.recipient import RecipientAdmin
 from campaigns.admin.suppression import SuppressionAdmin
+from campaigns.admin.transport import TransportAdmin
 
-__all__ = ["CampaignAdmin", "CaughtMessageAdmin", "RecipientAdmin", "RecipientImportAdmin", "SuppressionAdmin"]
+__all__ = [
+    "CampaignAdmin",
+    "CaughtMessageAdmin",
+    "RecipientAdmin",
+    "RecipientImportAdmin",
+    "SuppressionAdmin",
+    "TransportAdmin",
+]

@@ -41,7 +41,7 @@ class CampaignAdmin(LedgerAdmin):
     search_fields = ["name"]
     list_select_related = ["template"]
     actions = None
-    fields = ["name", "template", "from_email", "reply_to", "context"]
+    fields = ["name", "template", "from_email", "reply_to", "transport", "context"]
     change_form_outer_before_template = "campaigns/admin/panel.html"
     detail_template = "campaigns/admin/campaign.html"
 
@@ -115,6 +115,7 @@ class CampaignAdmin(LedgerAdmin):
                 ("Template", f"{obj.template}, {obj.template_version or obj.template.version}"),
                 ("From", obj.from_email),
                 ("Replies to", obj.reply_to or "the sender"),
+                ("Transport", obj.transport or "by priority"),
                 ("Created", moment(obj.created_at)),
                 ("Launched", moment(obj.launched_at)),
                 ("Launched by", obj.launched_by or "–"),  # noqa: RUF001

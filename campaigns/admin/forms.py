@@ -23,10 +23,14 @@ class CampaignForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at
 
     class Meta:
         model = Campaign
-        fields = ["name", "template", "from_email", "reply_to", "context"]
+        fields = ["name", "template", "from_email", "reply_to", "transport", "context"]
         labels = {"from_email": "From", "reply_to": "Replies to"}
         # Django takes help texts for HTML.
-        help_texts = {"from_email": "An address, or “Name &lt;address&gt;”.", "reply_to": "Blank: the sender."}
+        help_texts = {
+            "from_email": "An address, or “Name &lt;address&gt;”.",
+            "reply_to": "Blank: the sender.",
+            "transport": "Blank: the transports by their priority.",
+        }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -4,7 +4,7 @@ from rest_framework import serializers
 
 from campaigns.addresses import AddressError, parse_address
 from campaigns.message import MessageError, Skeleton
-from campaigns.models import Campaign, Recipient, RecipientImport, Suppression
+from campaigns.models import Campaign, MailTransport, Recipient, RecipientImport, Suppression
 from campaigns.states import RecipientState, SuppressionReason
 from templates_app.models import EmailTemplate
 
@@ -25,6 +25,7 @@ class CampaignSerializer(serializers.ModelSerializer[Campaign]):
         model = Campaign
         fields = [
             *("id", "name", "state", "template", "template_version", "from_email", "reply_to", "context"),
+            "transport",
             *("total", "trouble", "launched_by", "created_at", "launched_at", "finished_at"),
         ]
 
@@ -38,6 +39,12 @@ class EditCampaignSerializer(serializers.Serializer[Any]):
     from_email = serializers.CharField(max_length=320, help_text="address or “Name <address>”")
     reply_to = serializers.CharField(max_length=320, allow_blank=True, required=False)
     context = serializers.DictField(required=False, help_text="values for the template")  # type: ignore[assignment]
+    transport = serializers.PrimaryKeyRelatedField(
+        queryset=MailTransport.objects.all(),
+        required=False,
+        allow_null=True,
+        help_text="null: the transports by their priority",
+    )
 
     def validate_from_email(self, value: str) -> str:
         return _usable(value, "")

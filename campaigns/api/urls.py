@@ -2,11 +2,13 @@ from django.urls import include, re_path
 from rest_framework.routers import SimpleRouter
 
 from campaigns.api import views
+from campaigns.api.transports import TransportViewSet
 
 router = SimpleRouter()
 router.register("campaigns", views.CampaignViewSet, basename="campaign")
 router.register("recipients", views.RecipientViewSet, basename="recipient")
 router.register("suppressions", views.SuppressionViewSet, basename="suppression")
+router.register("transports", TransportViewSet, basename="transport")
 
 in_campaign = SimpleRouter()
 in_campaign.register("recipients", views.CampaignRecipients, basename="campaign-recipient")

@@ -108,7 +108,7 @@ class CampaignViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericV
         return campaign
 
     def _given(self, request: Request, *, partial: bool = False) -> dict[str, Any]:
-        return _validated(self.get_serializer(data=request.data, partial=partial))
+        return validated(self.get_serializer(data=request.data, partial=partial))
 
     def _shown(self, campaign: Campaign, status: int = 200) -> Response:
         return Response(shapes.CampaignSerializer(campaign).data, status=status)
@@ -139,7 +139,7 @@ class CampaignRecipients(mixins.ListModelMixin, GenericViewSet[Recipient]):
     def create(self, request: Request, campaign: str) -> Response:
         """Add one recipient to a draft. 200 with the one there is when the address is in the campaign already."""
         found = self.campaign()
-        given = _validated(self.get_serializer(data=request.data))
+        given = validated(self.get_serializer(data=request.data))
         report = services.add_recipients(found, [given], by=actor(request))
         if report.rejected:
             raise ValidationError({"attributes": [report.rejected[0].reason]})
@@ -159,7 +159,7 @@ class CampaignRecipients(mixins.ListModelMixin, GenericViewSet[Recipient]):
     def bulk(self, request: Request, campaign: str) -> Response:
         """Add the people of a JSON list or a CSV file to a draft; 200 and nothing written with `dry_run`."""
         found = self.campaign()
-        dry_run = _validated(shapes.DryRunSerializer(data=request.query_params))["dry_run"]
+        dry_run = validated(shapes.DryRunSerializer(data=request.query_params))["dry_run"]
         if isinstance(request.data, list):
             report = services.add_recipients(
                 found, request.data, source="JSON list", by=actor(request), dry_run=dry_run
@@ -217,7 +217,7 @@ class SuppressionViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Gener
     )
     def create(self, request: Request) -> Response:
         """Never mail an address again. 200 with the entry there is when it is on the list already."""
-        entry, created = services.suppress(**_validated(self.get_serializer(data=request.data)), by=actor(request))
+        entry, created = services.suppress(**validated(self.get_serializer(data=request.data)), by=actor(request))
         return Response(shapes.SuppressionSerializer(entry).data, status=201 if created else 200)
 
     def destroy(self, request: Request, pk: str) -> Response:
@@ -226,7 +226,7 @@ class SuppressionViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Gener
         return Response(status=204)
 
 
-def _validated(form: BaseSerializer[Any]) -> dict[str, Any]:
+def validated(form: BaseSerializer[Any]) -> dict[str, Any]:
     form.is_valid(raise_exception=True)
     given: dict[str, Any] = form.validated_data
     return given

@@ -2,6 +2,7 @@ from campaigns.models.campaign import Campaign, CampaignCount, CampaignTask
 from campaigns.models.caught_message import CaughtMessage
 from campaigns.models.event import CampaignEvent, CampaignHour
 from campaigns.models.recipient import Recipient, RecipientImport, RejectedRow, Suppression
+from campaigns.models.transport import MailBreaker, MailTransport
 
 __all__ = [
     "Campaign",
@@ -10,6 +11,8 @@ __all__ = [
     "CampaignHour",
     "CampaignTask",
     "CaughtMessage",
+    "MailBreaker",
+    "MailTransport",
     "Recipient",
     "RecipientImport",
     "RejectedRow",

@@ -18,6 +18,14 @@ class Campaign(models.Model):
     from_email = models.CharField(max_length=320, help_text="address or “Name <address>”")
     reply_to = models.CharField(max_length=320, blank=True, default="")
     context = models.JSONField(default=dict, blank=True, help_text="values for the template, beside the recipient's")
+    transport = models.ForeignKey(
+        "campaigns.MailTransport",
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="+",
+        help_text="blank: the transports by their priority",
+    )
     total = models.IntegerField(default=0, editable=False, help_text="recipients at the launch")
     trouble = models.TextField(blank=True, default="", editable=False, help_text="why sending does not advance now")
     launched_by = models.ForeignKey(

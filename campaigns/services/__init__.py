@@ -7,6 +7,7 @@ from campaigns.services.import_recipients import Report, add_recipients, import_
 from campaigns.services.launch import launch
 from campaigns.services.pause import cancel, pause, resume
 from campaigns.services.preflight import problems
+from campaigns.services.save_transport import check_transport, delete_transport, reset_transport, save_transport
 from campaigns.services.start import start
 from campaigns.services.status import status
 from campaigns.services.suppress import suppress, unsuppress
@@ -16,15 +17,19 @@ __all__ = [
     "Report",
     "add_recipients",
     "cancel",
+    "check_transport",
     "create_campaign",
     "delete_campaign",
+    "delete_transport",
     "edit_campaign",
     "import_recipients",
     "launch",
     "pause",
     "problems",
     "recipient_of",
+    "reset_transport",
     "resume",
+    "save_transport",
     "start",
     "status",
     "suppress",

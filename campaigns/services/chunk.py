@@ -7,7 +7,7 @@ from django.db import connection, transaction
 from django.db.models import QuerySet
 
 from campaigns import conf, mailer
-from campaigns.models import CampaignTask
+from campaigns.models import Campaign, CampaignTask
 from queue_core import services as queue
 from queue_core.states import LIVE
 
@@ -39,7 +39,9 @@ def submit_chunks(campaign_id: int, ids: Sequence[int] | None = None) -> int:
 
     A recipient may be in two chunks after a resume; its row lets only one of them have it.
     """
-    size = conf.get("CHUNK_SIZE") * math.ceil(mailer.transport().connections / _CONNECTIONS_PER_SIZE)
+    chosen = Campaign.objects.values_list("transport_id", flat=True).get(pk=campaign_id)
+    connections = max((route.connections for route in mailer.routes(chosen)), default=1)
+    size = conf.get("CHUNK_SIZE") * math.ceil(connections / _CONNECTIONS_PER_SIZE)
     with transaction.atomic():
         with connection.cursor() as cursor:
             if ids is None:

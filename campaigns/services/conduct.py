@@ -2,7 +2,8 @@
 
 from django.db import transaction
 
-from campaigns import conf, lifecycle
+from campaigns import breaker, conf, lifecycle, mailer
+from campaigns.models import Campaign
 from campaigns.services.chunk import chunk_error, has_live_chunks, submit_chunks
 from campaigns.states import RecipientState
 from queue_core.errors import Snooze
@@ -30,4 +31,16 @@ def _advance(campaign_id: int) -> None:
             submit_chunks(campaign_id, revived)
     if lifecycle.counts(campaign_id)[RecipientState.PENDING] and not has_live_chunks(campaign_id):
         submit_chunks(campaign_id)
-    lifecycle.note_trouble(campaign_id, chunk_error(campaign_id))
+    lifecycle.note_trouble(campaign_id, _trouble(campaign_id))
+
+
+def _trouble(campaign_id: int) -> str:
+    """Why sending does not advance; "" while one transport takes our mail and no chunk failed."""
+    chosen = Campaign.objects.values_list("transport_id", flat=True).get(pk=campaign_id)
+    routes = mailer.routes(chosen)
+    if not routes:
+        return "No transport is enabled: enable one, or add one."
+    broken = breaker.troubles([route.key for route in routes])
+    if len(broken) < len(routes):
+        return chunk_error(campaign_id)
+    return breaker.words(broken[routes[0].key])

@@ -4,35 +4,38 @@ import time
 from functools import partial
 from uuid import UUID
 
-from campaigns import conf, lifecycle, mailer
+from campaigns import breaker, conf, lifecycle, mailer
 from campaigns.lifecycle import Leased, Settled
-from campaigns.mailer import Report, Work
+from campaigns.mailer import Report, Route, Work
 from campaigns.message import MessageError
 from campaigns.models import CampaignTask
 from campaigns.services.letters import Letters
 from campaigns.services.verdicts import Ledger
 from campaigns.smtp import Verdict
 from campaigns.states import RecipientState
-from queue_core.errors import RetryLater
+from queue_core.errors import Snooze
 from templates_app.errors import TemplateError
 
 S = RecipientState
+# A transport that somebody has repaired and reset is used again within this time (seconds).
+_LONGEST_NAP = 30.0
 
 
 class Delivery:
     """One chunk in the hands of one attempt of its task: this thread keeps the ledger, those of the crew send."""
 
-    def __init__(self, chunk: CampaignTask, task_id: int, lease: UUID) -> None:
-        self.chunk, self.task_id, self.lease = chunk, task_id, lease
+    def __init__(self, chunk: CampaignTask, route: Route, task_id: int, lease: UUID) -> None:
+        self.chunk, self.route, self.task_id, self.lease = chunk, route, task_id, lease
         self.letters = Letters(chunk.campaign)
         self.ledger = Ledger(chunk.campaign_id, lease)
-        self.crew = mailer.hire(mailer.transport().connections)
+        self.crew = mailer.hire(route)
         # Rows that may be `sending` at once, over all connections.
         self.room: int = conf.get("GROUP_SIZE") * self.crew.size
         self.leased: dict[int, Leased] = {}
         self.after: int | None = chunk.first_id - 1
         self._looked_at = time.monotonic()
         self._stopped = False
+        self._is_trusted = False
 
     def run(self) -> None:
         """Until the range is over, the campaign is paused, or the mail server refuses us."""
@@ -40,6 +43,7 @@ class Delivery:
             while not self._stopped and not self.crew.halted and (self.lease_more() or self.leased):
                 self.take(self.crew.collect(self.wanted, conf.get("PAUSE_CHECK_SECONDS")))
                 self.ledger.write()
+                self.trust()
                 self.look()
         finally:
             self.give_back()
@@ -84,6 +88,12 @@ class Delivery:
         if self.ledger.blocked or self.crew.fault:
             self.crew.halt()
 
+    def trust(self) -> None:
+        """Once a message was taken, nobody else needs to keep off this transport."""
+        if self.ledger.sent and not self._is_trusted:
+            self._is_trusted = True
+            breaker.recover(self.route.key)
+
     def look(self) -> None:
         """Every half second: is the campaign still to be sent?"""
         now = time.monotonic()
@@ -109,15 +119,31 @@ class Delivery:
 def deliver_chunk(chunk_id: int, *, task_id: int, lease: UUID) -> None:
     """Mail the pending recipients of a chunk, on behalf of the task attempt that holds `lease`.
 
-    Safe to run again at any point: only pending rows are taken, and only while the lease holds. Raises RetryLater
-    when the mail server refuses us, not a recipient.
+    Safe to run again at any point: only pending rows are taken, and only while the lease holds. A transport that
+    refuses us, not a recipient, hands over to the next one; what it may have taken already is not sent again. Raises
+    Snooze when none is left.
     """
     chunk = CampaignTask.objects.select_related("campaign__template_version").get(pk=chunk_id)
-    delivery = Delivery(chunk, task_id, lease)
+    waits = []
+    for route in mailer.routes(chunk.campaign.transport_id):
+        gate = breaker.admit(route.key)
+        if not gate.is_open_to_us:
+            waits.append(gate.wait)
+            continue
+        refusal = _deliver_by(route.narrowed() if gate.is_probe else route, chunk, task_id, lease)
+        if not refusal:
+            lifecycle.complete(chunk.campaign_id)
+            return
+        breaker.trip(route.key, refusal)
+        waits.append(conf.get("BLOCKED_SECONDS"))
+    if lifecycle.is_sending(chunk.campaign_id):
+        raise Snooze(min([*waits, _LONGEST_NAP]))
+
+
+def _deliver_by(route: Route, chunk: CampaignTask, task_id: int, lease: UUID) -> str:
+    """Why the transport does not take our mail; "" when it does."""
+    if route.problem:
+        return route.problem
+    delivery = Delivery(chunk, route, task_id, lease)
     delivery.run()
-    if delivery.ledger.blocked:
-        raise RetryLater(
-            f"The mail server does not take our mail: {delivery.ledger.blocked.text}",
-            seconds=conf.get("BLOCKED_SECONDS"),
-        )
-    lifecycle.complete(chunk.campaign_id)
+    return delivery.ledger.blocked.text if delivery.ledger.blocked else ""

@@ -34,7 +34,7 @@ class Ledger:
     def note(self, row: Leased, outcome: Outcome) -> None:
         """What an outcome means for the recipient: about them, or about us."""
         if outcome.verdict in _PLAIN:
-            self.settled.append(Settled(row.id, _PLAIN[outcome.verdict], outcome.code, outcome.text))
+            self.settled.append(Settled(row.id, _PLAIN[outcome.verdict], outcome.code or None, outcome.text))
             if outcome.hard:
                 self._bounced.append(self._suppression(row, outcome))
             elif outcome.verdict is Verdict.SENT:

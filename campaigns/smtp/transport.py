@@ -2,20 +2,17 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import TypeVar
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
+from campaigns.states import Security
+
 T = TypeVar("T")
 _FLAGS = {"1": True, "yes": True, "true": True, "on": True, "0": False, "no": False, "false": False, "off": False}
+__all__ = ["MAX_CONNECTIONS", "Security", "Transport"]
+
 MAX_CONNECTIONS = 50
 _OPTIONS = ("starttls", "timeout", "pipelining", "max_messages", "verify", "connections")
-
-
-class Security(StrEnum):
-    NONE = "none"
-    STARTTLS = "starttls"
-    TLS = "tls"
 
 
 @dataclass(frozen=True, slots=True)

@@ -96,6 +96,8 @@ RQ_SHOW_ADMIN_LINK = False
 # smtp://user:password@host:587?starttls=1 · smtps://… ; empty: the mail catcher of `manage.py up`.
 SMTP_URL = env.text("SMTP_URL", "") or embedded.smtp_url(VAR_DIR)
 SMTP_IS_CATCHER = not env.text("SMTP_URL", "")
+# Encrypt the secrets of transports in the database: the first for new ones, all for reading. Empty: SECRET_KEY.
+VAULT_KEYS = env.words("VAULT_KEYS", [])
 # Where recipients reach this installation: unsubscribe links are built on it.
 PUBLIC_URL = env.text("PUBLIC_URL", "http://127.0.0.1:8000")
 

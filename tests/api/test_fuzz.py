@@ -32,6 +32,10 @@ BODIES: dict[str, dict[str, Any]] = {
     "campaigns/{id}/recipients/bulk/": {},
     "campaigns/{id}/preflight/": {},
     "suppressions/": {"email": "a@example.com", "reason": "manual", "source": ""},
+    "transports/": {
+        **{"name": "n", "kind": "smtp", "priority": 1, "host": "h", "port": 25, "security": "none", "username": ""},
+        **{"secret": "", "secret_env": "", "backend": "", "options": {}, "connections": 1, "timeout": 1.0},
+    },
     "templates/": {"name": "n", "subject": "s", "html": "h", "text": "t", "description": ""},
     "worker-pools/{pool}/scale/": {"wanted": 1},
     "auth/token/": {"username": "a", "password": "b"},

@@ -1,5 +1,7 @@
 """What holds for every route: credentials, permissions, ids that are not there, other methods, constant queries."""
 
+import uuid
+
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.db import connection
@@ -99,6 +101,13 @@ CALLS = [
     ("post", "suppressions/", "add_suppression"),
     ("get", "suppressions/{suppression}/", "view_suppression"),
     ("delete", "suppressions/{suppression}/", "delete_suppression"),
+    ("get", "transports/", "view_mailtransport"),
+    ("post", "transports/", "add_mailtransport"),
+    ("get", "transports/{transport}/", "view_mailtransport"),
+    ("patch", "transports/{transport}/", "change_mailtransport"),
+    ("delete", "transports/{transport}/", "delete_mailtransport"),
+    ("post", "transports/{transport}/check/", "change_mailtransport"),
+    ("post", "transports/{transport}/reset/", "change_mailtransport"),
 ]
 NEEDING = [call for call in CALLS if call[2]]
 ONE = [call for call in CALLS if "{" in call[1]]
@@ -120,6 +129,7 @@ def ids() -> dict[str, int | str]:
         "recipient": Recipient.objects.get().pk,
         "import": RecipientImport.objects.get().pk,
         "suppression": campaigns.suppress("s@example.com")[0].pk,
+        "transport": campaigns.save_transport(name="Relay", host="127.0.0.1", port=1).pk,
         "letter": letter.pk,
         "group": letter.fingerprint,
         "entry": LogEntry.objects.get().pk,
@@ -159,6 +169,7 @@ def test_an_id_that_is_not_there_is_a_404(method, path, needed, bad, api):
         "recipient",
         "import",
         "suppression",
+        "transport",
         "letter",
         "group",
         "entry",
@@ -193,6 +204,7 @@ def fill(number: int) -> None:
         register_worker(["default"])
         open_pool(["default"], 1)
         campaigns.suppress(f"s{n}@example.com")
+        campaigns.save_transport(name=f"Relay {uuid.uuid4()}", host="mail.example.com")
         (letter,) = make_dead_letters(1, fingerprint=f"{n:032x}")
         discard([letter.pk], by=Actor(UserFactory(), "api"))
         campaigns.add_recipients(campaign, [{"email": "no"}], source="list")
@@ -203,7 +215,8 @@ def fill(number: int) -> None:
 @pytest.mark.parametrize(
     "path",
     [
-        *("tasks/", "task-types/", "queues/", "workers/", "worker-pools/", "campaigns/", "suppressions/", "templates/"),
+        *("tasks/", "task-types/", "queues/", "workers/", "worker-pools/", "campaigns/", "templates/"),
+        *("suppressions/", "transports/"),
         *("tasks/search/?q=state:queued", "bulk-operations/", "workflows/"),
         *("dead-letters/", "dead-letters/groups/", "audit/"),
         *("campaigns/{id}/recipients/", "campaigns/{id}/imports/"),

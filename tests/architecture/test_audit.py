@@ -16,8 +16,9 @@ from django.db import connection, transaction
 from django.urls import reverse
 from rest_framework.test import APIClient
 
+from campaigns import breaker
 from campaigns import services as campaigns
-from campaigns.models import Campaign, Suppression
+from campaigns.models import Campaign, MailTransport, Suppression
 from queue_core import broker
 from queue_core import services as queue
 from queue_core.models import DeadLetterGroup, Schedule, Workflow
@@ -37,7 +38,7 @@ NOT_OF_PERSONS = {
     | {"live_pools", "live_workers", "upcoming", "workers", "preview_bulk", "run_bulk"}
     | {"relatives", "settle", "state_counts", "step_payload", "waiting_reason", "workflow_graph"}
     | {"count_types", "hold_reason", "task_type", "task_types"},
-    "campaigns": {"problems", "recipient_of", "status", "unsubscribe", "unsubscribe_url"},
+    "campaigns": {"check_transport", "problems", "recipient_of", "status", "unsubscribe", "unsubscribe_url"},
 }
 
 
@@ -130,6 +131,16 @@ def new_campaign() -> dict[str, Any]:
 
 def suppression() -> Suppression:
     return campaigns.suppress("jo@example.com")[0]
+
+
+def transport() -> MailTransport:
+    return campaigns.save_transport(name="Relay", host="mail.example.com")
+
+
+def tripped() -> MailTransport:
+    made = transport()
+    breaker.trip(made.breaker_key, "no")
+    return made
 
 
 def _case(prepare: Callable[[], Any], verb: Callable[..., Any]) -> Callable[[], Verb]:
@@ -232,6 +243,14 @@ CAMPAIGNS: dict[str, tuple[Callable[[], Verb], str]] = {
     ),
     "suppress": (_case(lambda: "jo@example.com", campaigns.suppress), "Suppressed 1 address."),
     "unsuppress": (_case(suppression, campaigns.unsuppress), "Took 1 address off the list."),
+}
+CAMPAIGNS |= {
+    "save_transport": (
+        lambda: lambda by: campaigns.save_transport(name="Relay", host="mail.example.com", by=by),
+        "Created.",
+    ),
+    "delete_transport": (_case(transport, campaigns.delete_transport), "Deleted."),
+    "reset_transport": (_case(tripped, campaigns.reset_transport), "Reset its breaker."),
 }
 CASES = [
     pytest.param(*case, id=f"{app}.{verb}")
@@ -373,6 +392,7 @@ def ids(db: None) -> dict[str, Any]:
         "sending": sending().pk,
         "paused": paused().pk,
         "suppression": suppression().pk,
+        "transport": tripped().pk,
     }
 
 
@@ -421,6 +441,10 @@ API_CALLS: list[tuple[str, str, Any, str]] = [
     ),
     ("post", "suppressions/", {"email": "al@example.com"}, "Suppressed 1 address."),
     ("delete", "suppressions/{suppression}/", None, "Took 1 address off the list."),
+    ("post", "transports/", {"name": "n", "host": "mail.example.com"}, "Created."),
+    ("patch", "transports/{transport}/", {"priority": 7}, "Changed priority."),
+    ("post", "transports/{transport}/reset/", {}, "Reset its breaker."),
+    ("delete", "transports/{transport}/", None, "Deleted."),
 ]
 
 

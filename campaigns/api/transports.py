@@ -1,0 +1,114 @@
+from typing import Any
+
+from drf_spectacular.utils import extend_schema
+from rest_framework import mixins, serializers
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.serializers import BaseSerializer
+from rest_framework.viewsets import GenericViewSet
+
+from campaigns import services
+from campaigns.api.serializers import NoFields
+from campaigns.api.views import ID, validated
+from campaigns.models import MailTransport
+from campaigns.states import Security, TransportKind
+from queue_core.api.actor import actor
+
+
+class TransportSerializer(serializers.ModelSerializer[MailTransport]):
+    """Everything but the secret, which is never shown."""
+
+    has_secret = serializers.SerializerMethodField()
+
+    class Meta:
+        model = MailTransport
+        fields = [
+            *("id", "name", "kind", "priority", "enabled", "host", "port", "security", "verify", "username"),
+            *("has_secret", "secret_env", "backend", "options", "connections", "pipelining", "max_messages", "timeout"),
+            "created_at",
+        ]
+        read_only_fields = fields
+
+    def get_has_secret(self, row: MailTransport) -> bool:
+        return bool(row.secret)
+
+
+class TransportFormSerializer(serializers.Serializer[Any]):
+    """Give `host` for an SMTP server, `backend` and `options` for a Django e-mail backend."""
+
+    name = serializers.CharField(max_length=100)
+    kind = serializers.ChoiceField(choices=TransportKind.choices, required=False)
+    priority = serializers.IntegerField(required=False, help_text="the lowest is used first")
+    enabled = serializers.BooleanField(required=False)
+    host = serializers.CharField(max_length=255, required=False, allow_blank=True)
+    port = serializers.IntegerField(required=False)
+    security = serializers.ChoiceField(choices=Security.choices, required=False)
+    verify = serializers.BooleanField(required=False)
+    username = serializers.CharField(max_length=255, required=False, allow_blank=True)
+    secret = serializers.CharField(
+        max_length=10_000, required=False, allow_blank=True, trim_whitespace=False, write_only=True
+    )
+    secret_env = serializers.CharField(max_length=100, required=False, allow_blank=True)
+    backend = serializers.CharField(max_length=200, required=False, allow_blank=True)
+    options = serializers.DictField(required=False, help_text="a value “$secret” is replaced by the secret")
+    connections = serializers.IntegerField(required=False)
+    pipelining = serializers.BooleanField(required=False)
+    max_messages = serializers.IntegerField(required=False)
+    timeout = serializers.FloatField(required=False)
+
+
+class CheckSerializer(serializers.Serializer[Any]):
+    ok = serializers.BooleanField()
+    lines = serializers.ListField(child=serializers.CharField(), help_text="what the server offers, or the error")
+
+
+class TransportViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewSet[MailTransport]):
+    """The ways out for mail: SMTP servers and Django e-mail backends."""
+
+    queryset = MailTransport.objects.order_by("-id")
+    serializer_class = TransportSerializer
+    ordering_fields = ["id", "name", "priority"]
+    lookup_value_regex = ID
+    needs = dict.fromkeys(("check", "reset"), "campaigns.change_mailtransport")
+
+    def get_serializer_class(self) -> type[BaseSerializer[Any]]:
+        if self.action in ("create", "partial_update"):
+            return TransportFormSerializer
+        return NoFields if self.request and self.request.method == "POST" else TransportSerializer
+
+    @extend_schema(request=TransportFormSerializer, responses={201: TransportSerializer})
+    def create(self, request: Request) -> Response:
+        """Add a transport; used by the chunks that begin from now on."""
+        given = validated(self.get_serializer(data=request.data))
+        return Response(TransportSerializer(services.save_transport(**given, by=actor(request))).data, status=201)
+
+    @extend_schema(request=TransportFormSerializer, responses=TransportSerializer)
+    def partial_update(self, request: Request, pk: str) -> Response:
+        """Change a transport; a `secret` that is not given stays."""
+        row = self.get_object()
+        given = validated(self.get_serializer(data=request.data, partial=True))
+        return Response(TransportSerializer(services.save_transport(row, **given, by=actor(request))).data)
+
+    def destroy(self, request: Request, pk: str) -> Response:
+        """Remove a transport that no campaign names."""
+        services.delete_transport(self.get_object(), by=actor(request))
+        return Response(status=204)
+
+    @extend_schema(request=NoFields, responses=CheckSerializer)
+    @action(detail=True, methods=["post"])
+    def check(self, request: Request, pk: str) -> Response:
+        """Connect and log in, mail nothing; says what the server offers, or the exact error."""
+        row = self.get_object()
+        validated(self.get_serializer(data=request.data))
+        ok, lines = services.check_transport(row)
+        return Response({"ok": ok, "lines": lines})
+
+    @extend_schema(request=NoFields, responses=TransportSerializer)
+    @action(detail=True, methods=["post"])
+    def reset(self, request: Request, pk: str) -> Response:
+        """Use it again at once, although it refused our mail."""
+        row = self.get_object()
+        validated(self.get_serializer(data=request.data))
+        services.reset_transport(row, by=actor(request))
+        return Response(TransportSerializer(row).data)

@@ -1,0 +1,153 @@
+"""Any Django e-mail backend as a transport: an ESP through django-anymail, or one of your own."""
+
+import email
+import email.policy
+import json
+import smtplib
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from email.message import EmailMessage as Parsed
+from typing import Any
+
+from anymail.exceptions import (
+    AnymailConfigurationError,
+    AnymailError,
+    AnymailRecipientsRefused,
+    AnymailRequestsAPIError,
+    AnymailSerializationError,
+    AnymailUnsupportedFeature,
+)
+from django.core.exceptions import ImproperlyConfigured
+from django.core.mail import EmailMultiAlternatives, get_connection
+from django.core.mail.backends.base import BaseEmailBackend
+from django.utils.module_loading import import_string
+
+from campaigns.smtp import Envelope, Outcome, Stage, Verdict
+from campaigns.smtp.outcome import Reply
+
+# Django makes these itself, from what it is given.
+_NOT_HEADERS = {"from", "to", "subject", "reply-to", "mime-version", "content-type", "content-transfer-encoding"}
+_OURS = (AnymailConfigurationError, ImproperlyConfigured, ConnectionRefusedError, smtplib.SMTPConnectError)
+_ABOUT_THE_MESSAGE = (AnymailRecipientsRefused, AnymailSerializationError, AnymailUnsupportedFeature, ValueError)
+# Not allowed, or too fast: of no recipient's making, and nothing was taken.
+_REFUSALS = {401, 402, 403, 404, 407, 429, 503}
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """`path` is the dotted path of an e-mail backend, `options` the JSON of its arguments, with their secret."""
+
+    path: str
+    options: str = field(default="{}", repr=False)
+    connections: int = 4
+
+
+class BackendSender:
+    """Hands one message at a time to a backend and says honestly what is known of it."""
+
+    def __init__(self, transport: Backend) -> None:
+        self._transport = transport
+        self._connection: BaseEmailBackend | None = None
+
+    def close(self) -> None:
+        if self._connection is not None:
+            with suppress(Exception):
+                self._connection.close()
+        self._connection = None
+
+    def open(self) -> BaseEmailBackend:
+        """The backend, connected; raises whatever it raises."""
+        if self._connection is None:
+            connection = get_connection(self._transport.path, **json.loads(self._transport.options))
+            connection.open()
+            self._connection = connection
+        return self._connection
+
+    def deliver(self, envelopes: Iterable[Envelope], should_stop: Callable[[], bool]) -> Iterator[tuple[int, Outcome]]:
+        """As `smtp.Session.deliver`; nothing is looked ahead."""
+        for envelope in envelopes:
+            if should_stop():
+                yield envelope.key, Outcome(Verdict.NOT_SENT, Stage.DATA, text="Stopped before it left.")
+                return
+            outcome = self._send(envelope)
+            if outcome.verdict in (Verdict.BLOCKED, Verdict.UNCONFIRMED):
+                self.close()
+            yield envelope.key, outcome
+
+    def _send(self, envelope: Envelope) -> Outcome:
+        try:
+            connection = self.open()
+        except Exception as error:
+            return Outcome(Verdict.BLOCKED, Stage.CONNECT, text=_text(error))
+        try:
+            taken = connection.send_messages([as_django(envelope, connection)])
+        except Exception as error:
+            return judge(error)
+        if not taken:
+            return Outcome(Verdict.UNCONFIRMED, Stage.DOT, text="The backend did not say that it took the message.")
+        return Outcome(Verdict.SENT, Stage.DOT, 250)
+
+
+def is_backend(path: str) -> bool:
+    """Whether the dotted path names an e-mail backend."""
+    try:
+        found = import_string(path)
+    except ImportError:
+        return False
+    return isinstance(found, type) and issubclass(found, BaseEmailBackend)
+
+
+def as_django(envelope: Envelope, connection: BaseEmailBackend | None = None) -> EmailMultiAlternatives:
+    """The finished message in Django's form, its texts, headers and Message-ID kept."""
+    parsed: Parsed = email.message_from_bytes(envelope.data, policy=email.policy.default)
+    plain, html = parsed.get_body(("plain",)), parsed.get_body(("html",))
+    message = EmailMultiAlternatives(
+        subject=str(parsed["Subject"] or ""),
+        body=plain.get_content() if plain is not None else "",
+        from_email=str(parsed["From"]),
+        to=[str(parsed["To"])],
+        reply_to=[str(parsed["Reply-To"])] if parsed["Reply-To"] else None,
+        headers={name: str(value) for name, value in parsed.items() if name.lower() not in _NOT_HEADERS},
+        connection=connection,
+    )
+    if html is not None:
+        message.attach_alternative(html.get_content(), "text/html")
+    return message
+
+
+def judge(error: Exception) -> Outcome:
+    """What an exception of a backend means; where nobody can know whether the message was taken, that is said."""
+    if isinstance(error, smtplib.SMTPRecipientsRefused):
+        code, text = next(iter(error.recipients.values()))
+        return Outcome.of(Stage.RCPT, Reply.parse(code, text.splitlines() or [b""]))
+    if isinstance(error, smtplib.SMTPResponseException):
+        stage = _stage_of(error)
+        said: Any = error.smtp_error
+        lines = (said if isinstance(said, bytes) else str(said).encode()).splitlines()
+        return Outcome.of(stage, Reply.parse(error.smtp_code, lines or [b""]))
+    if isinstance(error, AnymailRequestsAPIError) and error.status_code:
+        return _judge_status(error.status_code, error)
+    if isinstance(error, _OURS):
+        return Outcome(Verdict.BLOCKED, Stage.CONNECT, text=_text(error))
+    if isinstance(error, _ABOUT_THE_MESSAGE):
+        return Outcome(Verdict.REJECTED, Stage.DATA, text=_text(error))
+    return Outcome(Verdict.UNCONFIRMED, Stage.DOT, text=_text(error))
+
+
+def _stage_of(error: smtplib.SMTPResponseException) -> Stage:
+    if isinstance(error, smtplib.SMTPSenderRefused):
+        return Stage.MAIL
+    return Stage.DOT if isinstance(error, smtplib.SMTPDataError) else Stage.AUTH
+
+
+def _judge_status(status: int, error: AnymailError) -> Outcome:
+    if status in _REFUSALS:
+        return Outcome(Verdict.BLOCKED, Stage.CONNECT, status, text=_text(error))
+    if 400 <= status < 500:
+        return Outcome(Verdict.REJECTED, Stage.DATA, status, text=_text(error))
+    return Outcome(Verdict.UNCONFIRMED, Stage.DOT, status, text=_text(error))
+
+
+def _text(error: Exception) -> str:
+    return Reply.parse(0, [f"{type(error).__name__}: {error}".encode()]).text

@@ -1,0 +1,60 @@
+from django.contrib.postgres.functions import TransactionNow
+from django.db import models
+from django.db.models import Q
+
+from campaigns.states import Security, TransportKind
+
+
+class MailTransport(models.Model):
+    """A way out for mail: an SMTP server, or a Django e-mail backend such as an ESP through django-anymail."""
+
+    name = models.CharField(max_length=100, unique=True)
+    kind = models.CharField(max_length=6, choices=TransportKind, default=TransportKind.SMTP)
+    priority = models.SmallIntegerField(default=100, help_text="the lowest is used first, the next when it fails")
+    enabled = models.BooleanField(default=True)
+    host = models.CharField(max_length=255, blank=True, default="")
+    port = models.IntegerField(default=25)
+    security = models.CharField(max_length=8, choices=Security, default=Security.NONE)
+    verify = models.BooleanField(default=True, help_text="check the certificate of the server")
+    username = models.CharField(max_length=255, blank=True, default="")
+    secret = models.TextField(blank=True, default="", editable=False, help_text="encrypted, see campaigns/vault.py")
+    secret_env = models.CharField(
+        max_length=100, blank=True, default="", help_text="name of the environment variable that holds the secret"
+    )
+    backend = models.CharField(max_length=200, blank=True, default="", help_text="dotted path of an e-mail backend")
+    options = models.JSONField(default=dict, blank=True, help_text="arguments of the backend; “$secret” is replaced")
+    connections = models.SmallIntegerField(default=4, help_text="at once, from each process")
+    pipelining = models.BooleanField(default=True, help_text="use it where the server offers it")
+    max_messages = models.IntegerField(default=100, help_text="per connection; 0 for no limit")
+    timeout = models.FloatField(default=30.0, help_text="seconds")
+    created_at = models.DateTimeField(db_default=TransactionNow(), editable=False)
+
+    class Meta:
+        db_table = "mail_transports"
+        constraints = [
+            models.CheckConstraint(condition=Q(connections__range=(1, 50)), name="mail_transports_connections")
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def breaker_key(self) -> str:
+        return f"transport-{self.pk}"
+
+
+class MailBreaker(models.Model):
+    """Whether a transport takes our mail now: shared by all workers. `open_until` null: it may be used."""
+
+    key = models.CharField(max_length=40, primary_key=True)
+    failures = models.IntegerField(default=0, help_text="refusals of us in a row")
+    reason = models.TextField(default="")
+    open_until = models.DateTimeField(null=True)
+    probe_until = models.DateTimeField(null=True, help_text="while one chunk tries whether it works again")
+    changed_at = models.DateTimeField(db_default=TransactionNow())
+
+    class Meta:
+        db_table = "mail_breakers"
+
+    def __str__(self) -> str:
+        return self.key

@@ -1,0 +1,123 @@
+"""save_transport, delete_transport, reset_transport, check_transport: the ways out for mail."""
+
+import re
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from django.db.models import ProtectedError
+
+from campaigns import breaker, mailer, vault
+from campaigns.errors import TransportRefused
+from campaigns.models import MailTransport
+from campaigns.states import TransportKind
+from queue_core.services import Actor, audit
+
+# Whoever may edit a transport must not be able to send it other secrets of the process.
+_ENV = re.compile(r"MAIL_[A-Z0-9_]+")
+# A host is all that may stand there: what else could would only be understood by a resolver.
+_HOST = re.compile(r"[A-Za-z0-9.:_-]+")
+# A stored secret is shown to nobody, so it must not be sent where somebody else reads it either.
+_ELSEWHERE = {"kind", "host", "port", "security", "verify", "backend", "options"}
+_RANGES = {
+    "port": (1, 65535),
+    "connections": (1, 50),
+    "max_messages": (0, 1_000_000),
+    "timeout": (1, 3600),
+    "priority": (-32_000, 32_000),
+}
+
+
+def save_transport(
+    row: MailTransport | None = None, *, secret: str | None = None, by: Actor | None = None, **values: Any
+) -> MailTransport:
+    """Add a transport, or change fields of one. `secret` None keeps the one there, "" removes it.
+
+    Heard by chunks that begin from now on. Raises TransportRefused with what is wrong by field; it tries nothing.
+    """
+    with transaction.atomic():
+        made = MailTransport.objects.select_for_update().get(pk=row.pk) if row else MailTransport()
+        changed = [name for name, value in values.items() if row is None or getattr(made, name) != value]
+        for name in changed:
+            setattr(made, name, values[name])
+        if row and secret is None and made.secret and _ELSEWHERE & set(changed):
+            raise TransportRefused({"secret": ["Enter the secret again: it would go to another server than before."]})
+        if secret is not None:
+            made.secret = vault.lock(secret)
+            changed.append("secret")
+        if errors := _errors(made):
+            raise TransportRefused(errors)
+        if changed:
+            _store(made)
+            message = f"Changed {', '.join(changed)}." if row else "Created."
+            flag = audit.CHANGE if row else audit.ADDITION
+            audit.record(MailTransport, [made.pk], message, by=by, flag=flag, name=made.name)
+    made.refresh_from_db()
+    return made
+
+
+def delete_transport(row: MailTransport, *, by: Actor | None = None) -> None:
+    """For good, with its secret. Raises TransportRefused while a campaign names it."""
+    with transaction.atomic():
+        try:
+            with transaction.atomic():
+                MailTransport.objects.get(pk=row.pk).delete()
+        except ProtectedError:
+            text = f"Campaigns name “{row.name}”: switch it off instead, or let them use another."
+            raise TransportRefused({"name": [text]}) from None
+        audit.record(MailTransport, [row.pk], "Deleted.", by=by, flag=audit.DELETION, name=row.name)
+
+
+def reset_transport(row: MailTransport, *, by: Actor | None = None) -> bool:
+    """Let it be used again at once, whatever it refused before. False: nothing was in the way."""
+    with transaction.atomic():
+        was_open = breaker.recover(row.breaker_key)
+        if was_open:
+            audit.record(MailTransport, [row.pk], "Reset its breaker.", by=by, name=row.name)
+    return was_open
+
+
+def check_transport(row: MailTransport) -> tuple[bool, list[str]]:
+    """Connect and log in, mail nothing. (whether it works, what the server offers or the exact error)."""
+    return mailer.check(mailer.route_of(row))
+
+
+def _store(row: MailTransport) -> None:
+    try:
+        with transaction.atomic():
+            row.save()
+    except IntegrityError:
+        raise TransportRefused({"name": [f"There is a transport “{row.name}” already: choose another name."]}) from None
+
+
+def _errors(row: MailTransport) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    if not row.name.strip():
+        found["name"] = ["Give it a name."]
+    for name, (least, most) in _RANGES.items():
+        if not least <= getattr(row, name) <= most:
+            found[name] = [f"Write a number from {least} to {most}."]
+    if row.secret_env and not _ENV.fullmatch(row.secret_env):
+        found["secret_env"] = ["Write the name of a variable that begins with MAIL_, such as MAIL_PASSWORD."]
+    if row.secret_env and row.secret:
+        found["secret_env"] = ["Give the secret itself or the variable that holds it, not both."]
+    return found | (_smtp_errors(row) if row.kind == TransportKind.SMTP else _backend_errors(row))
+
+
+def _smtp_errors(row: MailTransport) -> dict[str, list[str]]:
+    found = {}
+    if not _HOST.fullmatch(row.host):
+        found["host"] = ["Write the name or the address of the server, such as smtp.example.com."]
+    if (row.secret or row.secret_env) and not row.username:
+        found["username"] = ["A secret needs a user name that goes with it."]
+    if row.username and not (row.secret or row.secret_env):
+        found["secret"] = ["A user name needs its secret."]
+    return found
+
+
+def _backend_errors(row: MailTransport) -> dict[str, list[str]]:
+    if not isinstance(row.options, dict):
+        return {"options": ["Write one JSON object."]}
+    if not mailer.is_backend(row.backend):
+        text = "This is not the dotted path of a Django e-mail backend, such as anymail.backends.mailgun.EmailBackend."
+        return {"backend": [text]}
+    return {}

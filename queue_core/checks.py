@@ -8,6 +8,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 
 from queue_core import conf, registry
+from queue_core.external_checks import check_external_tasks
 from queue_core.states import FINAL
 
 _BACKEND = "queue_core.backend.PosthasteBackend"
@@ -16,6 +17,11 @@ _BACKEND = "queue_core.backend.PosthasteBackend"
 @register("queue_core")
 def check_knobs(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """QUEUE_* settings: known, and positive numbers."""
+    special = {
+        "KEEP_DAYS": _check_keep_days,
+        "LOG_LEVEL": _check_log_level,
+        "EXTERNAL_TASKS": check_external_tasks,
+    }
     found: list[CheckMessage] = []
     for name in dir(settings):
         if not name.startswith("QUEUE_"):
@@ -24,10 +30,8 @@ def check_knobs(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
         if knob not in conf.DEFAULTS:
             known = ", ".join(f"QUEUE_{known}" for known in conf.DEFAULTS)
             found.append(Error(f"{name} is not a setting of the queue.", hint=f"Known: {known}.", id="queue_core.E001"))
-        elif knob == "KEEP_DAYS":
-            found += _check_keep_days(value)
-        elif knob == "LOG_LEVEL":
-            found += _check_log_level(value)
+        elif knob in special:
+            found += special[knob](value)
         elif not _is_like(conf.DEFAULTS[knob], value):
             kind = "whole number" if isinstance(conf.DEFAULTS[knob], int) else "number"
             found.append(Error(f"{name} must be a {kind} above 0, not {value!r}.", id="queue_core.E002"))
@@ -78,7 +82,7 @@ def _check_keep_days(value: Any) -> list[CheckMessage]:
 def check_schemas(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """Schemas of registered tasks: a broken one would refuse every payload."""
     found: list[CheckMessage] = []
-    for name in registry.names():
+    for name in registry.registered():
         schema = registry.get(name).schema
         if schema is not None and schema.fault:
             hint = "Correct schema= of its @task, or give schema=None to take any object."

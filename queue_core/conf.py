@@ -32,6 +32,12 @@ DEFAULTS: dict[str, Any] = {
     # Days a finished task is kept, by state; {"mail": {"succeeded": 90}} says otherwise for a queue. A state without
     # a rule is kept for ever.
     "KEEP_DAYS": {"succeeded": 7, "cancelled": 7, "expired": 7, "failed": 90},
+    # Tasks that workers of the pull protocol run, by name: {"image.resize": {"queue": "images", "timeout": 60}}.
+    "EXTERNAL_TASKS": {},
+    # A worker of the pull protocol that was not heard of for this long loses its tasks.
+    "PULL_LEASE_SECONDS": 60.0,
+    # Claims that may wait in one web process at once: each holds one of its threads.
+    "PULL_WAITERS": 2,
     # What a person asks of a worker is heard within this time.
     "HEED_SECONDS": 0.8,
     # Rows of workers and pools that have ended are forgotten after so many days.
@@ -51,3 +57,14 @@ def get(name: str) -> Any:
 def queues() -> list[str]:
     """Names of the queues, in the order in which a worker serves them by default."""
     return list(settings.QUEUES)
+
+
+def external_queues() -> list[str]:
+    """The queues that only workers of the pull protocol serve."""
+    return sorted({task["queue"] for task in get("EXTERNAL_TASKS").values()})
+
+
+def own_queues() -> list[str]:
+    """The queues that worker processes serve by default, in that order."""
+    external = external_queues()
+    return [name for name in queues() if name not in external]

@@ -39,7 +39,7 @@ class Station:
         self.writer = Writer(self.hand, self.stopping)
         self.crew = Crew(self.hand, self.writer, self.stopping, threads=threads, coroutines=coroutines)
         self.orders = Orders(self.stop, self.hand.clock)
-        self.keeper = Keeper(queues, self.hand, self.orders, pool=pool)
+        self.keeper = Keeper(queues, self.hand, self.orders, pool=pool, capacity=threads)
         self.capture = Capture(level=conf.get("LOG_LEVEL"))
         # How many tasks to claim: one until their speed is known.
         self.size = 1

@@ -54,13 +54,16 @@ class Processor:
 class Keeper(threading.Thread):
     """Owns the worker's row and its lease; `worker_id` changes when the lease was lost and a new row was made."""
 
-    def __init__(self, queues: list[str], hand: Hand, orders: Orders, *, pool: int | None = None) -> None:
+    def __init__(
+        self, queues: list[str], hand: Hand, orders: Orders, *, pool: int | None = None, capacity: int = 1
+    ) -> None:
         super().__init__(name="keeper", daemon=True)
         self.queues = queues
         self.hand = hand
         self.orders = orders
         self.pool = pool
-        self.worker_id = register_worker(queues, pool=pool)
+        self.capacity = capacity
+        self.worker_id = register_worker(queues, pool=pool, capacity=capacity)
         self.processor = Processor()
         self._closed = threading.Event()
         self._next_beat = 0.0
@@ -118,7 +121,7 @@ class Keeper(threading.Thread):
         )
         if not beat(self.worker_id, pulse):
             lost = self.worker_id
-            self.worker_id = register_worker(self.queues, pool=self.pool, after=lost)
+            self.worker_id = register_worker(self.queues, pool=self.pool, capacity=self.capacity, after=lost)
             logger.warning("worker %d lost its lease; going on as worker %d", lost, self.worker_id)
         unheld = lifecycle.release_unheld(self.worker_id, self.hand.held_ids(), _UNHELD_SECONDS)
         if unheld:

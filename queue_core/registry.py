@@ -1,6 +1,8 @@
 """The tasks this installation can run, by name; and the decorator that makes them."""
 
+import functools
 import importlib
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -42,8 +44,12 @@ class TaskType(DjangoTask[Any, Any]):
     key: str | Callable[[Mapping[str, Any]], Any] | None = None
     key_max_running: int | None = None
     key_rate: str | None = None
+    # Described in the settings, run by workers of the pull protocol.
+    external: bool = False
 
     def __post_init__(self) -> None:
+        if self.external:
+            return  # the checks have judged it, and no code of ours can be called by its name
         # Not super(): a slots dataclass is a second class object, which zero-argument super() does not know.
         DjangoTask.__post_init__(self)
         if not self.label:
@@ -141,20 +147,51 @@ def task(
     return register
 
 
-def names() -> list[str]:
+def elsewhere(**payload: Any) -> None:
+    """Runs in a worker of the pull protocol."""
+    raise RuntimeError("This task is run by workers of the pull protocol; no process of ours can.")
+
+
+@functools.lru_cache(maxsize=1024)
+def _described(name: str, description: str) -> TaskType:
+    options = json.loads(description)
+    schema, backoff = options.pop("schema", None), options.pop("backoff", {})
+    return TaskType(
+        func=elsewhere,
+        label=name,
+        queue_name=options.pop("queue"),
+        schema=None if schema is None else PayloadSchema(schema),
+        backoff=Backoff(**backoff),
+        external=True,
+        **options,
+    )
+
+
+def external(name: str) -> TaskType | None:
+    """The task of that name in the setting QUEUE_EXTERNAL_TASKS."""
+    description = conf.get("EXTERNAL_TASKS").get(name)
+    return None if description is None else _described(name, json.dumps(description))
+
+
+def registered() -> list[str]:
+    """The names of the tasks that Python code registered."""
     return sorted(_registered)
 
 
+def names() -> list[str]:
+    return sorted({*_registered, *conf.get("EXTERNAL_TASKS")})
+
+
 def find(name: str) -> TaskType | None:
-    return _registered.get(name)
+    return _registered.get(name) or external(name)
 
 
 def get(name: str) -> TaskType:
     """The registered task of that name; raises UnknownTask."""
-    try:
-        return _registered[name]
-    except KeyError:
-        raise UnknownTask(name, names()) from None
+    found = find(name)
+    if found is None:
+        raise UnknownTask(name, names())
+    return found
 
 
 def resolve(name: str) -> TaskType:

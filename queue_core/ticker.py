@@ -12,6 +12,7 @@ from django.db import connection, transaction
 
 from queue_core import broker, conf, lifecycle
 from queue_core.claims import Claims
+from queue_core.services.end_overdue import end_overdue
 from queue_core.services.fire_schedules import fire_schedules
 from queue_core.services.release_waiting import release_waiting
 from queue_core.services.rescue import rescue
@@ -58,6 +59,7 @@ def tick(if_older_than: float = 0.5) -> bool:
     _in_slices(lambda size: len(lifecycle.unpark(size)), _SLICE)
     _in_slices(lifecycle.expire, _SLICE)
     rescue()
+    end_overdue()
     settle()
     release_waiting()
     _in_slices(fire_schedules, _SCHEDULES)

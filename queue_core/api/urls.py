@@ -1,12 +1,13 @@
 from rest_framework.routers import SimpleRouter
 
-from queue_core.api import bulk, dead_letters, queues, schedules, search, task_types, tasks, workers, workflows
+from queue_core.api import bulk, dead_letters, pull, queues, schedules, search, task_types, tasks, workers, workflows
 
 router = SimpleRouter()
 # Before the tasks, whose ids these would be otherwise.
 router.register("tasks/bulk", bulk.TaskBulkViewSet, basename="task-bulk")
 router.register("tasks/search", search.SearchViewSet, basename="task-search")
 router.register("tasks", tasks.TaskViewSet, basename="task")
+router.register("tasks", pull.HeldTaskViewSet, basename="held-task")
 router.register("task-types", task_types.TaskTypeViewSet, basename="task-type")
 router.register("workers", workers.WorkerViewSet, basename="worker")
 router.register("worker-pools", workers.WorkerPoolViewSet, basename="worker-pool")

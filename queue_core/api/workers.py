@@ -12,6 +12,7 @@ from rest_framework.viewsets import GenericViewSet
 from queue_core import services
 from queue_core.api.actor import actor
 from queue_core.api.filters import WorkerFilter
+from queue_core.api.pull import PULL, PullActions
 from queue_core.api.serializers import NoFields
 from queue_core.api.views import ID
 from queue_core.errors import QueueError
@@ -53,7 +54,7 @@ class ScaleSerializer(serializers.Serializer[Any]):
     wanted = serializers.IntegerField(min_value=SIZES[0], max_value=SIZES[-1], help_text="worker processes")
 
 
-class WorkerViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewSet[Worker]):
+class WorkerViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, PullActions):
     """Workers, also those that have ended. `desired` is what was asked, `acknowledged` what was heard."""
 
     queryset = Worker.objects.order_by("-id")
@@ -61,10 +62,10 @@ class WorkerViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericVie
     filterset_class = WorkerFilter
     ordering_fields = ["id"]
     lookup_value_regex = ID
-    needs = STEERED
+    needs = STEERED | dict.fromkeys(PullActions.pull_shapes, PULL)
 
     def get_serializer_class(self) -> type[BaseSerializer[Any]]:
-        return NoFields if self.action in STEERED else WorkerSerializer
+        return NoFields if self.action in STEERED else self.pull_shapes.get(self.action, WorkerSerializer)
 
     @extend_schema(request=NoFields, responses=WorkerSerializer)
     @action(detail=True, methods=["post"])

@@ -22,6 +22,9 @@ from queue_core.services.pin import pin, unpin
 from queue_core.services.ping_bell import BellDown, ping_bell
 from queue_core.services.preview_bulk import BadSelection, Preview, preview_bulk
 from queue_core.services.prune import prune
+from queue_core.services.pull_claim import Handed, Pulled, pull_claim
+from queue_core.services.pull_finish import LeaseLost, PulledFailure, pull_complete, pull_fail, pull_task_beat
+from queue_core.services.pull_register import Heard, NotPulling, pull_beat, pull_deregister, pull_register
 from queue_core.services.purge_queue import purge_queue
 from queue_core.services.relatives import Relatives, relatives
 from queue_core.services.replay import replay, replay_letters
@@ -54,11 +57,17 @@ __all__ = [
     "BellDown",
     "BulkOutcome",
     "BulkOver",
+    "Handed",
+    "Heard",
     "InvalidBatch",
     "InvalidSchedule",
     "InvalidWorkflow",
+    "LeaseLost",
+    "NotPulling",
     "PoolGone",
     "Preview",
+    "Pulled",
+    "PulledFailure",
     "Relatives",
     "ScheduleBusy",
     "Stats",
@@ -92,6 +101,13 @@ __all__ = [
     "ping_bell",
     "preview_bulk",
     "prune",
+    "pull_beat",
+    "pull_claim",
+    "pull_complete",
+    "pull_deregister",
+    "pull_fail",
+    "pull_register",
+    "pull_task_beat",
     "purge_queue",
     "relatives",
     "replay",

@@ -9,7 +9,7 @@ from queue_core.errors import InvalidSubmission
 from queue_core.models import Task
 from queue_core.services import audit
 from queue_core.services.outcome import BulkOutcome
-from queue_core.services.submit import checked_changes, text_for_tasks
+from queue_core.services.submit import check_served, checked_changes, text_for_tasks
 
 EDITABLE = ("priority", "queue", "run_at", "max_attempts", "tags", "payload")
 
@@ -23,6 +23,8 @@ def edit_task(ids: Sequence[int], *, by: audit.Actor | None = None, **changes: A
     if unknown := sorted(changes.keys() - set(EDITABLE)):
         raise InvalidSubmission(unknown[0], f"cannot be changed; what can is {', '.join(EDITABLE)}")
     values = checked_changes(changes)
+    if "queue" in values:
+        check_served(values["queue"], Task.objects.filter(pk__in=ids).values_list("name", flat=True).distinct())
     with transaction.atomic():
         if "payload" in changes:
             values["payload"] = text_for_tasks(changes["payload"], ids)

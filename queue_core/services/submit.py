@@ -1,7 +1,7 @@
 """submit: ask for a task. The row is written in the caller's transaction; the bell rings when it commits."""
 
 import datetime
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from dataclasses import replace as with_values
 from functools import partial
@@ -36,6 +36,16 @@ def _checked_queue(name: str) -> str:
     if not isinstance(name, str) or name not in conf.queues():
         raise UnknownQueue(str(name), conf.queues())
     return name
+
+
+def check_served(queue: str, tasks: Iterable[str]) -> None:
+    """Raise InvalidSubmission unless those who serve the queue can run the tasks of these names."""
+    ours = queue not in conf.external_queues()
+    for name in tasks:
+        known = registry.find(name)
+        if known and known.external == ours:
+            who = "worker processes" if ours else "workers of the pull protocol"
+            raise InvalidSubmission("queue", f"{queue} is served by {who}, which cannot run {name}")
 
 
 def payload_text(payload: Any, task_type: registry.TaskType | None, *, has_references: bool = False) -> str:
@@ -139,9 +149,11 @@ def build(
     """Check a submission and make its row. Raises UnknownTask, UnknownQueue or InvalidSubmission."""
     task_type = registry.get(name)
     queue, priority, attempts, key = (options.pop(each, None) for each in ("queue", "priority", "max_attempts", "key"))
+    queue = _checked_queue(task_type.queue_name if queue is None else queue)
+    check_served(queue, [name])
     return lifecycle.NewTask(
         name=name,
-        queue=_checked_queue(task_type.queue_name if queue is None else queue),
+        queue=queue,
         payload=payload_text({} if payload is None else payload, task_type, has_references=has_references),
         priority=task_type.priority if priority is None else _checked_number("priority", priority, PRIORITIES),
         max_attempts=(

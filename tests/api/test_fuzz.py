@@ -10,10 +10,12 @@ from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
 from rest_framework.test import APIClient
 
-from queue_core import services
+from queue_core.models import Worker
+from queue_core.services import submit
 from queue_core.services.worker_pool import open_pool
 from tests.factories import CampaignFactory, UserFactory
 
+LEASE = "5e0b4f67-9a3c-4f3e-9d1c-0a7b1f2c3d4e"
 # Bodies that are taken, with optional fields among them.
 BODIES: dict[str, dict[str, Any]] = {
     "tasks/": {
@@ -37,6 +39,14 @@ BODIES: dict[str, dict[str, Any]] = {
         **{"secret": "", "secret_env": "", "backend": "", "options": {}, "connections": 1, "timeout": 1.0},
     },
     "templates/": {"name": "n", "subject": "s", "html": "h", "text": "t", "description": ""},
+    "workers/": {"name": "n", "hostname": "h", "queues": ["default"], "capacity": 1},
+    "workers/{puller}/heartbeat/": {"holds": [1]},
+    "workers/{puller}/claim/": {"limit": 1},
+    "tasks/{task}/heartbeat/": {"lease": LEASE},
+    "tasks/{task}/complete/": {"lease": LEASE, "result": 1},
+    "tasks/{task}/fail/": {
+        **{"lease": LEASE, "error": "e", "error_class": "c", "traceback": "t", "retry": True, "delay": 1},
+    },
     "worker-pools/{pool}/scale/": {"wanted": 1},
     "auth/token/": {"username": "a", "password": "b"},
 }
@@ -72,8 +82,14 @@ class Fuzz(TestCase):
     def setUpTestData(cls) -> None:
         cls.user = UserFactory(is_superuser=True)
         cls.campaign = CampaignFactory()
-        cls.pool = open_pool(["default"], 1)
-        cls.task = services.submit("tests.noop").id
+        cls.ids = {
+            "id": cls.campaign.pk,
+            "pool": open_pool(["default"], 1),
+            "task": submit("tests.noop").id,
+            "puller": Worker.objects.create(
+                name="w", hostname="h", pid=0, queues=["low"], kind="pull", lease_until="2100-01-01T00:00Z"
+            ).pk,
+        }
 
     @settings(max_examples=200, deadline=None, suppress_health_check=list(HealthCheck))
     @given(requests())
@@ -81,7 +97,7 @@ class Fuzz(TestCase):
         path, body = request
         client = APIClient()
         client.force_authenticate(self.user)
-        url = "/api/v1/" + path.format(id=self.campaign.pk, task=self.task, pool=self.pool)
+        url = "/api/v1/" + path.format(**self.ids)
         answer = client.generic("POST", url, body, content_type="application/json")
         assert answer.status_code < 500, answer.content
 

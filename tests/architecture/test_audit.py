@@ -37,7 +37,9 @@ NOT_OF_PERSONS = {
     "queue": {"backlog", "build", "export_tasks", "fire_schedules", "ping_bell", "prune", "stats", "submit_many"}
     | {"live_pools", "live_workers", "upcoming", "workers", "preview_bulk", "run_bulk"}
     | {"relatives", "settle", "state_counts", "step_payload", "waiting_reason", "workflow_graph"}
-    | {"count_types", "hold_reason", "task_type", "task_types"},
+    | {"count_types", "hold_reason", "task_type", "task_types"}
+    # What workers do, not persons.
+    | {"pull_register", "pull_deregister", "pull_beat", "pull_task_beat", "pull_claim", "pull_complete", "pull_fail"},
     "campaigns": {"check_transport", "problems", "recipient_of", "status", "unsubscribe", "unsubscribe_url"},
 }
 

@@ -14,12 +14,14 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from django.test import override_settings
 from django.utils import timezone
 
 from queue_core import lifecycle, services
 from queue_core.lifecycle import Claimed, Ended, Failure, Line, Report
 from queue_core.models import DeadLetter, DeadLetterGroup, Dependency, Queue, Schedule, Task, Worker, Workflow
 from queue_core.policies import Limit
+from queue_core.services import PulledFailure
 from queue_core.services.register_worker import register_worker
 from queue_core.services.rescue import rescue
 from queue_core.services.worker_pool import open_pool
@@ -36,6 +38,12 @@ SITUATIONS = {
 OVER = {name for name, state in SITUATIONS.items() if state in FINAL}
 RUNNING = ("doomed", "asked", "running")
 DAY = datetime.timedelta(days=1)
+FAR = datetime.datetime(2100, 1, 1, tzinfo=datetime.UTC)
+
+
+def register_puller() -> None:
+    with override_settings(QUEUE_EXTERNAL_TASKS={"image.resize": {"queue": "low"}}):
+        services.pull_register(name="w", hostname="h", queues=["low"])
 
 
 def failure_of(mark: str) -> Failure:
@@ -110,6 +118,19 @@ class Scene:
 
     def run_bulk(self, verb: str, **params: Any) -> None:
         services.run_bulk(self.bulk(verb, **params), seconds=60)
+
+    def tell(self, verb: Callable[..., Any], *given: Any) -> None:
+        """As a worker that pulls, of a task it holds, or held."""
+        with suppress(services.LeaseLost):
+            verb(self.pk, self.held.lease, *given)
+
+    def pull(self) -> None:
+        """Its worker, and one that waits, are of those that pull."""
+        Worker.objects.create(name="w", hostname="h", pid=0, queues=["default"], kind="pull", lease_until=FAR)
+        Worker.objects.filter(task__pk=self.pk).update(kind="pull")
+
+    def puller(self) -> int:
+        return next(iter(self.worker), Worker.objects.latest("pk").pk)
 
     def hold_queue(self) -> None:
         Queue.objects.create(name="default", max_running=100)
@@ -424,6 +445,25 @@ OF_SERVICES = [
     Case("resume_worker", lambda s: services.resume_worker(s.worker)),
     Case("drain_worker", lambda s: services.drain_worker(s.worker)),
     Case("stop_worker", lambda s: services.stop_worker(s.worker)),
+    Case("pull_register", lambda s: register_puller()),
+    Case("pull_beat", lambda s: services.pull_beat(s.puller()), ready=Scene.pull),
+    Case("pull_task_beat", lambda s: s.tell(services.pull_task_beat), ready=Scene.pull),
+    Case(
+        "pull_claim",
+        lambda s: services.pull_claim(Worker.objects.latest("pk").pk, limit=1),
+        {"queued": "running"},
+        ready=Scene.pull,
+    ),
+    Case("pull_complete", lambda s: s.tell(services.pull_complete), _all_running("succeeded"), ready=Scene.pull),
+    Case("pull_fail", lambda s: s.tell(services.pull_fail, PulledFailure("no")), TO_QUEUE, ready=Scene.pull),
+    Case(
+        "pull_fail",
+        lambda s: s.tell(services.pull_fail, PulledFailure("never", retry=False)),
+        {**_all_running("failed"), "asked": "cancelled"},
+        ready=Scene.pull,
+        note="for good",
+    ),
+    Case("pull_deregister", lambda s: services.pull_deregister(s.puller()), TO_QUEUE, ready=Scene.pull),
     Case("scale_pool", lambda s: services.scale_pool(open_pool(["default"], 1), 2)),
 ]
 CASES = [*OF_LIFECYCLE, *OF_SERVICES]

@@ -39,10 +39,12 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, queues: str, processes: int, burst: bool, stop_seconds: float, **options: Any) -> None:
         threads, coroutines = options["threads"], options["coroutines"]
-        names = [name.strip() for name in queues.split(",") if name.strip()] or conf.queues()
+        names = [name.strip() for name in queues.split(",") if name.strip()] or conf.own_queues()
         unknown = sorted(set(names) - set(conf.queues()))
         if unknown:
             raise CommandError(f"Unknown queues: {', '.join(unknown)}. There are: {', '.join(conf.queues())}.")
+        if external := sorted(set(names) & set(conf.external_queues())):
+            raise CommandError(f"Only workers of the pull protocol serve {', '.join(external)}; leave them out.")
         if not 1 <= processes <= 256:
             raise CommandError("--processes must be from 1 to 256.")
         if not 1 <= threads <= 256:

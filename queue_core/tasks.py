@@ -4,13 +4,14 @@ from typing import Any
 
 from queue_core.errors import Snooze
 from queue_core.registry import task
+from queue_core.services.forget import forget
 from queue_core.services.prune import prune
 from queue_core.services.run_bulk import run_bulk
 
 
 @task(name="queue_core.prune", queue="low", max_attempts=1)
 def prune_task(**_: Any) -> dict[str, int]:
-    return {"pruned": prune()}
+    return {"pruned": prune(), **forget()}
 
 
 @task(name="queue_core.bulk", max_crashes=20)

@@ -13,6 +13,7 @@ from queue_core.services.edit_task import edit_task
 from queue_core.services.export_tasks import export_tasks
 from queue_core.services.fire_schedules import fire_schedules
 from queue_core.services.fleet import live_pools, live_workers, workers
+from queue_core.services.forget import forget
 from queue_core.services.hold_queue import limit_queue, pause_queue, resume_queue
 from queue_core.services.hold_reason import hold_reason
 from queue_core.services.hold_type import limit_type, pause_type, resume_type
@@ -88,6 +89,7 @@ __all__ = [
     "edit_task",
     "export_tasks",
     "fire_schedules",
+    "forget",
     "hold_reason",
     "limit_queue",
     "limit_type",

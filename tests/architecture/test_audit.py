@@ -34,7 +34,17 @@ DOORS = ("admin", "api")
 FILE = b"email\nann@example.com\nbob@example.com\nnobody\n"
 # Of the services, those that no person asks for, that change nothing, or that another verb is made of.
 NOT_OF_PERSONS = {
-    "queue": {"backlog", "build", "export_tasks", "fire_schedules", "ping_bell", "prune", "stats", "submit_many"}
+    "queue": {
+        "backlog",
+        "build",
+        "export_tasks",
+        "fire_schedules",
+        "forget",
+        "ping_bell",
+        "prune",
+        "stats",
+        "submit_many",
+    }
     | {"live_pools", "live_workers", "upcoming", "workers", "preview_bulk", "run_bulk"}
     | {"relatives", "settle", "state_counts", "step_payload", "waiting_reason", "workflow_graph"}
     | {"count_types", "hold_reason", "task_type", "task_types"}

@@ -380,6 +380,7 @@ OF_SERVICES = [
     Case("discard", lambda s: services.discard(s.letters), touches={"failed"}),
     Case("discard_group", lambda s: services.discard_group(s.group()), touches={"failed"}),
     Case("prune", lambda s: services.prune(), GONE, ready=Scene.age),
+    Case("forget", lambda s: services.forget()),
     Case("submit", lambda s: services.submit("tests.noop"), adds=ALWAYS),
     Case("submit_many", lambda s: services.submit_many([services.build("tests.noop", {})] * 2), adds=ALWAYS),
     Case("submit_batch", lambda s: services.submit_batch([SOME_ROW]), adds=ALWAYS),

@@ -4,11 +4,11 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from queue_core.services import prune
+from queue_core.services import forget, prune
 
 
 class Command(BaseCommand):
-    help = "Forget finished tasks past their keep (setting QUEUE_KEEP_DAYS), with their history; pinned ones stay."
+    help = "Forget finished tasks past their keep (setting QUEUE_KEEP_DAYS) with their history, and workers long ended."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--seconds", type=float, default=3600.0, help="stop after so long (default: an hour)")
@@ -16,4 +16,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, seconds: float, json: bool, **options: Any) -> None:
         pruned = prune(seconds=seconds)
-        self.stdout.write(json_module.dumps({"pruned": pruned}) if json else f"Forgot {pruned} finished tasks.")
+        others = forget(seconds=seconds)
+        told = ", ".join(f"{count} {name}" for name, count in others.items() if count)
+        sentence = f"Forgot {pruned} finished tasks{f'; and {told}' if told else ''}."
+        self.stdout.write(json_module.dumps({"pruned": pruned, **others}) if json else sentence)

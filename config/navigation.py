@@ -20,6 +20,7 @@ _PAGES: dict[str, list[tuple[str, str, str]]] = {
         ("Tasks", "checklist", "queue_core.task"),
         ("Queues", "low_priority", "queue_core.queue"),
         ("Task types", "category", "queue_core.typepolicy"),
+        ("Workflows", "account_tree", "queue_core.workflow"),
         ("Schedules", "schedule", "queue_core.schedule"),
         ("Dead letters", "error", "queue_core.deadletter"),
         ("Dead letter groups", "stacks", "queue_core.deadlettergroup"),

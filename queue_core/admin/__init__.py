@@ -5,6 +5,7 @@ from queue_core.admin.schedule import ScheduleAdmin
 from queue_core.admin.task import TaskAdmin
 from queue_core.admin.task_type import TypePolicyAdmin
 from queue_core.admin.worker import WorkerAdmin
+from queue_core.admin.workflow import WorkflowAdmin
 
 __all__ = [
     "DeadLetterAdmin",
@@ -14,4 +15,5 @@ __all__ = [
     "TaskAdmin",
     "TypePolicyAdmin",
     "WorkerAdmin",
+    "WorkflowAdmin",
 ]

@@ -10,26 +10,15 @@ from django.utils.text import Truncator
 from unfold.decorators import display as label
 
 from queue_core import search, services
-from queue_core.admin import notes, task_edit, task_pages
+from queue_core.admin import notes, relatives, task_edit, task_pages
 from queue_core.admin.filters import TAB_STATES, DayRange, NameFilter, QueueFilter, StateFilter, tabs
 from queue_core.admin.forms import as_text
 from queue_core.admin.ledger import LedgerAdmin, actor
+from queue_core.admin.task_rows import STATE_LABELS
 from queue_core.admin.times import moment, span
 from queue_core.models import Execution, Result, Task, Worker
 from queue_core.services.clock import database_time
 
-# Colours of Unfold's labels, for the states as people read them.
-STATE_LABELS = {
-    "blocked": "default",
-    "queued": "info",
-    "scheduled": "default",
-    "running": "primary",
-    "retrying": "warning",
-    "succeeded": "success",
-    "failed": "danger",
-    "cancelled": "default",
-    "expired": "default",
-}
 OUTCOME_LABELS = {"succeeded": "success", "failed": "danger", "lost": "warning", "cancelled": "default"}
 _SHOWN_ATTEMPTS = 100
 _PARTLY = (
@@ -116,6 +105,7 @@ class TaskAdmin(LedgerAdmin):
             "label": {"text": obj.shown_state, "type": STATE_LABELS[obj.shown_state]},
             "buttons": task_pages.buttons(self, request, obj),
             "facts": facts(obj),
+            **relatives.of(obj),
             "progress": notes.progress(obj),
             "logs": notes.logs(obj),
             "error": obj.error,
@@ -177,6 +167,7 @@ def facts(task: Task) -> list[tuple[str, Any]]:
     rows: list[tuple[str, Any]] = [
         ("Task", task.name),
         ("Queue", task.queue),
+        ("Workflow", relatives.workflow_link(task)),
         ("Priority", task.priority),
         ("Attempts", f"{task.attempt} of {task.max_attempts}"),
         ("Lost workers", f"{task.crashes} of {task.max_crashes}"),

@@ -49,7 +49,7 @@ from queue_core.services.submit_workflow import InvalidWorkflow, submit_workflow
 from queue_core.services.task_types import TypeCounts, TypeShown, count_types, task_type, task_types
 from queue_core.services.upcoming import upcoming
 from queue_core.services.waiting_reason import waiting_reason
-from queue_core.services.workflow_graph import state_counts, workflow_graph
+from queue_core.services.workflow_graph import state_counts, step_counts, workflow_graph
 
 __all__ = [
     "Actor",
@@ -129,6 +129,7 @@ __all__ = [
     "start_bulk",
     "state_counts",
     "stats",
+    "step_counts",
     "step_payload",
     "stop_bulk",
     "stop_worker",

@@ -46,7 +46,7 @@ NOT_OF_PERSONS = {
         "submit_many",
     }
     | {"live_pools", "live_workers", "upcoming", "workers", "preview_bulk", "run_bulk"}
-    | {"relatives", "settle", "state_counts", "step_payload", "waiting_reason", "workflow_graph"}
+    | {"relatives", "settle", "state_counts", "step_counts", "step_payload", "waiting_reason", "workflow_graph"}
     | {"count_types", "hold_reason", "task_type", "task_types"}
     # What workers do, not persons.
     | {"pull_register", "pull_deregister", "pull_beat", "pull_task_beat", "pull_claim", "pull_complete", "pull_fail"},
@@ -499,6 +499,8 @@ ADMIN_CALLS: list[tuple[str, str, dict[str, str], str]] = [
     ("queue_core_deadlettergroup_replay", "group", {}, "Replayed 2 dead letters."),
     ("queue_core_deadlettergroup_discard", "group", {}, "Discarded 2 dead letters."),
     ("queue_core_schedule_run_now", "schedule", {}, "Run by hand."),
+    ("queue_core_workflow_cancel", "workflow", {}, "Cancelled 1 workflow."),
+    ("queue_core_workflow_retry", "cancelled", {}, "Retried 2 steps."),
     ("campaigns_campaign_add", "", CAMPAIGN, "Created."),
     ("campaigns_campaign_delete", "draft", {}, "Deleted with 3 recipients."),
     ("campaigns_campaign_launch", "draft", {}, "Launched: 3 recipients to mail."),

@@ -14,7 +14,8 @@ from django.utils import timezone
 
 from queue_core import registry, services
 from queue_core.admin.paginator import CAP, bounded_count, shown
-from queue_core.admin.task import OUTCOME_LABELS, STATE_LABELS
+from queue_core.admin.task import OUTCOME_LABELS
+from queue_core.admin.task_rows import STATE_LABELS
 from queue_core.admin.times import span
 from queue_core.models import Execution, Result, Task, Worker
 from queue_core.querysets import SHOWN_STATES

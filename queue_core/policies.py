@@ -1,5 +1,6 @@
-"""When a failed attempt is tried again, how many may run and start: pure decisions, no database."""
+"""When, and whether, a failed attempt is tried again, how many may run and start: pure decisions, no database."""
 
+import math
 import random
 import re
 from dataclasses import dataclass
@@ -29,6 +30,42 @@ class Backoff:
 
     def delay(self, failures: int) -> float:
         return random.uniform(0, self.ceiling(failures))  # noqa: S311 - spreads load, guards nothing
+
+
+@dataclass(frozen=True, slots=True)
+class RetryRules:
+    """Which failures are tried again, and until when: `until` is in seconds since the task was created.
+
+    Raises ValueError, in words that follow the name of the wrong option.
+    """
+
+    retry_on: tuple[type[BaseException], ...] | None = None
+    discard_on: tuple[type[BaseException], ...] = ()
+    until: float | None = None
+
+    def __post_init__(self) -> None:
+        for option, classes in (("retry_on", self.retry_on), ("discard_on", self.discard_on)):
+            if not (_are_errors(classes) or (option == "retry_on" and classes is None)):
+                raise ValueError(f"{option} must be a tuple of exception classes such as (OSError,), not {classes!r}")
+        if never := [each.__name__ for each in self.retry_on or () if issubclass(each, self.discard_on)]:
+            raise ValueError(f"retry_on holds {never[0]}, which discard_on never lets be tried again")
+        until = self.until
+        if until is not None and not (_is_number(until) and 0 < until < math.inf):
+            raise ValueError(f"retry_until must be a number of seconds above 0, not {until!r}")
+
+    def allow(self, error: BaseException) -> bool:
+        """Whether a task that failed by this may be tried again."""
+        if isinstance(error, self.discard_on):
+            return False
+        return self.retry_on is None or isinstance(error, self.retry_on)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _are_errors(value: Any) -> bool:
+    return isinstance(value, tuple) and all(isinstance(e, type) and issubclass(e, BaseException) for e in value)
 
 
 @dataclass(frozen=True, slots=True)

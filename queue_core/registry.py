@@ -12,7 +12,7 @@ from django_tasks.base import Task as DjangoTask
 from queue_core import conf
 from queue_core.errors import UnknownTask
 from queue_core.lanes import checked_key, lane_of, value_at
-from queue_core.policies import Backoff, Limit, Rate, checked_room
+from queue_core.policies import Backoff, Limit, Rate, RetryRules, checked_room
 from queue_core.schemas import PayloadSchema
 from queue_core.signatures import by_name, schema_of
 
@@ -36,6 +36,10 @@ class TaskType(DjangoTask[Any, Any]):
     timeout: float = field(default_factory=lambda: conf.get("TIMEOUT_SECONDS"))
     # "each": this task's outcome is durable before the next one starts, for work that must not be repeated.
     acks: Literal["batch", "each"] = "batch"
+    # Which exceptions are tried again (None: all), and which never; seconds since creation after which nothing is.
+    retry_on: tuple[type[BaseException], ...] | None = None
+    discard_on: tuple[type[BaseException], ...] = ()
+    retry_until: float | None = None
     # What its payload must be; None: any object.
     schema: PayloadSchema | None = field(default=_BY_SIGNATURE, compare=False, repr=False)
     # Over all workers; rates as "100/m". `key` is a path into the payload, such as "customer.id", or a function of it.
@@ -60,6 +64,7 @@ class TaskType(DjangoTask[Any, Any]):
         if ":" in self.label:
             raise ValueError(f"A task must not be called {self.label!r}: names hold no colon.")
         _check_limits(self)
+        _check_retry_rules(self)
         known = _registered.setdefault(self.label, self)
         if known.func is not self.func and default_name(known.func) != default_name(self.func):
             raise ValueError(f"Two tasks are called {self.label!r}: {known.module_path} and {self.module_path}.")
@@ -82,6 +87,10 @@ class TaskType(DjangoTask[Any, Any]):
         if twice := sorted(given.keys() & named.keys()):
             return [(twice[0], "is given twice, by position and by name")]
         return self.schema.problems({**given, **named})
+
+    @property
+    def retry_rules(self) -> RetryRules:
+        return RetryRules(self.retry_on, self.discard_on, self.retry_until)
 
     @property
     def limit(self) -> Limit:
@@ -120,6 +129,13 @@ def _check_limits(task_type: TaskType) -> None:
         raise ValueError(f"key of the task {task_type.label!r} must be a path such as 'customer.id', or a function.")
 
 
+def _check_retry_rules(task_type: TaskType) -> None:
+    try:
+        _ = task_type.retry_rules
+    except ValueError as exc:
+        raise ValueError(f"The task {task_type.label!r} cannot be: {exc}.") from None
+
+
 def task(
     *,
     name: str = "",
@@ -132,6 +148,7 @@ def task(
 
     `policy`: `max_attempts`, `max_crashes`, `backoff` (Backoff), `timeout` (seconds), `acks` ("batch" or "each"),
     `max_running`, `rate` ("100/m"), `key` (path into the payload or function of it), `key_max_running`, `key_rate`.
+    `retry_on`, `discard_on` (tuples of exceptions) and `retry_until` (seconds since creation) say what is tried again.
     With `takes_context` the function's first argument, named `context`, is an execution.Context.
     `schema`: JSON Schema (2020-12) of the payload, or None for any object; without it the function's signature says
     what is taken, by its annotations.

@@ -74,6 +74,7 @@ class DeathReason(TextChoices):
     CRASHES = "crashes", "lost its worker too often"
     DISCARDED = "discarded", "the task itself gave up"
     TIMEOUT = "timeout", "its process had to be killed"
+    LATE = "late", "too late to be tried again"
 
 
 class Resolution(TextChoices):

@@ -88,10 +88,10 @@ def advance(seconds: float) -> None:
     """Let time pass for the queue: delayed, retrying and expiring tasks come so much nearer to their times."""
     with connection.cursor() as cursor:
         cursor.execute(
-            "UPDATE tasks SET run_at = run_at - make_interval(secs => %s),"
-            " expires_at = expires_at - make_interval(secs => %s)"
+            "UPDATE tasks SET run_at = run_at - late.by, expires_at = expires_at - late.by,"
+            " created_at = created_at - late.by FROM (SELECT make_interval(secs => %s)) AS late(by)"
             " WHERE state IN ('blocked', 'queued')",
-            [seconds, seconds],
+            [seconds],
         )
     lifecycle.expire(_RUNS_AT_MOST)
     settle()

@@ -147,3 +147,8 @@ def rated_key(**_: Any) -> None:
 @task(name="tests.fair", key="customer")
 def fair(**_: Any) -> None:
     pass
+
+
+@task(name="tests.picky", retry_on=(OSError,), discard_on=(FileNotFoundError,), retry_until=3600)
+def picky() -> None:
+    pass

@@ -1,5 +1,6 @@
 import inspect
 import logging
+from collections.abc import Iterable
 from typing import Any
 
 from rest_framework import serializers
@@ -229,6 +230,10 @@ class BackoffSerializer(serializers.Serializer[Any]):
     cap = serializers.FloatField(help_text="seconds")
 
 
+def _paths(classes: Iterable[type]) -> list[str]:
+    return [f"{each.__module__}.{each.__qualname__}" for each in classes]
+
+
 class TaskTypeSerializer(serializers.Serializer[TypeShown]):
     name = serializers.CharField(source="task_type.name")
     description = serializers.SerializerMethodField()
@@ -238,6 +243,11 @@ class TaskTypeSerializer(serializers.Serializer[TypeShown]):
     max_crashes = serializers.IntegerField(source="task_type.max_crashes")
     timeout = serializers.FloatField(source="task_type.timeout", help_text="seconds")
     backoff = BackoffSerializer(source="task_type.backoff")
+    retry_on = serializers.SerializerMethodField(help_text="exceptions that are tried again; null: all")
+    discard_on = serializers.SerializerMethodField(help_text="exceptions that never are")
+    retry_until = serializers.FloatField(
+        source="task_type.retry_until", allow_null=True, help_text="seconds since creation: no attempt begins later"
+    )
     acks = serializers.CharField(
         source="task_type.acks", help_text="each: its outcome is durable before the next task starts"
     )
@@ -257,6 +267,13 @@ class TaskTypeSerializer(serializers.Serializer[TypeShown]):
     schema = serializers.JSONField(
         source="task_type.schema.document", default=None, help_text="JSON Schema of the payload; null: any object"
     )
+
+    def get_retry_on(self, shown: TypeShown) -> list[str] | None:
+        classes = shown.task_type.retry_on
+        return None if classes is None else _paths(classes)
+
+    def get_discard_on(self, shown: TypeShown) -> list[str]:
+        return _paths(shown.task_type.discard_on)
 
     def get_description(self, shown: TypeShown) -> str:
         return (inspect.getdoc(shown.task_type.func) or "").partition("\n\n")[0]

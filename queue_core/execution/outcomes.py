@@ -22,7 +22,7 @@ _TRACEBACK_CHARS = 20_000
 def describe(exc: BaseException) -> tuple[str, str]:
     """(one line, traceback) of an error, bounded, and storable as text."""
     # What a task says about itself needs no class name in front.
-    prefix = "" if isinstance(exc, RetryLater | Discard) else f"{type(exc).__name__}: "
+    prefix = "" if isinstance(exc, RetryLater | Discard | TooLate) else f"{type(exc).__name__}: "
     try:
         line = f"{prefix}{exc}".strip().removesuffix(":")
         trace = "".join(traceback.format_exception(exc))
@@ -37,26 +37,62 @@ def result_text(value: Any) -> str | None:
     return lifecycle.dump_json(value, max_bytes=conf.get("RESULT_MAX_BYTES"), what="the result")
 
 
-def failed(task: Claimed, task_type: TaskType | None, exc: BaseException, started: float, finished: float) -> Ended:
-    """How a failed attempt goes on: queued again after a delay while attempts are left, else failed."""
-    error, trace = describe(exc)
-    path = f"{type(exc).__module__}.{type(exc).__qualname__}"[:200]
-    reason = DeathReason.DISCARDED if isinstance(exc, Discard) else DeathReason.ATTEMPTS
-    failure = Failure(error, path, trace, fingerprint(task.name, path, error), reason)
-    logger.warning("attempt %d of task %d (%s) failed: %s", task.attempt, task.id, task.name, error)
-    ended = Ended(task, TaskState.FAILED, Outcome.FAILED, started, finished, failure=failure)
+class TooLate(Exception):
+    """An attempt would begin later than its task type allows."""
+
+
+def check_in_time(task: Claimed, task_type: TaskType, started: float) -> None:
+    """Raises TooLate. What was only due after that time, by a delay or because somebody retried it, runs once more."""
+    until = task_type.retry_until
+    if until is not None and task.due_age <= until < task.age + started:
+        raise TooLate(f"did not start within {until:g} s of its creation (retry_until)")
+
+
+def _what_next(
+    task: Claimed, task_type: TaskType | None, exc: BaseException, finished: float
+) -> tuple[float, DeathReason | None]:
+    """(seconds until the next attempt, why there is none)."""
     failures = task.attempt - task.crashes
-    if isinstance(exc, Discard) or failures >= task.max_attempts:
-        return ended
-    ended.state = TaskState.QUEUED
+    if isinstance(exc, TooLate):
+        return 0.0, DeathReason.LATE
+    if isinstance(exc, Discard) or not _may_be_retried(task_type, exc):
+        return 0.0, DeathReason.DISCARDED
+    if failures >= task.max_attempts:
+        return 0.0, DeathReason.ATTEMPTS
     if isinstance(exc, RetryLater):
-        ended.delay = exc.seconds
+        delay = exc.seconds
     elif task_type is None:
         # An unknown task: probably a worker older than the web process, in the middle of a deployment.
-        ended.delay = _UNKNOWN_TASK_SECONDS
+        delay = _UNKNOWN_TASK_SECONDS
     else:
-        ended.delay = task_type.backoff.delay(failures)
-    return ended
+        delay = task_type.backoff.delay(failures)
+    until = task_type.retry_until if task_type else None
+    return delay, DeathReason.LATE if until is not None and task.age + finished + delay > until else None
+
+
+def _may_be_retried(task_type: TaskType | None, exc: Exception) -> bool:
+    return isinstance(exc, RetryLater) or task_type is None or task_type.retry_rules.allow(exc)
+
+
+def failed(task: Claimed, task_type: TaskType | None, exc: BaseException, started: float, finished: float) -> Ended:
+    """How a failed attempt goes on: queued again after a delay while it may be tried again, else failed."""
+    error, trace = describe(exc)
+    path = f"{type(exc).__module__}.{type(exc).__qualname__}"[:200]
+    mark = fingerprint(task.name, path, error)
+    delay, reason = _what_next(task, task_type, exc, finished)
+    if reason == DeathReason.LATE and task_type is not None and not isinstance(exc, TooLate):
+        late = f" (not tried again: over {task_type.retry_until:g} s after its creation, see retry_until)"
+        error = shorten(error, _ERROR_CHARS - len(late)) + late
+    logger.warning("attempt %d of task %d (%s) failed: %s", task.attempt, task.id, task.name, error)
+    return Ended(
+        task,
+        TaskState.FAILED if reason else TaskState.QUEUED,
+        Outcome.FAILED,
+        started,
+        finished,
+        delay,
+        Failure(error, path, trace, mark, reason or ""),
+    )
 
 
 def ended_by(exc: BaseException, task: Claimed, task_type: TaskType | None, started: float, finished: float) -> Ended:

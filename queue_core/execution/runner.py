@@ -10,7 +10,7 @@ from django.db import connections
 from queue_core import registry
 from queue_core.errors import TaskCancelled, TaskTimeout
 from queue_core.execution.alarms import Alarm
-from queue_core.execution.outcomes import ended_by, result_text
+from queue_core.execution.outcomes import check_in_time, ended_by, result_text
 from queue_core.execution.run import Context, Run, surroundings
 from queue_core.lifecycle import Ended
 from queue_core.registry import TaskType
@@ -77,6 +77,7 @@ class Runner:
         try:
             try:
                 task_type = registry.resolve(task.name)
+                check_in_time(task, task_type, started)
                 args, kwargs = arguments(task_type, run)
                 run.timeout, run.alarm = task_type.timeout, self.alarm
                 self.alarm.arm(run, task_type.timeout)

@@ -22,9 +22,10 @@ class Claimed:
     lease: uuid.UUID
     awaited: bool = False
     workflow_id: int | None = None
-    # JSON text of who asked for it (origin.py), and its age in seconds when it was claimed.
+    # JSON text of who asked for it (origin.py); seconds since its creation, at the claim and when it was due.
     context: str | None = None
     age: float = 0.0
+    due_age: float = 0.0
     lane: str = ""
     # When its process took it, by that process's clock; set there.
     claimed_at: float = 0.0

@@ -49,7 +49,8 @@ UPDATE tasks t
 SET state = 'running', attempt = t.attempt + 1, worker_id = %s, lease = %s, started_at = now()
 FROM picked WHERE t.id = picked.id
 RETURNING t.id, t.name, t.queue, t.payload::text, t.attempt, t.max_attempts, t.crashes, t.lease,
-          t.awaited, t.workflow_id, t.context::text, extract(epoch FROM now() - t.created_at)::float8, t.lane
+          t.awaited, t.workflow_id, t.context::text, extract(epoch FROM now() - t.created_at)::float8,
+          extract(epoch FROM t.run_at - t.created_at)::float8, t.lane
 """
 _CLAIM_ANY = _CLAIM.format(unless_held="")
 # A lane with a type in its name holds nothing else; whoever asks for it knows what it may take.

@@ -19,6 +19,14 @@ def test_a_type_says_its_policy_and_limits(api: APIClient) -> None:
     assert listed["tests.per_key"] == answer
 
 
+def test_a_type_says_what_is_tried_again(api: APIClient) -> None:
+    answer = api.get(ROOT + "tests.picky/").json()
+    assert (answer["retry_on"], answer["discard_on"]) == (["builtins.OSError"], ["builtins.FileNotFoundError"])
+    assert answer["retry_until"] == 3600
+    answer = api.get(ROOT + "tests.noop/").json()
+    assert (answer["retry_on"], answer["discard_on"], answer["retry_until"]) == (None, [], None)
+
+
 def test_a_type_is_paused_limited_and_resumed(api: APIClient) -> None:
     assert api.post(ROOT + "tests.limited/pause/").json()["paused_at"]
     answer = api.patch(ROOT + "tests.limited/", {"max_running": 9, "rate": "100/m"}, format="json").json()

@@ -36,6 +36,7 @@ _OPTIONS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     ),
     "max_attempts": ("a whole number from 1 to 1000", _is_count),
     "max_crashes": ("a whole number from 1 to 1000", _is_count),
+    "retry_until": ("a number of seconds above 0", _is_positive),
     "timeout": ("a number of seconds above 0", _is_positive),
     "backoff": ('seconds such as {"base": 2, "factor": 2, "cap": 3600}', _is_backoff),
     "schema": ("a JSON Schema of the payload", _is_schema),

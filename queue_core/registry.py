@@ -92,6 +92,14 @@ class TaskType(DjangoTask[Any, Any]):
     def retry_rules(self) -> RetryRules:
         return RetryRules(self.retry_on, self.discard_on, self.retry_until)
 
+    def is_too_late(self, age: float, due_age: float = 0.0) -> bool:
+        """Whether an attempt may not begin any more at this age of a task; what was only due later still may."""
+        return self.retry_until is not None and due_age <= self.retry_until < age
+
+    @property
+    def why_late(self) -> str:
+        return f"over {self.retry_until:g} s after its creation, see retry_until"
+
     @property
     def limit(self) -> Limit:
         """Of all tasks of this type together."""

@@ -43,9 +43,8 @@ class TooLate(Exception):
 
 def check_in_time(task: Claimed, task_type: TaskType, started: float) -> None:
     """Raises TooLate. What was only due after that time, by a delay or because somebody retried it, runs once more."""
-    until = task_type.retry_until
-    if until is not None and task.due_age <= until < task.age + started:
-        raise TooLate(f"did not start within {until:g} s of its creation (retry_until)")
+    if task_type.is_too_late(task.age + started, task.due_age):
+        raise TooLate(f"not started: {task_type.why_late}")
 
 
 def _what_next(
@@ -66,11 +65,11 @@ def _what_next(
         delay = _UNKNOWN_TASK_SECONDS
     else:
         delay = task_type.backoff.delay(failures)
-    until = task_type.retry_until if task_type else None
-    return delay, DeathReason.LATE if until is not None and task.age + finished + delay > until else None
+    is_late = task_type is not None and task_type.is_too_late(task.age + finished + delay)
+    return delay, DeathReason.LATE if is_late else None
 
 
-def _may_be_retried(task_type: TaskType | None, exc: Exception) -> bool:
+def _may_be_retried(task_type: TaskType | None, exc: BaseException) -> bool:
     return isinstance(exc, RetryLater) or task_type is None or task_type.retry_rules.allow(exc)
 
 
@@ -81,7 +80,7 @@ def failed(task: Claimed, task_type: TaskType | None, exc: BaseException, starte
     mark = fingerprint(task.name, path, error)
     delay, reason = _what_next(task, task_type, exc, finished)
     if reason == DeathReason.LATE and task_type is not None and not isinstance(exc, TooLate):
-        late = f" (not tried again: over {task_type.retry_until:g} s after its creation, see retry_until)"
+        late = f" (not tried again: {task_type.why_late})"
         error = shorten(error, _ERROR_CHARS - len(late)) + late
     logger.warning("attempt %d of task %d (%s) failed: %s", task.attempt, task.id, task.name, error)
     return Ended(

@@ -68,8 +68,11 @@ def _take(worker: Worker, room: int) -> list[Claimed]:
 
 
 def _handed(task: Claimed, started_at: datetime.datetime) -> Handed | None:
-    """None: the results of earlier steps are not what it takes, so it has failed."""
+    """None: it has failed, being too late, or because the results of earlier steps are not what it takes."""
     known = registry.find(task.name)
+    if known and known.is_too_late(task.age, task.due_age):
+        pull_fail(task.id, task.lease, PulledFailure("not started"))
+        return None
     timeout = known.timeout if known else conf.get("TIMEOUT_SECONDS")
     try:
         payload = step_payload(task.name, task.payload, task.workflow_id)

@@ -12,6 +12,7 @@ from queue_core.errors import InvalidSubmission, QueueError
 from queue_core.fingerprints import fingerprint
 from queue_core.lifecycle import Claimed, Ended, Failure
 from queue_core.models import Task, Worker
+from queue_core.registry import TaskType
 from queue_core.services.pull_register import Heard, pull_beat
 from queue_core.services.settle import settle_on_commit
 from queue_core.states import DeathReason, Outcome, TaskState, WorkerKind
@@ -93,21 +94,25 @@ def pull_fail(task_id: int, lease: uuid.UUID, failure: PulledFailure) -> str:
 def end_failed(task: Any, told: PulledFailure) -> str:
     """End the attempt of a task from `held_elsewhere`; answers its state then. Raises LeaseLost."""
     error, error_class = told.error[:_ERROR_CHARS], told.error_class[:200]
-    reason = DeathReason.ATTEMPTS if told.retry else DeathReason.DISCARDED
     mark = fingerprint(task.name, error_class, error)
-    failure = Failure(error, error_class, told.traceback[:_TRACEBACK_CHARS], mark, reason)
-    failures = task.attempt - task.crashes
-    goes_on = told.retry and failures < task.max_attempts
-    delay = _delay(task.name, failures) if told.delay is None else told.delay
-    state = TaskState.QUEUED if goes_on else TaskState.FAILED
-    held = task.held.total_seconds()
+    failures, held, known = task.attempt - task.crashes, task.held.total_seconds(), registry.find(task.name)
+    delay = _delay(known, failures) if told.delay is None else told.delay
+    reason = None
+    if not told.retry:
+        reason = DeathReason.DISCARDED
+    elif failures >= task.max_attempts:
+        reason = DeathReason.ATTEMPTS
+    elif known and known.is_too_late((task.started_at - task.created_at).total_seconds() + held + delay):
+        late = f" (not tried again: {known.why_late})"
+        reason, error = DeathReason.LATE, error[: _ERROR_CHARS - len(late)] + late
+    failure = Failure(error, error_class, told.traceback[:_TRACEBACK_CHARS], mark, reason or "")
+    state = TaskState.FAILED if reason else TaskState.QUEUED
     _finish(task, Ended(claimed(task), state, Outcome.FAILED, 0.0, held, delay, failure))
     task.refresh_from_db(fields=["state"])
     return str(task.state)
 
 
-def _delay(name: str, failures: int) -> float:
-    known = registry.find(name)
+def _delay(known: TaskType | None, failures: int) -> float:
     return known.backoff.delay(failures) if known else _UNKNOWN_TASK_SECONDS
 
 

@@ -4,12 +4,14 @@ import threading
 import time
 import uuid
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.core.checks import run_checks
 from django.core.management import CommandError, call_command
 from django.db import connection, connections
+from django.db.models.functions import Now
 from django.test import Client as Browser
 from pytest_django import Settings
 from rest_framework.test import APIClient
@@ -136,6 +138,20 @@ def test_a_worker_may_say_when_or_that_it_never_works(worker: Client) -> None:
     assert 490 < (task.run_at - task.started_at).total_seconds() < 520
     assert worker.tell(second, "fail", error="never", retry=False).json()["state"] == "failed"
     assert DeadLetter.objects.get(task_id=never).reason == "discarded"
+
+
+def test_a_task_is_neither_tried_again_nor_handed_out_after_its_time(worker: Client, settings: Settings) -> None:
+    settings.QUEUE_EXTERNAL_TASKS = {"image.resize": {"queue": "images", "retry_until": 60}}
+    failing, waiting = add(2)
+    (task,) = worker.claim()
+    assert worker.tell(task, "fail", error="busy", delay=61).json() == {"id": failing, "state": "failed"}
+    Task.objects.filter(pk=waiting).update(
+        created_at=Now() - timedelta(seconds=61), run_at=Now() - timedelta(seconds=9)
+    )
+    assert worker.claim() == []
+    late = "(not tried again: over 60 s after its creation, see retry_until)"
+    letters = DeadLetter.objects.order_by("task_id").values_list("task_id", "reason", "error")
+    assert list(letters) == [(failing, "late", f"busy {late}"), (waiting, "late", f"not started {late}")]
 
 
 def test_what_is_told_twice_or_with_another_lease_is_a_conflict_and_changes_nothing(worker: Client) -> None:

@@ -102,7 +102,7 @@ def test_a_task_that_was_due_in_time_does_not_begin_too_late(name: str) -> None:
     advance(61)
     (ended,) = drain()
     assert (ended.state, ended.attempt, letter(pk)) == ("failed", 1, "late")
-    assert ended.error == "did not start within 60 s of its creation (retry_until)"
+    assert ended.error == "not started: over 60 s after its creation, see retry_until"
     assert Execution.objects.get(task_id=pk).outcome == "failed"
 
 

@@ -157,9 +157,12 @@ SPECTACULAR_SETTINGS = {
         "WorkerKind": "queue_core.states.WorkerKind",
         "Desire": "queue_core.states.Desire",
         "Rhythm": "queue_core.states.Rhythm",
+        "BulkState": "queue_core.states.BulkState",
         "DeathReason": "queue_core.states.DeathReason",
         "CampaignState": "campaigns.states.CampaignState",
         "RecipientState": "campaigns.states.RecipientState",
+        "EventKind": "campaigns.states.EventKind",
+        "TransportKind": "campaigns.states.TransportKind",
         "SuppressionReason": "campaigns.states.SuppressionReason",
     },
     "POSTPROCESSING_HOOKS": [

@@ -108,7 +108,7 @@ class BulkSerializer(serializers.Serializer[Any]):
         return given
 
 
-class PreviewSerializer(serializers.Serializer[services.Preview]):
+class BulkPreviewSerializer(serializers.Serializer[services.Preview]):
     dry_run = serializers.BooleanField(default=True)
     matched = serializers.IntegerField(source="count")
     is_exact = serializers.BooleanField(help_text="false: at least so many match")
@@ -154,7 +154,7 @@ class TaskBulkViewSet(GenericViewSet[Task]):
     # The verb's own permission is demanded as well.
     needs = {"create": "queue_core.change_task"}
 
-    @extend_schema(request=BulkSerializer, responses={202: BulkDetailSerializer, 200: PreviewSerializer})
+    @extend_schema(request=BulkSerializer, responses={202: BulkDetailSerializer, 200: BulkPreviewSerializer})
     def create(self, request: Request) -> Response:
         """Begin a verb on all tasks that match, or on some ids; with `dry_run` only count them, with a sample."""
         form = BulkSerializer(data=request.data)
@@ -163,7 +163,7 @@ class TaskBulkViewSet(GenericViewSet[Task]):
         chosen = {"ids": given.get("ids"), "params": given.get("params"), "query": _query(given.get("filter"))}
         verb = bulk.get(TASKS.label, given["verb"]).name
         if given["dry_run"]:
-            return Response(PreviewSerializer(services.preview_bulk(verb, asked_by=actor(request), **chosen)).data)
+            return Response(BulkPreviewSerializer(services.preview_bulk(verb, asked_by=actor(request), **chosen)).data)
         made = services.start_bulk(verb, by=actor(request), **chosen)
         return Response(BulkDetailSerializer(made).data, status=202)
 

@@ -70,6 +70,8 @@ def claim(queues: Sequence[str], worker_id: int, limit: int, lease: uuid.UUID | 
     return take([Spot(queue, PLAIN, limit) for queue in queues], limit, Taker(worker_id, lease or uuid.uuid4()))
 
 
+# By its id alone: told of the state as well, a planner that has not heard yet how many are queued looks each of them up
+# among all that are.
 _SET_ASIDE = """
 WITH met AS MATERIALIZED (
     SELECT line.id FROM unnest(%s::text[], %s::text[]) AS spot(queue, lane)
@@ -79,7 +81,8 @@ WITH met AS MATERIALIZED (
         ORDER BY t.priority DESC, t.run_at, t.id LIMIT %s
     ) line WHERE line.name = ANY(%s::text[])
 ), mine AS MATERIALIZED (
-    SELECT t.id FROM met JOIN tasks t ON t.id = met.id WHERE t.state = 'queued' FOR UPDATE OF t SKIP LOCKED
+    SELECT t.id FROM tasks t WHERE t.id = ANY(ARRAY(SELECT met.id FROM met)) AND t.state || '' = 'queued'
+    FOR UPDATE SKIP LOCKED
 )
 UPDATE tasks t SET lane = t.name || CASE WHEN t.lane = '' THEN ':' ELSE t.lane END
 FROM mine WHERE t.id = mine.id RETURNING t.id

@@ -21,6 +21,14 @@ class NotReady(CampaignError):
         super().__init__(" ".join(problems))
 
 
+class NotUnconfirmed(CampaignError):
+    """A decision about a mail of which it is known what became of it; `state` is the recipient's."""
+
+    def __init__(self, state: str) -> None:
+        self.state = state
+        super().__init__(f"This recipient is {state}; only an unconfirmed one can be marked or sent again.")
+
+
 class ImportRefused(CampaignError):
     """A file that cannot be imported; nothing of it was."""
 

@@ -17,6 +17,7 @@ CAMPAIGN_TRANSITIONS: dict[str, dict[CampaignState, frozenset[CampaignState]]] =
     "pause": {C.SENDING: frozenset({C.PAUSED})},
     "resume": {C.PAUSED: frozenset({C.SENDING})},
     "complete": {C.SENDING: frozenset({C.COMPLETED})},
+    "reopen": {C.COMPLETED: frozenset({C.SENDING})},
     "cancel": {state: frozenset({C.CANCELLED}) for state in (C.DRAFT, C.SENDING, C.PAUSED)},
 }
 

@@ -2,14 +2,17 @@
 
 import csv
 import io
+import uuid
 from typing import Any
 
 import factory
 from django.contrib.auth.models import Permission, User
+from django.db import connection
 from factory.django import DjangoModelFactory
 
 from campaigns import lifecycle, services
 from campaigns.models import Campaign, Recipient
+from campaigns.states import RecipientState
 from queue_core import lifecycle as task_lifecycle
 from queue_core import services as queue
 from queue_core.lifecycle import Ended, Failure
@@ -73,6 +76,18 @@ def add_recipients(campaign: Campaign, count: int, *, domain: str = "example.com
     writer.writerows([f"r{n}@{domain}", f"Reader {n}", *values.values()] for n in range(count))
     services.import_recipients(campaign, io.BytesIO(out.getvalue().encode()), filename="made.csv")
     return list(Recipient.objects.filter(campaign=campaign).order_by("pk"))
+
+
+def completed(campaign: Campaign, state: str, code: int | None = None) -> Campaign:
+    """As if a launched campaign were over, with all its recipients in `state`."""
+    Recipient.objects.filter(campaign=campaign).update(state="sending", lease=(token := uuid.uuid4()))
+    ids = Recipient.objects.filter(campaign=campaign).values_list("pk", flat=True)
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE campaign_counts SET state = 'sending' WHERE campaign_id = %s", [campaign.pk])
+    lifecycle.settle(token, [lifecycle.Settled(pk, RecipientState(state), code) for pk in ids])
+    assert lifecycle.complete(campaign.pk)
+    campaign.refresh_from_db()
+    return campaign
 
 
 def make_dead_letters(

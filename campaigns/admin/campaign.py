@@ -10,7 +10,7 @@ from django.utils.safestring import SafeString
 from unfold.decorators import display as label
 
 from campaigns import services
-from campaigns.admin import campaign_pages
+from campaigns.admin import again_pages, campaign_pages
 from campaigns.admin.forms import CampaignForm
 from campaigns.admin.progress import CAMPAIGN_LABELS, bar, grouped, panel, with_progress
 from campaigns.errors import CampaignError
@@ -67,6 +67,14 @@ class CampaignAdmin(LedgerAdmin):
             path(f"<int:pk>/{end}", self.admin_site.admin_view(partial(view, self)), name=f"campaigns_campaign_{name}")
             for end, (name, view) in pages.items()
         ]
+        own += [
+            path(
+                f"<int:pk>/{name}/",
+                self.admin_site.admin_view(partial(again_pages.ask, self, name=name)),
+                name=f"campaigns_campaign_{name}",
+            )
+            for name in again_pages.VERBS
+        ]
         return [*own, *super().get_urls()]
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -104,14 +112,16 @@ class CampaignAdmin(LedgerAdmin):
 
     def detail(self, request: HttpRequest, obj: Campaign) -> dict[str, Any]:
         is_draft = obj.state == CampaignState.DRAFT
+        now = services.status(obj)
         return {
             "title": obj.name,
             "label": {"text": obj.state, "type": CAMPAIGN_LABELS[obj.state]},
-            "buttons": campaign_pages.buttons(self, request, obj),
-            "panel": panel(services.status(obj)),
+            "buttons": campaign_pages.buttons(self, request, obj, now),
+            "panel": panel(now),
             "is_draft": is_draft,
             "problems": services.problems(obj) if is_draft else [],
             "facts": [
+                ("State", now["summary"]),
                 ("Template", f"{obj.template}, {obj.template_version or obj.template.version}"),
                 ("From", obj.from_email),
                 ("Replies to", obj.reply_to or "the sender"),

@@ -9,6 +9,7 @@ from django.urls import reverse
 from unfold.admin import ModelAdmin
 
 from campaigns import services
+from campaigns.admin import again_pages
 from campaigns.admin.forms import ImportForm
 from campaigns.admin.progress import grouped, live
 from campaigns.errors import CampaignError, NotReady
@@ -192,7 +193,9 @@ def _report(report: services.Report) -> dict[str, Any]:
     return {"facts": numbers(report), "rejected": rows[:_SHOWN_REJECTED], "rejected_more": len(rows) > _SHOWN_REJECTED}
 
 
-def buttons(model_admin: ModelAdmin, request: HttpRequest, campaign: Campaign) -> list[dict[str, Any]]:
+def buttons(
+    model_admin: ModelAdmin, request: HttpRequest, campaign: Campaign, now: dict[str, Any]
+) -> list[dict[str, Any]]:
     """The verbs this person may ask for in the state the campaign is in."""
     offered = []
     if campaign.state == CampaignState.DRAFT and model_admin.has_import_permission(request):
@@ -205,6 +208,10 @@ def buttons(model_admin: ModelAdmin, request: HttpRequest, campaign: Campaign) -
             "cancel": _button("Cancel", "block", "cancel", campaign),
         }
         offered += [button for verb, button in verbs.items() if campaign.state in CAMPAIGN_TRANSITIONS[verb]]
+        offered += [
+            _button(again_pages.VERBS[name].title, again_pages.VERBS[name].icon, name, campaign)
+            for name in again_pages.offered(campaign.state, now)
+        ]
     if campaign.state not in (CampaignState.SENDING, CampaignState.PAUSED) and model_admin.has_delete_permission(
         request
     ):

@@ -62,6 +62,15 @@ def _usable(sender: str, reply_to: str) -> str:
     return sender
 
 
+class RetryFailedSerializer(serializers.Serializer[Any]):
+    hard = serializers.BooleanField(default=False, help_text="also those a mail server refused for good")
+
+
+class ChangedSerializer(serializers.Serializer[Any]):
+    changed = serializers.IntegerField()
+    skipped = serializers.IntegerField()
+
+
 class PreflightSerializer(serializers.Serializer[Any]):
     ready = serializers.BooleanField()
     problems = serializers.ListField(child=serializers.CharField())
@@ -73,6 +82,7 @@ class StatusSerializer(serializers.Serializer[Any]):
     id = serializers.IntegerField()
     name = serializers.CharField()
     state = serializers.CharField()
+    summary = serializers.CharField(help_text="such as “completed, 12 rejected, 3 unconfirmed”")
     total = serializers.IntegerField()
     rate_per_minute = serializers.IntegerField(help_text="mails, since the launch")
     eta = serializers.DateTimeField(allow_null=True)

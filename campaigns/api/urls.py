@@ -1,7 +1,7 @@
 from django.urls import include, re_path
 from rest_framework.routers import SimpleRouter
 
-from campaigns.api import views
+from campaigns.api import events, views
 from campaigns.api.transports import TransportViewSet
 
 router = SimpleRouter()
@@ -13,5 +13,6 @@ router.register("transports", TransportViewSet, basename="transport")
 in_campaign = SimpleRouter()
 in_campaign.register("recipients", views.CampaignRecipients, basename="campaign-recipient")
 in_campaign.register("imports", views.CampaignImports, basename="campaign-import")
+in_campaign.register("events", events.CampaignEvents, basename="campaign-event")
 
 urlpatterns = [*router.urls, re_path(rf"^campaigns/(?P<campaign>{views.ID})/", include(in_campaign.urls))]

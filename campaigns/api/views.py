@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from typing import Any
 
 from django.db.models import QuerySet
@@ -18,6 +19,7 @@ from campaigns.api import serializers as shapes
 from campaigns.api.error_file import error_file
 from campaigns.api.filters import CampaignFilter, RecipientFilter, SuppressionFilter
 from campaigns.api.parsers import Csv
+from campaigns.errors import NotUnconfirmed
 from campaigns.models import Campaign, Recipient, RecipientImport, Suppression
 from queue_core.api.actor import actor
 from queue_core.api.csv_answer import AnyMediaType
@@ -37,13 +39,15 @@ class CampaignViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericV
     ordering_fields = ["id", "name", "created_at"]
     lookup_value_regex = ID
     needs = {
-        **dict.fromkeys(("launch", "start", "pause", "cancel"), _LAUNCH),
+        **dict.fromkeys(("launch", "start", "pause", "cancel", "retry_failed"), _LAUNCH),
         "preflight": "campaigns.view_campaign",
     }
 
     def get_serializer_class(self) -> type[BaseSerializer[Any]]:
         if self.action in ("create", "partial_update"):
             return shapes.EditCampaignSerializer
+        if self.action == "retry_failed":
+            return shapes.RetryFailedSerializer
         return shapes.NoFields if self.request and self.request.method == "POST" else shapes.CampaignSerializer
 
     @extend_schema(request=shapes.EditCampaignSerializer, responses={201: shapes.CampaignSerializer})
@@ -87,6 +91,14 @@ class CampaignViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericV
     def cancel(self, request: Request, pk: str) -> Response:
         """Stop for good; who was not mailed yet will not be."""
         return self._shown(services.cancel(self._verb(request), by=actor(request)))
+
+    @extend_schema(request=shapes.RetryFailedSerializer, responses={202: shapes.ChangedSerializer})
+    @action(detail=True, methods=["post"], url_path="retry-failed")
+    def retry_failed(self, request: Request, pk: str) -> Response:
+        """Mail the rejected ones again; with `hard` also those that a mail server refused for good."""
+        campaign = self.get_object()
+        outcome = services.retry_failed(campaign, **self._given(request), by=actor(request))
+        return Response(shapes.ChangedSerializer(outcome).data, status=202)
 
     @extend_schema(methods=["GET"], responses=shapes.PreflightSerializer)
     @extend_schema(methods=["POST"], request=shapes.NoFields, responses=shapes.PreflightSerializer)
@@ -175,9 +187,34 @@ class CampaignRecipients(mixins.ListModelMixin, GenericViewSet[Recipient]):
 class RecipientViewSet(mixins.RetrieveModelMixin, GenericViewSet[Recipient]):
     """One recipient and what became of the mail."""
 
-    queryset = Recipient.objects.all()
+    queryset = Recipient.objects.select_related("campaign")
     serializer_class = shapes.RecipientSerializer
     lookup_value_regex = ID
+    needs = dict.fromkeys(("mark", "resend"), _LAUNCH)
+
+    def get_serializer_class(self) -> type[BaseSerializer[Any]]:
+        return shapes.NoFields if self.request and self.request.method == "POST" else shapes.RecipientSerializer
+
+    @extend_schema(request=shapes.NoFields, responses=shapes.RecipientSerializer)
+    @action(detail=True, methods=["post"])
+    def mark(self, request: Request, pk: str) -> Response:
+        """Take an unconfirmed mail for sent."""
+        return self._decide(request, services.mark_sent, 200)
+
+    @extend_schema(request=shapes.NoFields, responses={202: shapes.RecipientSerializer})
+    @action(detail=True, methods=["post"])
+    def resend(self, request: Request, pk: str) -> Response:
+        """Mail an unconfirmed recipient again, who may get it twice."""
+        return self._decide(request, services.send_again, 202)
+
+    def _decide(self, request: Request, verb: Callable[..., Any], status: int) -> Response:
+        recipient = self.get_object()
+        validated(self.get_serializer(data=request.data))
+        if not verb(recipient.campaign, [recipient.pk], by=actor(request)).changed:
+            recipient.refresh_from_db()
+            raise NotUnconfirmed(recipient.state)
+        recipient.refresh_from_db()
+        return Response(shapes.RecipientSerializer(recipient).data, status=status)
 
 
 class CampaignImports(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewSet[RecipientImport]):

@@ -9,6 +9,7 @@ from campaigns.lifecycle.audience import add_incoming
 from campaigns.lifecycle.campaign import complete, counts, is_sending, is_under_way, move_campaign, note_trouble
 from campaigns.lifecycle.delivery import Leased, Settled, lease, recover, revive, settle
 from campaigns.lifecycle.events import Happened, record_events
+from campaigns.lifecycle.reopen import reopen_rejected, resolve
 
 __all__ = [
     "Happened",
@@ -24,6 +25,8 @@ __all__ = [
     "note_trouble",
     "record_events",
     "recover",
+    "reopen_rejected",
+    "resolve",
     "revive",
     "settle",
 ]

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from django.db import transaction
+
 from campaigns.lifecycle.sql import rows
 from campaigns.models import Campaign
 from campaigns.states import CAMPAIGN_TRANSITIONS, CampaignState, RecipientState
@@ -14,6 +16,9 @@ def move_campaign(verb: str, campaign_id: int, **values: Any) -> bool:
     return bool(Campaign.objects.filter(pk=campaign_id, state__in=list(moves)).update(state=target, **values))
 
 
+_OPEN = """
+SELECT 1 FROM email_recipients r WHERE r.campaign_id = %s AND r.state IN ('pending', 'sending', 'deferred') LIMIT 1
+"""
 _COMPLETE = """
 UPDATE campaigns c SET state = 'completed', finished_at = now(), trouble = ''
 WHERE c.id = %s AND c.state = 'sending' AND NOT EXISTS (
@@ -23,8 +28,15 @@ RETURNING c.id
 
 
 def complete(campaign_id: int) -> bool:
-    """sending -> completed, once no recipient is open any more."""
-    return bool(rows(_COMPLETE, [campaign_id]))
+    """sending -> completed, once no recipient is open any more.
+
+    The lock comes first: a verb that opens recipients again holds it too, and the statement must see what it did.
+    """
+    if rows(_OPEN, [campaign_id]):
+        return False
+    with transaction.atomic():
+        rows("SELECT id FROM campaigns WHERE id = %s FOR UPDATE", [campaign_id])
+        return bool(rows(_COMPLETE, [campaign_id]))
 
 
 def note_trouble(campaign_id: int, text: str) -> None:

@@ -7,6 +7,8 @@ from campaigns.services.import_recipients import Report, add_recipients, import_
 from campaigns.services.launch import launch
 from campaigns.services.pause import cancel, pause, resume
 from campaigns.services.preflight import problems
+from campaigns.services.resolve_unconfirmed import mark_sent, send_again
+from campaigns.services.retry_failed import retry_failed
 from campaigns.services.save_transport import check_transport, delete_transport, reset_transport, save_transport
 from campaigns.services.start import start
 from campaigns.services.status import status
@@ -24,12 +26,15 @@ __all__ = [
     "edit_campaign",
     "import_recipients",
     "launch",
+    "mark_sent",
     "pause",
     "problems",
     "recipient_of",
     "reset_transport",
     "resume",
+    "retry_failed",
     "save_transport",
+    "send_again",
     "start",
     "status",
     "suppress",

@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from campaigns import lifecycle
 from campaigns.models import Campaign
-from campaigns.states import OPEN, CampaignState
+from campaigns.states import OPEN, CampaignState, RecipientState
 
 
 def status(campaign: Campaign) -> dict[str, Any]:
@@ -22,6 +22,7 @@ def status(campaign: Campaign) -> dict[str, Any]:
         "id": campaign.pk,
         "name": campaign.name,
         "state": campaign.state,
+        "summary": headline(campaign.state, counts),
         "total": total,
         **counts,
         "rate_per_minute": round(rate),
@@ -30,6 +31,12 @@ def status(campaign: Campaign) -> dict[str, Any]:
         "finished_at": campaign.finished_at,
         "trouble": campaign.trouble,
     }
+
+
+def headline(state: str, counts: dict[str, int]) -> str:
+    """The honest end: "completed, 12 rejected, 3 unconfirmed"."""
+    notable = (RecipientState.REJECTED, RecipientState.BOUNCED, RecipientState.UNCONFIRMED)
+    return ", ".join([state, *(f"{counts[found]} {found}" for found in notable if counts[found])])
 
 
 def _rate(campaign: Campaign, done: int) -> float:

@@ -33,6 +33,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "campaigns/{id}/recipients/": {"email": "a@example.com", "name": "n", "attributes": {}},
     "campaigns/{id}/recipients/bulk/": {},
     "campaigns/{id}/preflight/": {},
+    "campaigns/{id}/retry-failed/": {"hard": False},
     "suppressions/": {"email": "a@example.com", "reason": "manual", "source": ""},
     "transports/": {
         **{"name": "n", "kind": "smtp", "priority": 1, "host": "h", "port": 25, "security": "none", "username": ""},

@@ -26,7 +26,7 @@ from queue_core.services import Actor, open_letters
 from queue_core.services.register_worker import register_worker
 from queue_core.services.worker_pool import open_pool
 from tests import tasks  # noqa: F401 - registers tests.*
-from tests.factories import CampaignFactory, TemplateFactory, UserFactory, add_recipients, make_dead_letters
+from tests.factories import CampaignFactory, TemplateFactory, UserFactory, add_recipients, completed, make_dead_letters
 
 pytestmark = pytest.mark.django_db
 Verb = Callable[[Actor | None], Any]
@@ -135,6 +135,11 @@ def sending() -> Campaign:
 
 def paused() -> Campaign:
     return campaigns.pause(sending())
+
+
+def over(state: str) -> Campaign:
+    """A campaign that is completed, with all its recipients in one state."""
+    return completed(sending(), state)
 
 
 def new_campaign() -> dict[str, Any]:
@@ -253,6 +258,12 @@ CAMPAIGNS: dict[str, tuple[Callable[[], Verb], str]] = {
         _case(draft, lambda made, by: campaigns.add_recipients(made, [{"email": "ann@example.com"}], by=by)),
         "Added 1 recipient.",
     ),
+    "retry_failed": (
+        _case(lambda: over("rejected"), campaigns.retry_failed),
+        "Retried 3 recipients.",
+    ),
+    "mark_sent": (_case(lambda: over("unconfirmed"), campaigns.mark_sent), "Marked as sent 3 recipients."),
+    "send_again": (_case(lambda: over("unconfirmed"), campaigns.send_again), "Sent again 3 recipients."),
     "suppress": (_case(lambda: "jo@example.com", campaigns.suppress), "Suppressed 1 address."),
     "unsuppress": (_case(suppression, campaigns.unsuppress), "Took 1 address off the list."),
 }

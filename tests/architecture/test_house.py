@@ -55,6 +55,7 @@ def test_only_lifecycle_and_the_worker_verbs_write_states_in_sql() -> None:
         "campaigns/lifecycle/campaign.py",
         "campaigns/lifecycle/delivery.py",
         "campaigns/lifecycle/events.py",
+        "campaigns/lifecycle/reopen.py",
         "queue_core/lifecycle/attempts.py",
         "queue_core/lifecycle/claim.py",
         "queue_core/lifecycle/insert.py",

@@ -47,20 +47,13 @@ class Command(BaseCommand):
         if as_json:
             self.stdout.write(json.dumps(status, cls=DjangoJSONEncoder))
             return
-        self.stdout.write(f"Campaign {status['id']} “{status['name']}”: {headline(status)}")
+        self.stdout.write(f"Campaign {status['id']} “{status['name']}”: {status['summary']}")
         for state in RecipientState:
             if status[state] or state in (RecipientState.SENT, RecipientState.PENDING):
                 self.stdout.write(f"  {state.label.lower():<12}{status[state]:>10}")
         self.stdout.write(f"  {'total':<12}{status['total']:>10}")
         if status["trouble"]:
             self.stdout.write(f"  {status['trouble']}")
-
-
-def headline(status: dict[str, Any]) -> str:
-    """The honest end state: "completed, 12 rejected, 3 unconfirmed"."""
-    notable = (RecipientState.REJECTED, RecipientState.BOUNCED, RecipientState.UNCONFIRMED)
-    found = [f"{status[state]} {state}" for state in notable if status[state]]
-    return ", ".join([status["state"], *found])
 
 
 def watch_campaign(campaign: Campaign, out: Any) -> None:

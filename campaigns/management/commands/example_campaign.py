@@ -4,7 +4,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand
 
 from campaigns import services
-from campaigns.management.commands.campaign_status import headline, watch_campaign
+from campaigns.management.commands.campaign_status import watch_campaign
 from campaigns.models import Campaign, CaughtMessage
 from campaigns.services.example import find_example, make_example
 from campaigns.states import CampaignState, RecipientState
@@ -34,7 +34,7 @@ class Command(BaseCommand):
     def account(self, campaign: Campaign) -> None:
         """Every row of the file, accounted for."""
         status = services.status(campaign)
-        self.stdout.write(f"“{campaign.name}” (campaign {campaign.pk}) is {headline(status)}.")
+        self.stdout.write(f"“{campaign.name}” (campaign {campaign.pk}) is {status['summary']}.")
         imported = campaign.imports.order_by("pk").first()
         if imported is None:
             return

@@ -11,7 +11,7 @@ from queue_core.services.run_bulk import run_bulk
 
 @task(name="queue_core.prune", queue="low", max_attempts=1)
 def prune_task(**_: Any) -> dict[str, int]:
-    return {"pruned": prune(), **forget()}
+    return {"pruned": prune(go_on=True), **forget()}
 
 
 @task(name="queue_core.bulk", max_crashes=20)

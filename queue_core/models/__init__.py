@@ -2,6 +2,7 @@ from queue_core.models.bulk_operation import BulkOperation
 from queue_core.models.dead_letter import DeadLetter, DeadLetterGroup
 from queue_core.models.execution import Execution, Result
 from queue_core.models.notes import LogLine, Progress
+from queue_core.models.prune_walk import PruneWalk
 from queue_core.models.queue import Queue
 from queue_core.models.schedule import Schedule, ScheduleFire
 from queue_core.models.task import Task
@@ -18,6 +19,7 @@ __all__ = [
     "Lane",
     "LogLine",
     "Progress",
+    "PruneWalk",
     "Queue",
     "Result",
     "Schedule",

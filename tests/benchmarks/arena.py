@@ -55,7 +55,7 @@ class Arena:
         """Have the contestant `reset`, `fill`, submit … ; the answer is mostly how many seconds that took."""
         command = ["-m", "tests.benchmarks.submit", who.module, action, str(n), str(seconds)]
         done = subprocess.run(
-            [self._python(who), *command], cwd=ROOT, env=self._env(who), text=True, capture_output=True, check=False
+            [self._python(who), *command], cwd=ROOT, env=self.env(who), text=True, capture_output=True, check=False
         )
         if done.returncode:
             raise BenchmarkError(f"{who.label} could not {action}:\n{done.stderr.strip()[-2000:]}")
@@ -92,7 +92,7 @@ class Arena:
                     subprocess.Popen(
                         [self._python(who), *argv],
                         cwd=ROOT,
-                        env=self._env(who),
+                        env=self.env(who),
                         stdin=subprocess.DEVNULL,
                         stdout=log,
                         stderr=subprocess.STDOUT,
@@ -133,7 +133,7 @@ class Arena:
     def _log(self, who: Contestant) -> Path:
         return self.logs / f"{who.label.replace(' ', '-').replace(',', '')}.log"
 
-    def _env(self, who: Contestant) -> dict[str, str]:
+    def env(self, who: Contestant) -> dict[str, str]:
         return {
             **os.environ,
             "PYTHONPATH": str(ROOT),

@@ -6,7 +6,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from queue_core import services
-from queue_core.models import DeadLetter, DeadLetterGroup, Execution, Result, Task
+from queue_core.models import DeadLetter, DeadLetterGroup, Execution, PruneWalk, Result, Task
 from queue_core.services import prune as verb
 from queue_core.testing import drain
 
@@ -62,3 +62,39 @@ def test_prune_walks_on_over_rows_it_must_keep(settings: Settings, monkeypatch: 
 def test_prune_without_rules_forgets_nothing(settings: Settings) -> None:
     settings.QUEUE_KEEP_DAYS = {}
     assert verb() == 0
+
+
+def test_the_hourly_prune_goes_on_where_it_was_and_starts_over_once_a_day(settings: Settings) -> None:
+    settings.QUEUE_KEEP_DAYS = {"succeeded": 1, "failed": 90}
+    first, dead = services.submit("tests.noop").id, services.submit("tests.discard").id
+    services.submit("queue_core.prune", queue="low")
+    drain("default")
+    age([dead], 9)
+    Task.objects.filter(pk=first).update(pinned=True)
+    age([first], 9)
+    assert [task.result.value for task in drain("low")] == [{"pruned": 0}]
+    assert PruneWalk.objects.get().reached == dead
+    services.unpin([first])
+    assert verb(go_on=True) == 0  # it lies behind the walk
+    PruneWalk.objects.update(began_at=timezone.now() - datetime.timedelta(days=1, seconds=1))
+    assert verb(go_on=True) == 1
+    age([dead], 99)
+    assert verb(go_on=True) == 0
+    assert verb() == 1  # by hand it starts at the oldest
+    assert PruneWalk.objects.count() == 1
+
+
+def test_a_prune_that_ran_out_of_time_goes_on_from_there(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings.QUEUE_KEEP_DAYS = {"succeeded": 1}
+    module = importlib.import_module("queue_core.services.prune")
+    monkeypatch.setattr(module, "_SLICE", 2)
+    pks = [services.submit("tests.noop").id for _ in range(5)]
+    drain()
+    age(pks, 9)
+    clock = iter([0.0, 0.5, 1.5])
+    monkeypatch.setattr(module.time, "monotonic", lambda: next(clock))
+    assert verb(seconds=1, go_on=True) == 2
+    assert PruneWalk.objects.get().reached == pks[1]
+    monkeypatch.undo()
+    settings.QUEUE_KEEP_DAYS = {"succeeded": 1}
+    assert verb(go_on=True) == 3

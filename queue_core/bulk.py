@@ -11,14 +11,14 @@ from typing import Any
 
 from django.db.models import Model, QuerySet
 
-from queue_core.errors import QueueError
+from queue_core.errors import QueueError, shown
 
 
 class UnknownVerb(QueueError):
     field = "verb"
 
-    def __init__(self, name: str, known: Sequence[str]) -> None:
-        super().__init__(f"There is no bulk verb {name!r}; there are {', '.join(known)}.")
+    def __init__(self, name: Any, known: Sequence[str]) -> None:
+        super().__init__(f"There is no bulk verb {shown(name)}; there are {', '.join(known)}.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,5 +100,5 @@ def get(target: str, name: str) -> BulkVerb:
     """Raises UnknownVerb."""
     try:
         return _verbs[target, name]
-    except KeyError:
+    except (KeyError, TypeError):  # a TypeError where somebody gave a list
         raise UnknownVerb(name, [verb.name for verb in verbs(target)]) from None

@@ -1,5 +1,16 @@
 """What can go wrong, and what a task may say about itself."""
 
+import reprlib
+from typing import Any
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 100
+
+
+def shown(value: Any) -> str:
+    """What somebody gave, for a message: short, however long or deep it is."""
+    return _SHORT.repr(value)
+
 
 class QueueError(Exception):
     """Base of everything this app refuses; the text is fit for a person to read."""
@@ -8,16 +19,16 @@ class QueueError(Exception):
 class UnknownTask(QueueError):
     field = "name"
 
-    def __init__(self, name: str, known: list[str]) -> None:
+    def __init__(self, name: Any, known: list[str]) -> None:
         near = ", ".join(known[:12]) or "none"
-        super().__init__(f"No task is registered as {name!r}. Registered: {near}.")
+        super().__init__(f"No task is registered as {shown(name)}. Registered: {near}.")
 
 
 class UnknownQueue(QueueError):
     field = "queue"
 
-    def __init__(self, name: str, known: list[str]) -> None:
-        super().__init__(f"There is no queue {name!r}. Queues (setting QUEUES): {', '.join(known)}.")
+    def __init__(self, name: Any, known: list[str]) -> None:
+        super().__init__(f"There is no queue {shown(name)}. Queues (setting QUEUES): {', '.join(known)}.")
 
 
 class InvalidSubmission(QueueError):

@@ -207,7 +207,10 @@ def names() -> list[str]:
     return sorted({*_registered, *conf.get("EXTERNAL_TASKS")})
 
 
-def find(name: str) -> TaskType | None:
+def find(name: Any) -> TaskType | None:
+    """The registered task of that name; None for anything else."""
+    if not isinstance(name, str):
+        return None
     return _registered.get(name) or external(name)
 
 

@@ -158,6 +158,7 @@ class PostgreSQL(Server):
         "shared_buffers": "256MB",
         "max_wal_size": "2GB",
         "checkpoint_timeout": "15min",
+        "autovacuum_naptime": "10s",  # how large the tables of the queue get: docs/benchmarks.md
         "random_page_cost": "1.1",
         "jit": "off",
         "timezone": "UTC",

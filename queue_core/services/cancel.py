@@ -5,6 +5,7 @@ from django.db import transaction
 from queue_core import lifecycle
 from queue_core.models import Task
 from queue_core.services import audit
+from queue_core.services.ids import checked_ids
 from queue_core.services.outcome import BulkOutcome
 from queue_core.services.settle import settle_on_commit
 
@@ -16,6 +17,7 @@ def cancel(ids: Sequence[int], *, by: audit.Actor | None = None) -> BulkOutcome:
     QUEUE_GRACE_SECONDS, and its process is killed after as long again; then it is cancelled. One that succeeds
     meanwhile has succeeded. Tasks that are over are left alone and counted as skipped.
     """
+    ids = checked_ids(ids)
     with transaction.atomic():
         stopped, asked = lifecycle.cancel(ids)
         outcome = BulkOutcome(

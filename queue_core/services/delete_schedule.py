@@ -4,11 +4,13 @@ from django.db import transaction
 
 from queue_core.models import Schedule
 from queue_core.services import audit
+from queue_core.services.ids import checked_ids
 from queue_core.services.outcome import BulkOutcome
 
 
 def delete_schedule(ids: Sequence[int], *, by: audit.Actor | None = None) -> BulkOutcome:
     """Delete schedules with their history; their tasks stay."""
+    ids = checked_ids(ids)
     with transaction.atomic():
         # Locked first: a tick must not add to the history of one that is going.
         found = list(Schedule.objects.select_for_update().filter(pk__in=ids).order_by("pk"))

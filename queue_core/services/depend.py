@@ -9,6 +9,7 @@ from django.db import transaction
 
 from queue_core import broker, conf, lifecycle
 from queue_core.errors import InvalidSubmission
+from queue_core.services.ids import is_id
 from queue_core.states import OnFailure
 
 
@@ -27,13 +28,9 @@ def checked_policy(value: Any, field: str = "on_parent_failure") -> str:
 def checked_parents(depends_on: Any, on_parent_failure: Any) -> Parents:
     """What a submission says it waits for; InvalidSubmission for anything that cannot be an id."""
     policy, most = checked_policy(on_parent_failure), conf.get("WORKFLOW_STEPS_MAX")
-    if not isinstance(depends_on, list | tuple) or len(depends_on) > most or not all(map(_is_id, depends_on)):
+    if not isinstance(depends_on, list | tuple) or len(depends_on) > most or not all(map(is_id, depends_on)):
         raise InvalidSubmission("depends_on", f"must be a list of at most {most} ids of tasks")
     return Parents(tuple(dict.fromkeys(depends_on)), policy)
-
-
-def _is_id(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**63
 
 
 def lock_parents(parents: Sequence[Parents]) -> list[list[int]]:

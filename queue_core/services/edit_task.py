@@ -8,6 +8,7 @@ from queue_core import broker, lifecycle
 from queue_core.errors import InvalidSubmission
 from queue_core.models import Task
 from queue_core.services import audit
+from queue_core.services.ids import checked_ids
 from queue_core.services.outcome import BulkOutcome
 from queue_core.services.submit import check_served, checked_changes, text_for_tasks
 
@@ -22,7 +23,7 @@ def edit_task(ids: Sequence[int], *, by: audit.Actor | None = None, **changes: A
     """
     if unknown := sorted(changes.keys() - set(EDITABLE)):
         raise InvalidSubmission(unknown[0], f"cannot be changed; what can is {', '.join(EDITABLE)}")
-    values = checked_changes(changes)
+    ids, values = checked_ids(ids), checked_changes(changes)
     if "queue" in values:
         check_served(values["queue"], Task.objects.filter(pk__in=ids).values_list("name", flat=True).distinct())
     with transaction.atomic():

@@ -6,6 +6,7 @@ from django.db import transaction
 
 from queue_core.models import Task
 from queue_core.services import audit
+from queue_core.services.ids import checked_ids
 from queue_core.services.outcome import BulkOutcome
 
 
@@ -20,6 +21,7 @@ def unpin(ids: Sequence[int], *, by: audit.Actor | None = None) -> BulkOutcome:
 
 
 def _set(ids: Sequence[int], wanted: bool, done: str, reason: str, by: audit.Actor | None) -> BulkOutcome:
+    ids = checked_ids(ids)
     with transaction.atomic():
         locked = Task.objects.select_for_update().filter(pk__in=ids, pinned=not wanted).order_by("pk")
         changed = Task.objects.filter(pk__in=list(locked.values_list("pk", flat=True))).update(pinned=wanted)

@@ -11,6 +11,7 @@ from queue_core import bulk
 from queue_core.errors import QueueError
 from queue_core.services import audit
 from queue_core.services.clock import database_time
+from queue_core.services.ids import is_id
 from queue_core.time_limit import TooSlow, time_limit
 
 IDS_MAX = 10_000
@@ -87,13 +88,15 @@ def demand(verb: bulk.BulkVerb, by: audit.Actor | None) -> None:
 
 
 def _select(verb: bulk.BulkVerb, query: str, ids: Sequence[int] | None, params: Mapping[str, Any]) -> Selection:
+    if not isinstance(query, str):
+        raise BadSelection("q", "Must be the text of a search.")
     if ids is None:
         if not query.strip():
             raise BadSelection("q", "Say what to work on, such as state:failed; id:>0 is all there is.")
         verb.target.where(query, database_time())
     elif query:
         raise BadSelection("q", "Give a search or ids, not both.")
-    elif not 0 < len(ids) <= IDS_MAX or not all(0 < pk < 2**63 for pk in ids):
+    elif not isinstance(ids, list | tuple) or not 0 < len(ids) <= IDS_MAX or not all(map(is_id, ids)):
         raise BadSelection("ids", f"Give 1 to {IDS_MAX} ids, each a whole number from 1 on.")
     return Selection(verb, query.strip(), None if ids is None else sorted(set(ids)), verb.check(params))
 

@@ -9,6 +9,7 @@ from django.db import transaction
 from queue_core import broker, lifecycle, origin
 from queue_core.models import DeadLetter, Task
 from queue_core.services import audit
+from queue_core.services.ids import checked_ids
 from queue_core.services.outcome import plural
 from queue_core.services.submit import text_for_tasks
 
@@ -22,6 +23,7 @@ def replay(
     are resolved. Tasks that are not final are left out. Each call makes new tasks: see `replay_letters` for a guard.
     Raises InvalidSubmission for a payload that the task does not take.
     """
+    ids = checked_ids(ids)
     text = None if payload is None else text_for_tasks(payload, ids)
     with transaction.atomic():
         made = make_again(ids, payload=text, by=by)
@@ -38,7 +40,11 @@ def replay_letters(
     Raises InvalidSubmission for a payload that the task does not take.
     """
     with transaction.atomic():
-        letters = DeadLetter.objects.select_for_update().filter(pk__in=letter_ids, resolution="").order_by("pk")
+        letters = (
+            DeadLetter.objects.select_for_update()
+            .filter(pk__in=checked_ids(letter_ids, "letter_ids"), resolution="")
+            .order_by("pk")
+        )
         ids = list(letters.values_list("task_id", flat=True))
         text = None if payload is None else text_for_tasks(payload, ids)
         made = make_again(ids, payload=text, by=by)

@@ -6,6 +6,7 @@ from queue_core.errors import QueueError
 from queue_core.models import Schedule
 from queue_core.services import audit
 from queue_core.services.clock import database_time
+from queue_core.services.ids import checked_ids
 from queue_core.services.outcome import BulkOutcome
 
 
@@ -14,6 +15,7 @@ def resume_schedule(ids: Sequence[int], *, by: audit.Actor | None = None) -> Bul
 
     Raises QueueError when a rhythm cannot be read any more, and then none is resumed.
     """
+    ids = checked_ids(ids)
     with transaction.atomic():
         paused = list(Schedule.objects.select_for_update().filter(pk__in=ids, paused=True).order_by("pk"))
         now = database_time()

@@ -6,6 +6,7 @@ from django.db import transaction
 from queue_core import broker, lifecycle
 from queue_core.models import Task
 from queue_core.services import audit
+from queue_core.services.ids import checked_ids
 from queue_core.services.outcome import BulkOutcome
 from queue_core.states import TRANSITIONS
 
@@ -18,6 +19,7 @@ def retry(ids: Sequence[int], *, by: audit.Actor | None = None) -> BulkOutcome:
     A step by itself comes back alone, and its workflow runs again; see `retry_workflow` for all that did not succeed.
     Safe to press twice: the allowed states are in the UPDATE, not in Python.
     """
+    ids = checked_ids(ids)
     with transaction.atomic():
         moved = lifecycle.retry(ids, by=audit.user_id(by))
         skipped = len(set(ids)) - len(moved)

@@ -10,7 +10,7 @@ from queue_core.errors import InvalidSubmission, QueueError, UnknownQueue, Unkno
 from queue_core.models import Schedule
 from queue_core.services import audit
 from queue_core.services.clock import database_time
-from queue_core.services.submit import build
+from queue_core.services.submit import build, payload_text
 from queue_core.states import Rhythm
 
 Errors = dict[str, list[str]]
@@ -87,6 +87,8 @@ def _assign(schedule: Schedule, values: dict[str, Any], now: datetime.datetime) 
     is_time = isinstance(starts_at, datetime.datetime) and starts_at.tzinfo is not None
     if not is_time or not _EARLIEST <= starts_at <= now + _AHEAD:
         return {"starts_at": ["Give a time with a time zone, from the year 2000 to ten years from now."]}
+    if wrong := _mistyped(values):
+        return wrong
     kind = values.get("kind")
     if kind is None and values.get("expression") and values.get("interval_seconds") is not None:
         return {"kind": ["Give an expression or interval_seconds, not both; or say the kind."]}
@@ -96,6 +98,20 @@ def _assign(schedule: Schedule, values: dict[str, Any], now: datetime.datetime) 
         schedule.kind = Rhythm.INTERVAL
     elif kind is None and values.get("expression"):
         schedule.kind = Rhythm.CRON
+    return {}
+
+
+def _mistyped(values: dict[str, Any]) -> Errors:
+    """What the checks of a field could not even look at."""
+    seconds = values.get("interval_seconds")
+    if not isinstance(values.get("expression", ""), str):
+        return {"expression": ["must be a text"]}
+    if seconds is not None and (isinstance(seconds, bool) or not isinstance(seconds, int)):
+        return {"interval_seconds": ["must be a whole number"]}
+    try:
+        payload_text(values.get("payload", {}), None)
+    except InvalidSubmission as exc:
+        return {exc.field: [str(exc).removeprefix(f"{exc.field}: ")]}
     return {}
 
 

@@ -6,6 +6,7 @@ from queue_core.errors import InvalidSteer, QueueError
 from queue_core.models import WorkerPool
 from queue_core.services import audit
 from queue_core.services.fleet import pool_is_alive
+from queue_core.services.ids import checked_id
 
 SIZES = range(1, 257)
 
@@ -27,7 +28,7 @@ def scale_pool(pool_id: int, wanted: int, *, by: audit.Actor | None = None) -> W
     if isinstance(wanted, bool) or not isinstance(wanted, int) or wanted not in SIZES:
         raise InvalidSteer("wanted", f"must be a whole number from {SIZES[0]} to {SIZES[-1]}")
     with transaction.atomic():
-        pool = WorkerPool.objects.select_for_update().filter(pool_is_alive(), pk=pool_id).first()
+        pool = WorkerPool.objects.select_for_update().filter(pool_is_alive(), pk=checked_id(pool_id, "pool_id")).first()
         if pool is None:
             raise PoolGone(pool_id)
         if pool.wanted != wanted:

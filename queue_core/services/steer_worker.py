@@ -7,6 +7,7 @@ from django.db import connection, transaction
 
 from queue_core.models import Worker
 from queue_core.services import audit
+from queue_core.services.ids import checked_ids
 from queue_core.services.outcome import BulkOutcome
 from queue_core.states import STEERS, Desire
 
@@ -57,7 +58,7 @@ def stop_worker(ids: Sequence[int], *, by: audit.Actor | None = None) -> BulkOut
 
 
 def _steer(ids: Sequence[int], desire: Desire, done: str, reason: str, by: audit.Actor | None) -> BulkOutcome:
-    asked = sorted(set(ids))
+    asked = sorted(set(checked_ids(ids)))
     params: dict[str, Any] = {
         "ids": asked,
         "allowed": sorted(STEERS[desire]),

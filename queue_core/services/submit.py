@@ -34,7 +34,7 @@ class Submitted:
 
 def _checked_queue(name: str) -> str:
     if not isinstance(name, str) or name not in conf.queues():
-        raise UnknownQueue(str(name), conf.queues())
+        raise UnknownQueue(name, conf.queues())
     return name
 
 

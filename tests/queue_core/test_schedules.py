@@ -469,5 +469,5 @@ def test_run_schedule_now_says_when_it_cannot() -> None:
 def test_delete_schedule_takes_its_history_and_leaves_its_tasks() -> None:
     schedule = make()
     services.run_schedule_now(schedule)
-    assert services.delete_schedule([schedule.pk, 0]) == services.BulkOutcome(1, 1, "deleted already")
+    assert services.delete_schedule([schedule.pk, 999_999_999]) == services.BulkOutcome(1, 1, "deleted already")
     assert (Schedule.objects.count(), ScheduleFire.objects.count(), Task.objects.count()) == (0, 0, 1)

@@ -6,6 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from queue_core.errors import shown
+
 _RATE = re.compile(r"(\d{1,9})/(\d{0,6})([smhd])", re.ASCII)
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 ROOM_MAX = 1_000_000
@@ -83,7 +85,7 @@ class Rate:
             count, seconds = int(match[1]), int(match[2] or 1) * _SECONDS[match[3]]
             if count and 0 < seconds <= 366 * 86_400:
                 return cls(count, seconds)
-        raise ValueError(f"must look like 100/m, 5/10s, 2000/h or 1/d, not {text!r}")
+        raise ValueError(f"must look like 100/m, 5/10s, 2000/h or 1/d, not {shown(text)}")
 
     def __str__(self) -> str:
         unit = next((unit for unit, seconds in _SECONDS.items() if seconds == self.seconds), f"{self.seconds}s")

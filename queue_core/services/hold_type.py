@@ -11,11 +11,13 @@ from queue_core.errors import UnknownTask
 from queue_core.models import TypePolicy
 from queue_core.services import audit
 from queue_core.services.limits import KEPT, checked_limits
+from queue_core.services.submit import is_word
 
 
 def _locked(name: str) -> TypePolicy:
     """The row of a registered type, or of one that is not registered any more but was held."""
-    if registry.find(name) is None and not TypePolicy.objects.filter(pk=name).exists():
+    known = is_word(name, 200) and (registry.find(name) or TypePolicy.objects.filter(pk=name).exists())
+    if not known:
         raise UnknownTask(name, registry.names())
     return TypePolicy.objects.select_for_update().get_or_create(name=name)[0]
 

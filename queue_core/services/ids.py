@@ -5,8 +5,6 @@ from typing import Any
 
 from queue_core.errors import InvalidSubmission
 
-_NOT_A_LIST = str | bytes | bytearray | Mapping[Any, Any]
-
 
 def is_id(value: Any) -> bool:
     """PostgreSQL's bigint ends at 2**63; a larger number is nobody's id."""
@@ -22,7 +20,7 @@ def checked_id(value: Any, field: str = "id") -> int:
 
 def checked_ids(values: Any, field: str = "ids") -> list[int]:
     """The ids as a list; InvalidSubmission for anything but a collection of ids."""
-    if isinstance(values, Iterable) and not isinstance(values, _NOT_A_LIST):
+    if isinstance(values, Iterable) and not isinstance(values, str | bytes | bytearray | Mapping):
         found = list(values)
         if all(map(is_id, found)):
             return found

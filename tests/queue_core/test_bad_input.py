@@ -63,6 +63,11 @@ OPTIONS: list[tuple[str, dict[str, Any], str, list[Any]]] = [
     ("limit_queue", {}, "name", NO_WORD),
     ("limit_queue", {"name": "default"}, "max_running", [*NO_WHOLE, 0]),
     ("limit_queue", {"name": "default"}, "rate", ["", "\x00", "1", "0/m", "9" * 5000 + "/m", 7, True, [], {}, DEEP]),
+    ("pause_type", {}, "name", NO_WORD),
+    ("resume_type", {}, "name", NO_WORD),
+    ("limit_type", {}, "name", NO_WORD),
+    ("limit_type", {"name": "tests.noop"}, "max_running", [*NO_WHOLE, 0]),
+    ("limit_type", {"name": "tests.noop"}, "rate", ["", "\x00", "1", "0/m", 7, True, [], {}, DEEP]),
     ("scale_pool", {"wanted": 3}, "pool_id", NO_ID),
     ("scale_pool", {"pool_id": 1}, "wanted", [*NO_WHOLE, 0, 257]),
     ("stop_bulk", {}, "pk", [*NO_ID, 999_999_999]),
@@ -107,9 +112,12 @@ OPTIONS: list[tuple[str, dict[str, Any], str, list[Any]]] = [
 OTHERS = {
     *("discard_group", "replay_group", "retry_workflow", "run_schedule_now"),  # a row, locked or judged again by them
     *("backlog", "live_pools", "live_workers", "workers", "ping_bell", "stats", "export_tasks", "upcoming"),  # reads
-    *("relatives", "workflow_graph", "state_counts", "waiting_reason", "step_payload"),  # reads
+    *("relatives", "workflow_graph", "state_counts", "step_counts", "waiting_reason", "step_payload"),  # reads
+    *("hold_reason", "count_types", "task_type", "task_types"),  # reads
+    # Of programs elsewhere, behind the fields of the API.
+    *("pull_beat", "pull_claim", "pull_complete", "pull_deregister", "pull_fail", "pull_register", "pull_task_beat"),
     *("build", "submit_many"),  # `submit` in two halves
-    *("fire_schedules", "prune", "run_bulk", "settle"),  # the clock's
+    *("fire_schedules", "forget", "prune", "run_bulk", "settle"),  # the clock's
 }
 
 

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('queue_core', '0014_lanes'),
+        ('queue_core', '0015_dead_letters_too_late'),
     ]
 
     operations = [

@@ -3,13 +3,14 @@
 import os
 import signal
 import time
+from typing import Any
 
 import pytest
 import redis
 from django.conf import settings
 
 from queue_core import services
-from queue_core.models import Execution, Task, Worker
+from queue_core.models import Execution, Task, Worker, Workflow
 from tests import tasks, waiting  # noqa: F401 - registers tests.*
 from tests.e2e.conftest import Manage, wait_until
 
@@ -54,6 +55,32 @@ def test_kill_9_of_workers_loses_nothing_and_finishes_nothing_twice(manage: Mana
     assert Task.objects.filter(pk__in=pks, state="succeeded").count() == 600
     finished = Execution.objects.filter(task_id__in=pks, outcome="succeeded")
     assert finished.count() == finished.values("task_id").distinct().count() == 600
+
+
+def test_kill_9_in_the_middle_of_a_workflow_ends_it_with_every_step_done_once(manage: Manage) -> None:
+    def step(key: str, *parents: str) -> dict[str, Any]:
+        return {"key": key, "name": "tests.sleep", "payload": {"seconds": 0.01}, "depends_on": list(parents)}
+
+    middle = [f"m{n}" for n in range(198)]
+    workflow = services.submit_workflow(
+        "fan", [step("first"), *(step(key, "first") for key in middle), step("last", *middle)]
+    )
+    steps = Task.objects.filter(workflow=workflow)
+    pool = manage.start("worker", "--processes", "2", QUICK_LEASE="1")
+    manage.start("scheduler", QUICK_LEASE="1")
+    for least in (20, 100):
+        assert wait_until(lambda least=least: steps.filter(state="succeeded").count() >= least)
+        for pid in manage.children(pool)[:1]:
+            os.kill(pid, signal.SIGKILL)
+    assert wait_until(lambda: not Workflow.objects.filter(pk=workflow.pk, state="running").exists())
+    workflow.refresh_from_db()
+    assert (workflow.state, workflow.done) == ("succeeded", 200)
+    assert steps.filter(state="succeeded").count() == 200
+    finished = Execution.objects.filter(task__workflow=workflow, outcome="succeeded")
+    assert finished.count() == finished.values("task_id").distinct().count() == 200
+    last = steps.get(step="last")
+    assert last.started_at is not None
+    assert not steps.exclude(pk=last.pk).filter(finished_at__gt=last.started_at).exists()
 
 
 def test_a_task_that_kills_its_worker_ends_failed_and_takes_nobody_along(manage: Manage) -> None:

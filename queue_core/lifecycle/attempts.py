@@ -99,15 +99,18 @@ def release_unheld(worker_id: int, held: Sequence[int], seconds: float) -> list[
 
 # What every attempt has comes as arrays; what few have (an error, a result) comes as JSON, so that a batch of plain
 # successes costs next to nothing. The times of an attempt are the claim's own time (the database's clock) plus what
-# the worker measured since. A task somebody asked to cancel does not go back in line. Only a running task has a lease
-# (a constraint holds that); naming the state as well would make the planner walk everything that runs anywhere.
+# the worker measured since. In order of id, as every verb over several tasks locks them. A task somebody asked to
+# cancel does not go back in line. Only a running task has a lease (a constraint holds that); naming the state as well
+# would make the planner walk everything that runs anywhere.
 _FINISH = f"""
-WITH o AS (
-    SELECT * FROM unnest(%s::bigint[], %s::uuid[], %s::text[], %s::text[], %s::float8[], %s::float8[], %s::float8[])
-    AS o(id, lease, state, outcome, started, finished, delay)
-), failures AS (
+WITH failures AS (
     SELECT * FROM jsonb_to_recordset(%s::jsonb)
     AS f(id bigint, error text, error_class text, traceback text, fingerprint text, reason text)
+), o AS MATERIALIZED (
+    SELECT o.*, f.error, f.error_class, f.traceback, f.fingerprint, f.reason
+    FROM unnest(%s::bigint[], %s::uuid[], %s::text[], %s::text[], %s::float8[], %s::float8[], %s::float8[])
+    AS o(id, lease, state, outcome, started, finished, delay) LEFT JOIN failures f ON f.id = o.id
+    ORDER BY o.id
 ), moved AS (
     UPDATE tasks t SET
         state = CASE WHEN t.cancel_requested_at IS NOT NULL AND o.state <> 'succeeded' THEN 'cancelled'
@@ -116,12 +119,12 @@ WITH o AS (
         run_at = CASE WHEN o.state = 'queued' THEN now() + make_interval(secs => o.delay) ELSE t.run_at END,
         parked = o.state = 'queued' AND o.delay > 0 AND t.cancel_requested_at IS NULL,
         finished_at = CASE WHEN o.state = 'queued' AND t.cancel_requested_at IS NULL THEN NULL ELSE now() END,
-        error = CASE WHEN o.outcome IS NULL THEN t.error ELSE coalesce(f.error, '') END,
+        error = CASE WHEN o.outcome IS NULL THEN t.error ELSE coalesce(o.error, '') END,
         lease = NULL
-    FROM o LEFT JOIN failures f ON f.id = o.id
+    FROM o
     WHERE t.id = o.id AND t.lease = o.lease
     RETURNING t.id, t.name, t.queue, t.attempt, t.worker_id, t.started_at AS claimed_at, t.state,
-              o.outcome, o.started, o.finished, f.error, f.error_class, f.traceback, f.fingerprint, f.reason
+              o.outcome, o.started, o.finished, o.error, o.error_class, o.traceback, o.fingerprint, o.reason
 ), history AS (
     INSERT INTO task_executions
         (task_id, attempt, worker_id, outcome, error, error_class, traceback, started_at, finished_at)
@@ -159,6 +162,7 @@ def finish(ended: Sequence[Ended]) -> set[int]:
     if not ended:
         return set()
     params = [
+        json.dumps([_failure_row(e, e.failure) for e in ended if e.failure]),
         sql.array(e.task.id for e in ended),
         sql.array(e.task.lease for e in ended),
         sql.array(e.state for e in ended),
@@ -166,7 +170,6 @@ def finish(ended: Sequence[Ended]) -> set[int]:
         sql.array(e.started for e in ended),
         sql.array(e.finished for e in ended),
         sql.array(e.delay for e in ended),
-        json.dumps([_failure_row(e, e.failure) for e in ended if e.failure]),
         "[" + ",".join(f'{{"id":{e.task.id},"value":{e.result}}}' for e in ended if e.result is not None) + "]",
     ]
     return {row[0] for row in sql.rows(_FINISH, params)}

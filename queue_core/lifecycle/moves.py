@@ -56,10 +56,14 @@ WITH locked AS (
         max_crashes = greatest(t.max_crashes, t.crashes + 1)
     FROM picked WHERE t.id = picked.id
     RETURNING t.id, t.queue, CASE WHEN t.step IS NOT NULL THEN t.workflow_id END AS workflow_id, picked.awaited
+), again AS (
+    SELECT workflow_id, count(*) FILTER (WHERE NOT awaited) AS steps FROM moved GROUP BY workflow_id
+), to_reopen AS MATERIALIZED (
+    SELECT id FROM workflows WHERE id IN (SELECT workflow_id FROM again) ORDER BY id FOR UPDATE
 ), reopened AS (
     UPDATE workflows w SET state = 'running', finished_at = NULL, cancel_requested_at = NULL,
         done = w.done - again.steps
-    FROM (SELECT workflow_id, count(*) FILTER (WHERE NOT awaited) AS steps FROM moved GROUP BY workflow_id) again
+    FROM again JOIN to_reopen ON to_reopen.id = again.workflow_id
     WHERE w.id = again.workflow_id
 ), progress AS (
     DELETE FROM task_progress p USING moved WHERE p.task_id = moved.id

@@ -14,9 +14,11 @@ class TooSlow(Exception):
 @contextmanager
 def time_limit(seconds: float) -> Iterator[None]:
     """Raises TooSlow when a statement inside takes longer; PostgreSQL has ended it then."""
+    # 0 would be no limit at all.
+    milliseconds = str(max(1, round(seconds * 1000)))
     try:
         with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute("SELECT set_config('statement_timeout', %s, true)", [str(round(seconds * 1000))])
+            cursor.execute("SELECT set_config('statement_timeout', %s, true)", [milliseconds])
             yield
             cursor.execute("SET LOCAL statement_timeout TO DEFAULT")
     except OperationalError as exc:

@@ -14,6 +14,7 @@ from queue_core.admin.forms import as_object, as_text, raw_payload
 from queue_core.admin.ledger import actor, demand, find, page
 from queue_core.errors import QueueError
 from queue_core.models import Task
+from queue_core.services.delete_tasks import PINNED
 from queue_core.services.submit import ATTEMPTS, PRIORITIES
 
 _FORM = "queue_core/admin/form.html"
@@ -124,8 +125,10 @@ def delete(model_admin: ModelAdmin, request: HttpRequest, pk: int) -> HttpRespon
             button="Delete this task",
             back=_page_of(pk),
         )
-    if not services.delete_tasks([pk], by=actor(request)).changed:
-        messages.warning(request, f"{task} is not over: cancel it first. Nothing changed.")
+    outcome = services.delete_tasks([pk], by=actor(request))
+    if not outcome.changed:
+        why = PINNED if task.pinned else "not over: cancel it first"
+        messages.warning(request, f"{task} is {why}. Nothing changed.")
         return _back_to(pk)
     messages.success(request, f"Deleted {task}.")
     return HttpResponseRedirect(reverse("admin:queue_core_task_changelist"))

@@ -100,7 +100,7 @@ class TaskViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewS
 
     @extend_schema(responses={204: None})
     def destroy(self, request: Request, pk: str) -> Response:
-        """Forget a task that is over, with its history."""
+        """Forget a task that is over and not pinned, with its history."""
         task = self.get_object()
         outcome = services.delete_tasks([task.pk], by=actor(request))
         if not outcome.changed:

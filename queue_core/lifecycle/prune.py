@@ -69,11 +69,11 @@ def prune(after: int, limit: int, keep: Mapping[tuple[str, str], float]) -> tupl
 
 
 _DELETE = f"""
-WITH doomed AS (SELECT id FROM tasks WHERE id = ANY(%s::bigint[]) ORDER BY id FOR UPDATE), {_FORGET}
+WITH doomed AS (SELECT id FROM tasks WHERE id = ANY(%s::bigint[]) AND NOT pinned ORDER BY id FOR UPDATE), {_FORGET}
 SELECT count(*) FROM gone
 """
 
 
 def delete(ids: Sequence[int]) -> int:
-    """Delete those of these tasks that are final, with all that hangs on them. Returns how many."""
+    """Delete those of these tasks that are final and not pinned, with all that hangs on them. Returns how many."""
     return int(sql.rows(_DELETE, [sql.array(ids)])[0][0])

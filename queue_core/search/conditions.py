@@ -3,7 +3,7 @@
 import datetime
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import or_
@@ -13,10 +13,11 @@ from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
-from queue_core.models import Worker
+from queue_core.fingerprints import FINGERPRINT
+from queue_core.models import Task, Worker
 from queue_core.querysets import SHOWN_STATES
 from queue_core.search.language import Query, SearchError, Term, Value
-from queue_core.states import TaskState
+from queue_core.states import DeathReason, TaskState
 
 # “waiting” is whatever will be run some day: queued, scheduled or retrying.
 _STATES = {**SHOWN_STATES, "waiting": Q(state=TaskState.QUEUED)}
@@ -41,21 +42,35 @@ Maker = Callable[[Term, Value, datetime.datetime], Condition]
 
 def condition(query: Query, *, now: datetime.datetime) -> Condition:
     """All terms together; `now` is what ages are counted back from. Raises SearchError."""
+    return _all(query.terms, now, _FIELDS)
+
+
+def letters(query: Query, *, now: datetime.datetime) -> Q:
+    """The same of dead letters: their own fields, and whatever a search can say about their tasks."""
+    own = [term for term in query.terms if term.field in _LETTER_FIELDS]
+    others = [term for term in query.terms if term.field not in _LETTER_FIELDS]
+    q = _all(own, now, _LETTER_FIELDS).q
+    if others:
+        q &= Q(task_id__in=Task.objects.filter(_all(others, now, _FIELDS).q).values("pk"))
+    return q
+
+
+def _all(terms: Sequence[Term], now: datetime.datetime, fields: Mapping[str, "_Field"]) -> Condition:
     q, indexed = Q(), False
-    for term in query.terms:
-        one = _of_term(term, now)
+    for term in terms:
+        one = _of_term(term, now, fields)
         q &= ~one.q if term.is_negated else one.q
         indexed |= one.indexed and not term.is_negated
     return Condition(q, indexed)
 
 
-def _of_term(term: Term, now: datetime.datetime) -> Condition:
+def _of_term(term: Term, now: datetime.datetime, fields: Mapping[str, "_Field"]) -> Condition:
     name, _, path = term.field.partition(".")
     if path and name != "payload":
         raise SearchError(f"Only payload has parts, as in payload.customer.id:7; {name} has none", term.position)
-    kind = _FIELDS.get(name)
+    kind = fields.get(name)
     if kind is None:
-        known = ", ".join(sorted(field for field in _FIELDS if field))
+        known = ", ".join(sorted(field for field in fields if field))
         raise SearchError(
             f"There is no field {name!r}; there are {known}. To look for that text, put it in quotes", term.position
         )
@@ -169,6 +184,18 @@ def _worker(term: Term, value: Value, now: datetime.datetime) -> Condition:
     return Condition(q | Q(worker_id=int(value.text)) if _NUMBER.fullmatch(value.text) else q)
 
 
+def _reason(term: Term, value: Value, now: datetime.datetime) -> Condition:
+    if value.text not in DeathReason.values:
+        raise SearchError(f"There is no reason {value.text!r}; there are {', '.join(DeathReason)}", term.position)
+    return Condition(Q(reason=value.text))
+
+
+def _group(term: Term, value: Value, now: datetime.datetime) -> Condition:
+    if not FINGERPRINT.fullmatch(value.text):
+        raise SearchError("A group is named by its fingerprint of 32 hexadecimal digits", term.position)
+    return Condition(Q(fingerprint=value.text), indexed=True)
+
+
 def _payload(term: Term, value: Value, now: datetime.datetime) -> Condition:
     """`payload.a.b:7` holds 7 or "7" there."""
     path = term.field.split(".")[1:]
@@ -223,4 +250,13 @@ _FIELDS = {
     "tag": _Field(_tag),
     "worker": _Field(_worker, begins=True),
     "workflow": _Field(_number("workflow_id", indexed=True)),
+}
+# What a dead letter itself knows; the name and the queue also when its task has been forgotten.
+_LETTER_FIELDS = {
+    "failed": _Field(_time("failed_at"), compares=True),
+    "group": _Field(_group),
+    "letter": _Field(_number("id"), compares=True),
+    "name": _FIELDS["name"],
+    "queue": _FIELDS["queue"],
+    "reason": _Field(_reason),
 }

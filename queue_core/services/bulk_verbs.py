@@ -11,6 +11,7 @@ from django.db.models import QuerySet
 from queue_core import broker, lifecycle, search
 from queue_core.bulk import BadParams, Slice, Target, bulk_verb
 from queue_core.models import DeadLetter, Task
+from queue_core.services.delete_tasks import PINNED
 from queue_core.services.settle import settle_on_commit
 from queue_core.services.submit import checked_changes
 from queue_core.states import FINAL, LIVE, TaskState
@@ -21,8 +22,7 @@ def _tasks(query: str, now: datetime.datetime) -> QuerySet[Task]:
 
 
 def _open_letters(query: str, now: datetime.datetime) -> QuerySet[DeadLetter]:
-    """Open letters whose tasks the search finds."""
-    return DeadLetter.objects.filter(resolution="", task_id__in=_tasks(query, now).values("pk"))
+    return DeadLetter.objects.filter(search.letters(search.parse(query), now=now), resolution="")
 
 
 TASKS = Target(Task, _tasks)
@@ -83,11 +83,15 @@ def cancel(ids: Sequence[int], params: Mapping[str, Any], user: int | None) -> S
 
 @bulk_verb("delete", TASKS, permission=_DELETE, done="Deleted")
 def delete(ids: Sequence[int], params: Mapping[str, Any], user: int | None) -> Slice:
-    """Those that are over; unlike one task deleted by itself, what is pinned is kept."""
+    """Those that are over and not pinned."""
     tasks = _locked(ids)
     gone = {pk for pk, task in tasks.items() if task.state in FINAL and not task.pinned}
     lifecycle.delete(sorted(gone))
-    return _slice(ids, gone, tasks, lambda task: "is pinned" if task.state in FINAL else f"is {task.state}, not over")
+
+    def why(task: Task) -> str:
+        return f"is {PINNED}" if task.state in FINAL else f"is {task.state}, not over"
+
+    return _slice(ids, gone, tasks, why)
 
 
 def _one(name: str) -> Callable[[Mapping[str, Any]], dict[str, Any]]:

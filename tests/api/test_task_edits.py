@@ -125,6 +125,16 @@ def test_a_task_that_is_not_over_is_not_deleted(api: APIClient, state: str, work
     assert Task.objects.filter(pk=pk).exists()
 
 
+def test_a_pinned_task_is_deleted_once_it_is_unpinned(api: APIClient, worker: int) -> None:
+    pk = task_in("succeeded", worker)
+    api.post(f"{TASKS}{pk}/pin/")
+    answer = api.delete(f"{TASKS}{pk}/")
+    assert answer.status_code == 409
+    assert "unpin it first" in answer.json()["detail"]
+    api.post(f"{TASKS}{pk}/unpin/")
+    assert api.delete(f"{TASKS}{pk}/").status_code == 204
+
+
 def test_a_pinned_task_says_so(api: APIClient) -> None:
     pk = services.submit("tests.noop").id
     assert api.post(f"{TASKS}{pk}/pin/").data["pinned"] is True

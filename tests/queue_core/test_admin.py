@@ -183,6 +183,11 @@ def test_a_list_that_takes_too_long_says_so(owner, monkeypatch):
     assert "Narrow it by another filter" in text_of(answer)
 
 
+def test_a_time_limit_below_a_millisecond_is_one():
+    with pytest.raises(TooSlow), time_limit(0.0001), connection.cursor() as cursor:
+        cursor.execute("SELECT pg_sleep(5)")
+
+
 def test_a_time_limit_ends_a_statement_and_then_itself():
     with pytest.raises(TooSlow), time_limit(0.1), connection.cursor() as cursor:
         cursor.execute("SELECT pg_sleep(5)")

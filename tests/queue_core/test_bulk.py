@@ -104,7 +104,7 @@ def test_refusals_say_what_is_in_the_way():
         [taken, "its unique key belongs to a task that waits or runs"],
         [gone, "is not there"],
     ]
-    assert run("delete", f"id:{pinned}").refusals == [[pinned, "is pinned"]]
+    assert run("delete", f"id:{pinned}").refusals == [[pinned, "is pinned: unpin it first"]]
     assert run("move", f"id:{live}", params={"queue": "default"}).refusals == [[live, "is there already"]]
 
 

@@ -102,6 +102,9 @@ def test_a_task_is_replayed_with_another_payload(owner: Client) -> None:
 def test_a_task_that_is_over_is_deleted_after_a_question(owner: Client) -> None:
     pk, waits = over(), waiting()
     assert "cannot be undone" in owner.get(url("task_forget", pk)).content.decode()
+    services.pin([pk])
+    assert "unpin it first" in owner.post(url("task_forget", pk), follow=True).content.decode()
+    services.unpin([pk])
     owner.post(url("task_forget", pk))
     assert "cancel it first" in owner.post(url("task_forget", waits), follow=True).content.decode()
     assert list(Task.objects.values_list("pk", flat=True)) == [waits]

@@ -24,6 +24,7 @@ _PAGES: dict[str, list[tuple[str, str, str]]] = {
         ("Schedules", "schedule", "queue_core.schedule"),
         ("Dead letters", "error", "queue_core.deadletter"),
         ("Dead letter groups", "stacks", "queue_core.deadlettergroup"),
+        ("Bulk operations", "dynamic_feed", "queue_core.bulkoperation"),
         ("Workers", "memory", "queue_core.worker"),
     ],
     "Mail catcher": [("Caught mail", "inbox", "campaigns.caughtmessage")],

@@ -1,3 +1,4 @@
+from queue_core.admin.bulk_operation import BulkOperationAdmin
 from queue_core.admin.dead_letter import DeadLetterAdmin
 from queue_core.admin.dead_letter_group import DeadLetterGroupAdmin
 from queue_core.admin.queue import QueueAdmin
@@ -8,6 +9,7 @@ from queue_core.admin.worker import WorkerAdmin
 from queue_core.admin.workflow import WorkflowAdmin
 
 __all__ = [
+    "BulkOperationAdmin",
     "DeadLetterAdmin",
     "DeadLetterGroupAdmin",
     "QueueAdmin",

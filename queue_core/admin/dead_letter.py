@@ -1,5 +1,5 @@
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.db.models import F, QuerySet
@@ -10,14 +10,16 @@ from django.utils.html import format_html
 from django.utils.text import Truncator
 from unfold.decorators import display as label
 
-from queue_core import services
+from queue_core import conf, registry, services
 from queue_core.admin import dead_letter_pages as pages
-from queue_core.admin.filters import DayRange, NameFilter, QueueFilter, tabs
+from queue_core.admin.bulk_actions import BulkActions
+from queue_core.admin.filters import DayRange, NameFilter, QueueFilter, days, one_of, tabs
 from queue_core.admin.forms import as_text
-from queue_core.admin.ledger import LedgerAdmin
 from queue_core.admin.times import ago, moment
+from queue_core.errors import QueueError
 from queue_core.fingerprints import FINGERPRINT
 from queue_core.models import DeadLetter, Execution, Task
+from queue_core.search import Term, Value
 from queue_core.states import DeathReason
 
 RESOLUTION_LABELS = {"open": "danger", "retried": "info", "replayed": "success", "discarded": "default"}
@@ -67,14 +69,29 @@ def chosen_group(request: HttpRequest) -> str:
     return text if FINGERPRINT.fullmatch(text) else ""
 
 
+def open_ones(state: str) -> None:
+    """Bulk verbs work on open letters only, so that needs no term."""
+    if state == "resolved":
+        raise QueueError("Resolved dead letters are done with: choose the open ones.")
+
+
 @admin.register(DeadLetter)
-class DeadLetterAdmin(LedgerAdmin):
+class DeadLetterAdmin(BulkActions):
     list_display = ["number", "name", "queue", "reason_label", "short_error", "group", "age", "state_label"]
     list_display_links = ["number", "name"]
     list_filter = [ResolutionFilter, GroupFilter, ReasonFilter, QueueFilter, NameFilter, ("failed_at", DayRange)]
     list_filter_submit = True
     lookups = ("state", "reason", "queue", "name", "fingerprint", "failed_at_from", "failed_at_to")
     actions = ["replay_selected", "discard_selected"]
+    bulk_terms: ClassVar = {
+        "state": open_ones,
+        "fingerprint": lambda text: Term("group", (Value(text),)) if FINGERPRINT.fullmatch(text) else None,
+        "reason": one_of("reason", lambda: DeathReason.values),
+        "queue": one_of("queue", conf.queues),
+        "name": one_of("name", registry.names),
+        **{f"failed_at_{end}": term for end, term in days("failed").items()},
+    }
+    everything = "letter:>0"
     detail_template = "queue_core/admin/dead_letter.html"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
@@ -124,6 +141,9 @@ class DeadLetterAdmin(LedgerAdmin):
     @admin.action(description="Discard", permissions=["operate"])
     def discard_selected(self, request: HttpRequest, queryset: QuerySet[DeadLetter]) -> HttpResponse | None:
         return pages.bulk(self, request, queryset, verb=services.discard, title="Discard", done="Discarded")
+
+    def bulk_note(self, row: DeadLetter) -> str:
+        return Truncator(row.error).chars(120)
 
     @admin.display(description="Id")
     def number(self, letter: DeadLetter) -> int:

@@ -1,7 +1,7 @@
 """Filters of the task list. Their choices are known without asking the table."""
 
 import datetime
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from django.contrib import admin
@@ -12,6 +12,7 @@ from unfold.contrib.filters.admin import RangeDateFilter
 
 from queue_core import conf, registry
 from queue_core.querysets import SHOWN_STATES
+from queue_core.search import Term, Value
 
 TAB_STATES = ("queued", "scheduled", "running", "retrying", "failed", "succeeded", "cancelled")
 
@@ -68,6 +69,24 @@ def _midnight(text: str | None, days_later: int = 0) -> datetime.datetime | None
         return timezone.make_aware(datetime.datetime.combine(day, datetime.time()))
     except (ValueError, OverflowError):
         return None
+
+
+def one_of(field: str, known: Callable[[], Collection[str]]) -> Callable[[str], Term | None]:
+    """The term of a search that a filter with known choices stands for."""
+    return lambda text: Term(field, (Value(text),)) if text in known() else None
+
+
+def days(field: str) -> dict[str, Callable[[str], Term | None]]:
+    """The same of both ends of a DayRange."""
+
+    def bound(operator: str, days_later: int) -> Callable[[str], Term | None]:
+        def term(text: str) -> Term | None:
+            time = _midnight(text, days_later)
+            return Term(field, (Value(time.isoformat()),), operator) if time else None
+
+        return term
+
+    return {"from": bound(">=", 0), "to": bound("<", 1)}
 
 
 def tabs(model: str, path: str, chosen: str, states: Sequence[str], kept: str = "") -> list[dict[str, Any]]:

@@ -1,5 +1,5 @@
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
@@ -9,14 +9,16 @@ from django.utils.html import format_html
 from django.utils.text import Truncator
 from unfold.decorators import display as label
 
-from queue_core import search, services
+from queue_core import conf, registry, search, services
 from queue_core.admin import notes, relatives, task_edit, task_pages
-from queue_core.admin.filters import TAB_STATES, DayRange, NameFilter, QueueFilter, StateFilter, tabs
+from queue_core.admin.bulk_actions import BulkActions, PriorityForm, QueueForm
+from queue_core.admin.filters import TAB_STATES, DayRange, NameFilter, QueueFilter, StateFilter, days, one_of, tabs
 from queue_core.admin.forms import as_text
-from queue_core.admin.ledger import LedgerAdmin, actor
+from queue_core.admin.ledger import actor
 from queue_core.admin.task_rows import STATE_LABELS
 from queue_core.admin.times import moment, span
 from queue_core.models import Execution, Result, Task, Worker
+from queue_core.querysets import SHOWN_STATES
 from queue_core.services.clock import database_time
 
 OUTCOME_LABELS = {"succeeded": "success", "failed": "danger", "lost": "warning", "cancelled": "default"}
@@ -28,7 +30,7 @@ _PARTLY = (
 
 
 @admin.register(Task)
-class TaskAdmin(LedgerAdmin):
+class TaskAdmin(BulkActions):
     list_display = ["number", "name", "queue", "priority", "state_label", "attempts", "short_error", "created", "took"]
     list_display_links = ["number", "name"]
     list_filter = [StateFilter, QueueFilter, NameFilter, ("created_at", DayRange)]
@@ -40,6 +42,13 @@ class TaskAdmin(LedgerAdmin):
         ' error:"timed out" age:>1h payload.customer.id:7 worker:w1 -tag:y'
     )
     actions = ["retry_selected", "cancel_selected"]
+    bulk_terms: ClassVar = {
+        "state": one_of("state", lambda: SHOWN_STATES),
+        "queue": one_of("queue", conf.queues),
+        "name": one_of("name", registry.names),
+        **{f"created_at_{end}": term for end, term in days("created").items()},
+    }
+    params: ClassVar = {"set_priority": PriorityForm, "move": QueueForm}
     detail_template = "queue_core/admin/task.html"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Task]:
@@ -130,6 +139,9 @@ class TaskAdmin(LedgerAdmin):
     @admin.action(description="Cancel", permissions=["operate"])
     def cancel_selected(self, request: HttpRequest, queryset: QuerySet[Task]) -> None:
         self._report(request, "Cancelled", services.cancel(_ids(queryset), by=actor(request)))
+
+    def bulk_note(self, row: Task) -> str:
+        return f"{row.shown_state}, in {row.queue}"
 
     def _report(self, request: HttpRequest, verb: str, outcome: services.BulkOutcome) -> None:
         sentence = outcome.sentence(verb)

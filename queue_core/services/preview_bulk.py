@@ -52,7 +52,8 @@ class Preview:
 
     @property
     def shown_count(self) -> str:
-        return f"{self.count:,}".replace(",", "\u00a0") if self.is_exact else f"at least {self.count:,}"
+        count = f"{self.count:,}".replace(",", "\u00a0")
+        return count if self.is_exact else f"at least {count}"
 
 
 def preview_bulk(

@@ -1,0 +1,146 @@
+from functools import partial
+from typing import Any
+
+from django.contrib import admin, messages
+from django.db.models import F, QuerySet
+from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
+from django.urls import NoReverseMatch, URLPattern, path, reverse
+from django.utils.text import Truncator
+from unfold.decorators import display as label
+
+from queue_core import services
+from queue_core.admin.ledger import LedgerAdmin, actor, demand, find
+from queue_core.admin.times import moment
+from queue_core.models import BulkOperation
+from queue_core.states import BulkState
+
+STATE_LABELS = {
+    "pending": "info",
+    "running": "primary",
+    "stopping": "warning",
+    "stopped": "default",
+    "done": "success",
+    "failed": "danger",
+}
+_SHOWN_REFUSALS = 100
+
+
+class BulkStateFilter(admin.SimpleListFilter):
+    title = "state"
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(state.value, state.label) for state in BulkState]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        return queryset.filter(state=self.value()) if self.value() in BulkState.values else queryset
+
+
+@admin.register(BulkOperation)
+class BulkOperationAdmin(LedgerAdmin):
+    list_display = ["number", "verb", "scope", "state_label", "done", "changed", "skipped", "failed", "user", "created"]
+    list_display_links = ["number", "verb"]
+    list_filter = [BulkStateFilter]
+    lookups = ("state",)
+    actions = None
+    detail_template = "queue_core/admin/bulk_operation.html"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        """Without the ids and the refusals, which may be thousands; `id_count` is None for a search."""
+        rows = BulkOperation.objects.select_related("user").defer("ids", "refusals")
+        return rows.annotate(id_count=F("ids__len"))
+
+    def get_urls(self) -> list[URLPattern]:
+        site_view = self.admin_site.admin_view
+        own = [
+            path("<int:pk>/stop/", site_view(partial(stop, self)), name="queue_core_bulkoperation_stop"),
+        ]
+        return [*own, *super().get_urls()]
+
+    def has_operate_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("queue_core.change_bulkoperation")
+
+    def detail(self, request: HttpRequest, obj: Any) -> dict[str, Any]:
+        can_stop = obj.state in (BulkState.PENDING, BulkState.RUNNING) and self.has_operate_permission(request)
+        stop_url = reverse("admin:queue_core_bulkoperation_stop", args=[obj.pk])
+        return {
+            "title": f"{obj.verb.replace('_', ' ').capitalize()} #{obj.pk}",
+            "label": {"text": obj.state, "type": STATE_LABELS[obj.state]},
+            "buttons": [{"title": "Stop", "icon": "stop_circle", "url": stop_url, "post": True}] if can_stop else [],
+            "is_live": not obj.is_over,
+            "done": done(obj),
+            "percent": round(obj.progress * 100, 1),
+            "counts": [(name.capitalize(), _number(getattr(obj, name))) for name in ("changed", "skipped", "failed")],
+            "error": obj.error,
+            "facts": facts(obj),
+            "refusals": [
+                {"id": pk, "reason": reason, "url": _row_url(obj, pk)} for pk, reason in obj.refusals[:_SHOWN_REFUSALS]
+            ],
+            "more_refusals": len(obj.refusals) > _SHOWN_REFUSALS,
+        }
+
+    @admin.display(description="Id")
+    def number(self, operation: BulkOperation) -> int:
+        return operation.pk
+
+    @admin.display(description="Works on")
+    def scope(self, operation: Any) -> str:
+        return Truncator(operation.query).chars(60) if operation.id_count is None else f"{operation.id_count} ids"
+
+    @label(description="State", label=STATE_LABELS)  # type: ignore[untyped-decorator]
+    def state_label(self, operation: BulkOperation) -> str:
+        return operation.state
+
+    @admin.display(description="Done")
+    def done(self, operation: BulkOperation) -> str:
+        return f"{operation.progress:.0%}"
+
+    @admin.display(description="Started")
+    def created(self, operation: BulkOperation) -> str:
+        return moment(operation.created_at)
+
+
+def stop(model_admin: BulkOperationAdmin, request: HttpRequest, pk: int) -> HttpResponse:
+    operation: BulkOperation = find(model_admin, request, pk)
+    demand(model_admin.has_operate_permission(request))
+    if request.method != "POST":
+        return HttpResponseNotAllowed(["POST"])
+    try:
+        services.stop_bulk(operation.pk, by=actor(request))
+    except services.BulkOver as exc:
+        messages.warning(request, str(exc))
+    else:
+        messages.success(request, "Asked to stop: it ends after the slice it is at.")
+    return HttpResponseRedirect(reverse("admin:queue_core_bulkoperation_change", args=[pk]))
+
+
+def done(operation: BulkOperation) -> str:
+    matched = _number(operation.matched)
+    return f"{_number(operation.seen)} of {matched if operation.is_exact else f'at least {matched}'}"
+
+
+def facts(operation: BulkOperation) -> list[tuple[str, Any]]:
+    """(label, value); values are ready to be shown."""
+    params = ", ".join(f"{name}: {value}" for name, value in operation.params.items())
+    return [
+        ("Works on", operation.scope),
+        ("Rows", operation.target.rpartition(".")[2]),
+        ("With", params or "–"),  # noqa: RUF001
+        ("Asked for by", operation.user or "–"),  # noqa: RUF001
+        ("Through", operation.door or "the code"),
+        ("Asked for", moment(operation.created_at)),
+        ("Begun", moment(operation.started_at)),
+        ("Last slice", moment(operation.heard_at)),
+        ("Ended", moment(operation.finished_at)),
+    ]
+
+
+def _row_url(operation: BulkOperation, pk: int) -> str:
+    try:
+        return reverse(f"admin:{operation.target.replace('.', '_')}_change", args=[pk])
+    except NoReverseMatch:
+        return ""
+
+
+def _number(value: int) -> str:
+    return f"{value:,}".replace(",", "\u00a0")

@@ -4,6 +4,7 @@ from typing import Any
 from django.core.management.base import BaseCommand
 
 from queue_core import services
+from queue_core.management.bulk import add_query, only_one, only_with_query, work
 from queue_core.management.verbs import ACTOR, EXIT_CODES, add_json, task_id, tell
 
 
@@ -11,10 +12,15 @@ class Command(BaseCommand):
     help = f"Stop tasks that wait, and ask running ones to end. {EXIT_CODES}"
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("ids", nargs="+", type=task_id, metavar="ID", help="of a task")
+        parser.add_argument("ids", nargs="*", type=task_id, metavar="ID", help="of a task")
+        add_query(parser)
         add_json(parser)
 
-    def handle(self, *args: Any, ids: list[int], json: bool, **options: Any) -> None:
+    def handle(self, *args: Any, ids: list[int], query: str | None, json: bool, **options: Any) -> None:
+        only_one(ids=ids, query=query)
+        if query is not None:
+            return work(self, "cancel", query, as_json=json, dry_run=options["dry_run"], yes=options["yes"])
+        only_with_query(options, "dry_run", "yes")
         outcome = services.cancel(ids, by=ACTOR)
         numbers = {"cancelled": outcome.changed, "asked": outcome.asked, "skipped": outcome.skipped}
-        tell(self.stdout, outcome.sentence("Cancelled"), numbers, as_json=json, complete=not outcome.skipped)
+        return tell(self.stdout, outcome.sentence("Cancelled"), numbers, as_json=json, complete=not outcome.skipped)

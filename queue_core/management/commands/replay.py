@@ -5,6 +5,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from queue_core import services
 from queue_core.fingerprints import FINGERPRINT
+from queue_core.management.bulk import add_query, only_one, only_with_query, work
 from queue_core.management.verbs import ACTOR, EXIT_CODES, add_json, task_id, tell
 from queue_core.models import DeadLetterGroup, Task
 from queue_core.services import BulkOutcome
@@ -19,16 +20,19 @@ class Command(BaseCommand):
         parser.add_argument(
             "--group", type=fingerprint, metavar="FINGERPRINT", help="every open dead letter of this group"
         )
-        parser.add_argument("--dry-run", action="store_true", help="say how many, replay none")
+        add_query(parser)
         add_json(parser)
 
     def handle(self, *args: Any, ids: list[int], group: str | None, dry_run: bool, json: bool, **options: Any) -> None:
-        if bool(ids) == bool(group):
-            raise CommandError("Give the ids of tasks, or --group with a fingerprint; not both.")
+        query = options["query"]
+        only_one(ids=ids, group=group, query=query)
+        if query is not None:
+            return work(self, "replay", query, as_json=json, dry_run=dry_run, yes=options["yes"])
+        only_with_query(options, "yes")
         outcome = replay_group(group, dry_run) if group else replay_tasks(ids, dry_run)
         sentence = outcome.sentence("Would replay" if dry_run else "Replayed")
         numbers = {"replayed": outcome.changed, "skipped": outcome.skipped, "dry_run": dry_run}
-        tell(self.stdout, sentence, numbers, as_json=json, complete=not outcome.skipped)
+        return tell(self.stdout, sentence, numbers, as_json=json, complete=not outcome.skipped)
 
 
 def fingerprint(text: str) -> str:

@@ -4,6 +4,8 @@ import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from django.db import transaction
+
 from queue_core.lanes import PLAIN, type_in
 from queue_core.lifecycle import sql
 from queue_core.lifecycle.attempts import Claimed
@@ -97,4 +99,7 @@ def set_aside(spots: Sequence[Spot], held: Iterable[str], look: int) -> int:
     spots = [spot for spot in spots if not type_in(spot.lane)]
     if not spots:
         return 0
-    return len(sql.rows(_SET_ASIDE, [[s.queue for s in spots], [s.lane for s in spots], look, list(held)]))
+    with transaction.atomic():
+        # A planner that has not heard yet of a sudden line reads the whole table for each row of it.
+        sql.rows("SELECT set_config('enable_seqscan', 'off', true)", [])
+        return len(sql.rows(_SET_ASIDE, [[s.queue for s in spots], [s.lane for s in spots], look, list(held)]))

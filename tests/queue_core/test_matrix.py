@@ -404,6 +404,7 @@ OF_SERVICES = [
     Case("waiting_reason", lambda s: services.waiting_reason(Task.objects.get(pk=s.pk))),
     Case("step_payload", lambda s: services.step_payload("tests.noop", "{}", 1)),
     Case("state_counts", lambda s: services.state_counts(s.workflow), ready=Scene.become_a_step),
+    Case("step_counts", lambda s: services.step_counts([s.workflow.pk]), ready=Scene.become_a_step),
     Case("workflow_graph", lambda s: services.workflow_graph(s.workflow), ready=Scene.become_a_step),
     Case("pause_queue", lambda s: services.pause_queue("default")),
     Case("resume_queue", lambda s: services.resume_queue("default")),

@@ -135,20 +135,19 @@ class Station:
             self.crew.wait(_FULL_SECONDS)
             return self.queues[0]
         self._adapt()
-        claimed_at = self.hand.clock()
         batch = self.claims.batch(self.keeper.worker_id, self.size)
         if not batch:
             return None
         queue = batch[0].queue
         if len(batch) == self.size:
             self._ring_for_others(queue)
-        self.run_batch(batch, claimed_at)
+        self.run_batch(batch)
         self._recycle_if_due()
         return queue
 
-    def run_batch(self, batch: list[Claimed], claimed_at: float) -> None:
+    def run_batch(self, batch: list[Claimed]) -> None:
         """Run the functions of a batch here, or have threads run them; coroutines have their own."""
-        self.hand.take(self._isolate(batch), claimed_at)
+        self.hand.take(self._isolate(batch))
         self.crew.start_new()
         if not self.crew.is_threaded:
             self.crew.run_here()

@@ -5,6 +5,7 @@ out by exactly one of them.
 """
 
 import logging
+import math
 import threading
 import time
 from collections import deque
@@ -28,6 +29,8 @@ _PATIENCE = 5
 class Hand:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self.clock = clock
+        # Until when what is in hand is ours for sure; the keeper moves it on. The clock goes on while we are stopped.
+        self.lease_until = math.inf
         self.finished_tasks = 0
         self.notes = Notes()
         self.succeeded_tasks = 0
@@ -36,6 +39,8 @@ class Hand:
         self._flush_seconds: float = conf.get("FLUSH_SECONDS")
         # Functions and coroutines lie apart: different ones run them.
         self._ahead: tuple[deque[Claimed], deque[Claimed]] = (deque(), deque())
+        # Given back, but perhaps the answer was lost: other workers may have these. Released again, never run.
+        self._leaving: list[Claimed] = []
         self._running: tuple[set[Run], set[Run]] = (set(), set())
         # Seconds that finished functions and coroutines took, all in all.
         self.seconds = [0.0, 0.0]
@@ -45,19 +50,21 @@ class Hand:
         self._was_stale = False
         self._lock = threading.Lock()
         self._writing = threading.Lock()
+        self._releasing = threading.Lock()
 
-    def take(self, batch: list[Claimed], claimed_at: float) -> None:
-        for task in batch:
-            task.claimed_at = claimed_at
-            self._ahead[is_async(task.name)].append(task)
+    def take(self, batch: list[Claimed]) -> None:
+        with self._lock:
+            for task in batch:
+                self._ahead[is_async(task.name)].append(task)
         self._moved_at = self.clock()
 
     def next(self, *, coroutine: bool = False) -> Run | None:
-        """The next task to run, or None when there is none (or it was given back)."""
+        """The next task to run, or None when there is none (or it was given back, or its lease may have run out)."""
         with self._lock:
-            if not self._ahead[coroutine]:
+            now = self.clock()
+            if not self._ahead[coroutine] or now >= self.lease_until:
                 return None
-            run = Run(self._ahead[coroutine].popleft(), self.clock(), coroutine=coroutine, notes=self.notes)
+            run = Run(self._ahead[coroutine].popleft(), now, coroutine=coroutine, notes=self.notes)
             self._running[coroutine].add(run)
         self._moved_at = run.since
         return run
@@ -112,7 +119,10 @@ class Hand:
 
     def give_back_stale(self) -> Claimed | None:
         """Give back what others could do: it lies behind slow tasks."""
-        ahead = [tasks[0] for tasks in self._ahead if tasks]
+        if self._leaving:
+            self._release()
+        with self._lock:  # others take out the last one at any moment
+            ahead = [tasks[0] for tasks in self._ahead if tasks]
         seconds, now = conf.get("AHEAD_SECONDS"), self.clock()
         if not ahead or (now - self._moved_at < seconds and now - ahead[0].claimed_at < _PATIENCE * seconds):
             return None
@@ -133,17 +143,19 @@ class Hand:
     def give_back(self) -> Claimed | None:
         """Release every task that was not started; answers one of them, for its queue's bell."""
         with self._lock:
-            given = [task for tasks in self._ahead for task in tasks]
             for tasks in self._ahead:
+                self._leaving += tasks
                 tasks.clear()
-        if not given:
-            return None
-        try:
+        return self._release()
+
+    def _release(self) -> Claimed | None:
+        with self._releasing:
+            given = list(self._leaving)
+            if not given:
+                return None
             lifecycle.release(given)
-        except DatabaseError:
-            for task in given:  # they are still ours to give back, or to run
-                self._ahead[is_async(task.name)].append(task)
-            raise
+            with self._lock:
+                del self._leaving[: len(given)]
         return given[0]
 
     def held_ids(self) -> list[int]:
@@ -151,7 +163,8 @@ class Hand:
         with self._lock:
             ahead = [task.id for tasks in self._ahead for task in tasks]
             running = [run.task.id for runs in self._running for run in runs]
-            return [*ahead, *running, *(ended.task.id for ended in self._ended)]
+            ended = [ended.task.id for ended in self._ended]
+            return [*ahead, *running, *ended, *(task.id for task in self._leaving)]
 
     def flush(self) -> None:
         """Write what tasks said, and the outcomes that wait.

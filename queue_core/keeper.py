@@ -119,10 +119,14 @@ class Keeper(threading.Thread):
             cpu_percent=self.processor.percent(),
             current_task=running[0].task.id if running else None,
         )
+        sure_until = self.hand.clock() + conf.get("LEASE_SECONDS")
         if not beat(self.worker_id, pulse):
             lost = self.worker_id
+            self.hand.give_back()
+            sure_until = self.hand.clock() + conf.get("LEASE_SECONDS")
             self.worker_id = register_worker(self.queues, pool=self.pool, capacity=self.capacity, after=lost)
             logger.warning("worker %d lost its lease; going on as worker %d", lost, self.worker_id)
+        self.hand.lease_until = sure_until
         unheld = lifecycle.release_unheld(self.worker_id, self.hand.held_ids(), _UNHELD_SECONDS)
         if unheld:
             logger.warning("gave back %d tasks whose claim this process never heard of", len(unheld))

@@ -5,6 +5,7 @@ worker, no Valkey is needed.
 """
 
 import signal
+import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -43,7 +44,7 @@ def drain(*queues: str) -> list[Task]:
     worker_id = register_worker(conf.queues())
     ran: list[int] = []
     with _alarm() as alarm:
-        runner = execution.Runner(alarm, lambda: 0.0)
+        runner = execution.Runner(alarm, time.monotonic)
         while task := _next(queues or conf.queues(), worker_id):
             lifecycle.finish([runner.run(execution.Run(task))])
             settle()

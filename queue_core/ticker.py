@@ -53,6 +53,7 @@ def _in_slices(step: Callable[[int], int], size: int) -> None:
 def tick(if_older_than: float = 0.5) -> bool:
     """Tick unless someone did within `if_older_than` seconds. Answers whether it did."""
     with transaction.atomic():
+        lifecycle.hold_briefly()
         if not _take_turn(if_older_than):
             return False
     # Each step commits for itself: a long backlog is worked off in slices, without long locks.

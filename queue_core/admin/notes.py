@@ -28,7 +28,8 @@ def asked(task: Task) -> str:
         behind = f", for {user}" if user else ""
         return format_html('<a class="ph-link" href="{}">task {}</a>{}', url, parent, behind)
     door = _DOORS.get(told.get("door", ""), "")
-    return capfirst(", ".join(filter(None, (user, f"through {door}" if door else "")))) or "–"  # noqa: RUF001
+    way = f"through {door}" if door else ""
+    return (f"{user}, {way}" if way else user) if user else capfirst(way) or "–"  # noqa: RUF001
 
 
 def _user_name(user_id: Any) -> str:

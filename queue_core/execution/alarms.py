@@ -11,6 +11,7 @@ import os
 import signal
 import threading
 import time
+from contextlib import suppress
 from types import FrameType
 from typing import TYPE_CHECKING, Protocol
 
@@ -146,7 +147,8 @@ class CoroutineAlarm:
         pass
 
     def cancel(self, run: "Run") -> None:
-        self._loop.call_soon_threadsafe(self._raise, TaskCancelled)
+        with suppress(RuntimeError):  # the loop has just ended, and this with it
+            self._loop.call_soon_threadsafe(self._raise, TaskCancelled)
 
     def _raise(self, error: type[BaseException]) -> None:
         if self._asyncio_task:

@@ -18,7 +18,7 @@ from queue_core.lifecycle.notes import Line, Report, log, report
 from queue_core.lifecycle.prune import delete, prune
 from queue_core.lifecycle.room import Room, rooms, scopes_of
 from queue_core.lifecycle.settle import EndedWorkflow, Settled, settle
-from queue_core.lifecycle.sql import dump_json
+from queue_core.lifecycle.sql import dump_json, hold_briefly
 from queue_core.lifecycle.workflows import (
     Edge,
     Retried,
@@ -61,6 +61,7 @@ __all__ = [
     "end_bulk",
     "expire",
     "finish",
+    "hold_briefly",
     "insert",
     "lanes",
     "lock_parents",

@@ -27,7 +27,9 @@ class Claimed:
     age: float = 0.0
     due_age: float = 0.0
     lane: str = ""
-    # When its process took it, by that process's clock; set there.
+    # Seconds that the claim's transaction, whose time is the task's `started_at`, had lasted when it took the task.
+    waited: float = 0.0
+    # When its process heard of it, by that process's monotonic clock.
     claimed_at: float = 0.0
 
 
@@ -44,10 +46,10 @@ class Failure:
 
 @dataclass(slots=True)
 class Ended:
-    """How an attempt ended. Times are seconds since the claim; `state` is succeeded, failed, cancelled or queued.
+    """How an attempt ended. Times are seconds since its process heard of the claim.
 
-    A queued one comes back after `delay` seconds; with `outcome` None it was snoozed and no attempt is used.
-    `result` is JSON text.
+    `state` is succeeded, failed, cancelled or queued. A queued one comes back after `delay` seconds; with `outcome`
+    None it was snoozed and no attempt is used. `result` is JSON text.
     """
 
     task: Claimed
@@ -167,8 +169,8 @@ def finish(ended: Sequence[Ended]) -> set[int]:
         sql.array(e.task.lease for e in ended),
         sql.array(e.state for e in ended),
         sql.array(e.outcome or "NULL" for e in ended),
-        sql.array(e.started for e in ended),
-        sql.array(e.finished for e in ended),
+        sql.array(e.task.waited + e.started for e in ended),
+        sql.array(e.task.waited + e.finished for e in ended),
         sql.array(e.delay for e in ended),
         "[" + ",".join(f'{{"id":{e.task.id},"value":{e.result}}}' for e in ended if e.result is not None) + "]",
     ]

@@ -1,5 +1,6 @@
 """The claim: queued -> running, for what is due, in order."""
 
+import time
 import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -51,8 +52,9 @@ UPDATE tasks t
 SET state = 'running', attempt = t.attempt + 1, worker_id = %s, lease = %s, started_at = now()
 FROM picked WHERE t.id = picked.id
 RETURNING t.id, t.name, t.queue, t.payload::text, t.attempt, t.max_attempts, t.crashes, t.lease,
-          t.awaited, t.workflow_id, t.context::text, extract(epoch FROM now() - t.created_at)::float8,
-          extract(epoch FROM t.run_at - t.created_at)::float8, t.lane
+          t.awaited, t.workflow_id, t.context::text, extract(epoch FROM clock_timestamp() - t.created_at)::float8,
+          extract(epoch FROM t.run_at - t.created_at)::float8, t.lane,
+          extract(epoch FROM clock_timestamp() - now())::float8
 """
 _CLAIM_ANY = _CLAIM.format(unless_held="")
 # A lane with a type in its name holds nothing else; whoever asks for it knows what it may take.
@@ -64,7 +66,11 @@ def take(spots: Sequence[Spot], limit: int, taker: Taker) -> list[Claimed]:
     others = [list(taker.held)] if taker.held else []
     places = [[s.queue for s in spots], [s.lane for s in spots], sql.array(s.most for s in spots)]
     params = [*places, *others, taker.worker_id, limit, taker.worker_id, taker.lease]
-    return [Claimed(*row) for row in sql.rows(_CLAIM_OTHERS if taker.held else _CLAIM_ANY, params)]
+    rows = sql.rows(_CLAIM_OTHERS if taker.held else _CLAIM_ANY, params)
+    batch, heard_at = [Claimed(*row) for row in rows], time.monotonic()
+    for task in batch:
+        task.claimed_at = heard_at
+    return batch
 
 
 def claim(queues: Sequence[str], worker_id: int, limit: int, lease: uuid.UUID | None = None) -> list[Claimed]:

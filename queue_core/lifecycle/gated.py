@@ -88,6 +88,7 @@ def claim_limited(
     """
     queue = spots[0].queue
     with transaction.atomic():
+        sql.hold_briefly()
         of_queue = queue_room(queue, lock=True) if queue_is_limited else Room()
         of_scopes = rooms(limits, lock=True) if limits else {}
         batch = take(_fitting(spots, of_queue, of_scopes), min(limit, of_queue.left), taker)

@@ -52,6 +52,7 @@ WITH locked AS (
     UPDATE tasks t SET state = CASE WHEN t.waits_for > 0 THEN 'blocked' ELSE 'queued' END, parked = false,
         run_at = now(), finished_at = NULL, cancel_requested_at = NULL, awaited = t.awaited OR t.step IS NOT NULL,
         error = CASE WHEN t.attempt > 0 THEN t.error ELSE '' END,
+        expires_at = CASE WHEN t.expires_at > now() THEN t.expires_at END,
         max_attempts = greatest(t.max_attempts, t.attempt - t.crashes + 1),
         max_crashes = greatest(t.max_crashes, t.crashes + 1)
     FROM picked WHERE t.id = picked.id

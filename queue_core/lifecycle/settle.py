@@ -119,6 +119,7 @@ def settle(limit: int) -> Settled:
     In one transaction; call it while no lock is held, because settlers wait for each other's turn.
     """
     with transaction.atomic():
+        sql.hold_briefly()
         sql.rows(_TURN, [])
         ended = sql.rows(_ENDED, [limit])
         if not ended:

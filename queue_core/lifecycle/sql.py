@@ -7,6 +7,8 @@ from typing import Any
 
 from django.db import connection
 
+from queue_core import conf
+
 # A NUL inside a JSON text: \u0000 behind an even number of backslashes.
 _ESCAPED_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 
@@ -44,6 +46,15 @@ def execute(sql: str, params: Sequence[Any] | Mapping[str, Any]) -> None:
     """A statement that answers nothing."""
     with connection.cursor() as cursor:
         cursor.execute(sql, params)
+
+
+def hold_briefly() -> None:
+    """Have PostgreSQL end the transaction that begins here, and its locks, when this process stops inside of it.
+
+    Only within a transaction, and for code of ours: a task may well sleep in one.
+    """
+    milliseconds = round(conf.get("LEASE_SECONDS") * 750)
+    execute("SELECT set_config('idle_in_transaction_session_timeout', %s, true)", [str(milliseconds)])
 
 
 def array(values: Iterable[Any]) -> str:

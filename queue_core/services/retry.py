@@ -16,6 +16,7 @@ def retry(ids: Sequence[int], *, by: audit.Actor | None = None) -> BulkOutcome:
 
     failed, cancelled -> queued; blocked, while tasks it depends on are not over. Tasks in any other state are left
     alone and counted as skipped, and those whose unique key belongs to another live task by now.
+    An `expires_at` that has passed is dropped: somebody wants the task to run.
     A step by itself comes back alone, and its workflow runs again; see `retry_workflow` for all that did not succeed.
     Safe to press twice: the allowed states are in the UPDATE, not in Python.
     """

@@ -2,6 +2,7 @@ import fcntl
 import signal
 import socket
 from collections.abc import Iterator
+from contextlib import nullcontext
 from io import StringIO
 from pathlib import Path
 
@@ -49,6 +50,30 @@ def test_a_port_that_is_none_is_refused(text: str) -> None:
         call_command("up", f"--port={text}")
 
 
+@pytest.mark.parametrize(
+    "option", ["--threads=0", "--threads=257", "--async=1e3", "--processes=", "--processes=" + "9" * 30]
+)
+def test_a_number_that_workers_cannot_have_is_refused(option: str) -> None:
+    with pytest.raises(CommandError, match=r"must be a number from 1 to (256|10000)"):
+        call_command("up", option)
+
+
+@pytest.mark.usefixtures("_signals")
+def test_what_is_for_the_workers_is_passed_on(
+    tmp_path: Path, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.VAR_DIR = tmp_path
+    given: list[list[str]] = []
+    monkeypatch.setattr(up.Command, "_servers", lambda self: nullcontext())
+    monkeypatch.setattr(up.Command, "_prepare", lambda self: None)
+    monkeypatch.setattr(up.Command, "_run", lambda self, port, worker, example: given.append(worker))
+    call_command("up", "--threads=4", "--async", "50")
+    call_command("up")
+    assert given == [["--threads=4", "--async=50"], []]
+    (worker,) = (program for program in up._programs(8123, given[0]) if program.name == "worker")
+    assert worker.argv[-2:] == given[0]
+
+
 @pytest.mark.django_db
 def test_the_first_administrator_is_made_once_with_a_password_that_works(command: up.Command) -> None:
     command._create_admin()
@@ -69,11 +94,11 @@ def test_a_plain_user_called_admin_is_left_alone(command: up.Command) -> None:
 def test_programs_are_told_their_public_address(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PUBLIC_URL", raising=False)
     monkeypatch.delenv("SMTP_URL", raising=False)
-    programs = up._programs(8123)
+    programs = up._programs(8123, [])
     assert [program.name for program in programs] == ["mailcatcher", "web", "worker", "scheduler"]
     assert all(program.env["PUBLIC_URL"] == "http://127.0.0.1:8123" for program in programs)
     monkeypatch.setenv("PUBLIC_URL", "https://mail.example.org")
     monkeypatch.setenv("SMTP_URL", "smtp://relay.example.org")
-    programs = up._programs(8123)
+    programs = up._programs(8123, [])
     assert [program.name for program in programs] == ["web", "worker", "scheduler"]
     assert all("PUBLIC_URL" not in program.env for program in programs)

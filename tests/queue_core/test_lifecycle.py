@@ -256,3 +256,15 @@ def test_retry_lets_one_through_where_a_unique_key_is_taken(worker_id: int) -> N
     services.cancel([second])
     assert services.retry([first, second]).changed == 1
     assert Task.objects.get(pk=second).state == "queued"
+
+
+def test_retry_forgets_a_time_to_expire_that_is_over(worker_id: int) -> None:
+    over = services.submit("tests.noop", expires_at=timezone.now() + datetime.timedelta(seconds=60)).id
+    ahead = services.submit("tests.noop", expires_at=timezone.now() + datetime.timedelta(days=1)).id
+    services.cancel([over, ahead])
+    Task.objects.filter(pk=over).update(expires_at=timezone.now() - datetime.timedelta(seconds=1))
+    assert services.retry([over, ahead]).changed == 2
+    assert lifecycle.expire(10) == 0
+    assert {task.id for task in lifecycle.claim(["default"], worker_id, 5)} == {over, ahead}
+    assert Task.objects.get(pk=over).expires_at is None
+    assert Task.objects.get(pk=ahead).expires_at is not None

@@ -356,6 +356,7 @@ OF_LIFECYCLE = [
         touches={"running", "asked", "doomed"},
     ),
     Case("dump_json", lambda s: lifecycle.dump_json({}, max_bytes=9, what="it")),
+    Case("hold_briefly", lambda s: lifecycle.hold_briefly()),
 ]
 OF_SERVICES = [
     Case("preview_bulk", lambda s: services.preview_bulk("retry", ids=[s.pk])),

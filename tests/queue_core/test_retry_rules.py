@@ -1,5 +1,6 @@
 """What of a task type is tried again, and until when."""
 
+import time
 from typing import Any
 
 import pytest
@@ -77,7 +78,7 @@ def drain_once() -> list[Task]:
     held = lifecycle.claim(["default"], register_worker(["default"]), 10)
     alarm = execution.SignalAlarm()
     alarm.install()
-    runner = execution.Runner(alarm, lambda: 0.0)
+    runner = execution.Runner(alarm, time.monotonic)
     lifecycle.finish([runner.run(execution.Run(each)) for each in held])
     return list(Task.objects.filter(pk__in=[each.id for each in held]))
 

@@ -7,6 +7,7 @@ import sys
 from argparse import ArgumentTypeError
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -25,6 +26,12 @@ from config.supervisor import Program, Supervisor
 PORTS_TRIED = 50
 SECONDS_FOR_WEB = 60
 SECONDS_BETWEEN_LOOKS = 2
+# Passed on to `worker`: the most it takes, and what it is.
+WORKER_OPTIONS = {
+    "processes": (256, "worker processes"),
+    "threads": (256, "tasks that run at once in each of them"),
+    "async": (10_000, "async def tasks that run at once in each"),
+}
 
 
 class Command(BaseCommand):
@@ -35,15 +42,19 @@ class Command(BaseCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--port", type=_port, default=8000, help="of the web server; the next free one if taken")
         parser.add_argument("--no-example", action="store_true", help="do not create the example campaign")
+        for option, (most, what) in WORKER_OPTIONS.items():
+            kind = partial(_count, most=most)
+            parser.add_argument(f"--{option}", type=kind, metavar="N", help=f"{what} (default: as of `worker`)")
 
     def handle(self, *args: Any, port: int, no_example: bool, **options: Any) -> None:
+        worker = [f"--{option}={options[option]}" for option in WORKER_OPTIONS if options[option] is not None]
         signal.signal(signal.SIGINT, _interrupt)
         signal.signal(signal.SIGTERM, _interrupt)
         signal.signal(signal.SIGHUP, _interrupt)
         try:
             with _only_one(settings.VAR_DIR), self._servers():
                 self._prepare()
-                self._run(self._choose_port(port), example=not no_example)
+                self._run(self._choose_port(port), worker, example=not no_example)
         except embedded.EmbeddedError as error:
             raise CommandError(str(error)) from None
         except KeyboardInterrupt:
@@ -87,9 +98,9 @@ class Command(BaseCommand):
             self._say(f"Port {wanted} is taken; using {port}.")
         return port
 
-    def _run(self, port: int, *, example: bool) -> None:
+    def _run(self, port: int, worker: list[str], *, example: bool) -> None:
         """Run all programs until an interrupt, which is raised on."""
-        supervisor = Supervisor(_programs(port), settings.VAR_DIR / "log", self._say)
+        supervisor = Supervisor(_programs(port, worker), settings.VAR_DIR / "log", self._say)
         try:
             supervisor.start()
             self._await_web(supervisor, port)
@@ -144,7 +155,7 @@ class Command(BaseCommand):
         self.stdout.flush()
 
 
-def _programs(port: int) -> list[Program]:
+def _programs(port: int, worker: list[str]) -> list[Program]:
     """What makes up an installation on one machine, in the order of starting."""
     env = {"PYTHONUNBUFFERED": "1"}
     if not os.environ.get("PUBLIC_URL", "").strip():
@@ -157,7 +168,7 @@ def _programs(port: int) -> list[Program]:
     ]  # fmt: skip
     programs = [
         Program("web", gunicorn, env),
-        Program("worker", [*manage, "worker", "--processes", "2", "--stop-seconds", "15"], env),
+        Program("worker", [*manage, "worker", "--stop-seconds", "15", *worker], env),
         Program("scheduler", [*manage, "scheduler"], env),
     ]
     if os.environ.get("SMTP_URL", "").strip():
@@ -182,6 +193,12 @@ def _only_one(var: Path) -> Iterator[None]:
 def _port(text: str) -> int:
     if not (text.isascii() and text.isdecimal() and 1 <= int(text) <= 65_535):
         raise ArgumentTypeError("must be a number from 1 to 65535")
+    return int(text)
+
+
+def _count(text: str, *, most: int) -> int:
+    if not (text.isascii() and text.isdecimal() and 1 <= int(text[:9]) <= most):
+        raise ArgumentTypeError(f"must be a number from 1 to {most}")
     return int(text)
 
 

@@ -407,7 +407,6 @@ OF_SERVICES = [
     Case("state_counts", lambda s: services.state_counts(s.workflow), ready=Scene.become_a_step),
     Case("step_counts", lambda s: services.step_counts([s.workflow.pk]), ready=Scene.become_a_step),
     Case("workflow_graph", lambda s: services.workflow_graph(s.workflow), ready=Scene.become_a_step),
-    Case("step_counts", lambda s: services.step_counts([s.workflow.pk]), ready=Scene.become_a_step),
     Case("pause_queue", lambda s: services.pause_queue("default")),
     Case("resume_queue", lambda s: services.resume_queue("default")),
     Case("limit_queue", lambda s: services.limit_queue("default", max_running=1, rate="1/d")),

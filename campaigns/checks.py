@@ -7,7 +7,10 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 
 from campaigns import conf, mailer
+from campaigns.addresses import AddressError, parse_address
+from campaigns.bounces.mailbox import MailboxError, parse_url
 from campaigns.services.chunk import CONDUCT, DELIVER
+from campaigns.services.read_bounces import READ_BOUNCES
 from queue_core import registry
 
 
@@ -32,6 +35,23 @@ def check_addresses(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
 
 
 @register("campaigns")
+def check_bounces(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
+    """BOUNCE_ADDRESS and BOUNCE_MAILBOX_URL can be used."""
+    found: list[CheckMessage] = []
+    try:
+        if settings.BOUNCE_ADDRESS:
+            parse_address(settings.BOUNCE_ADDRESS)
+    except AddressError as exc:
+        found.append(Error(f"BOUNCE_ADDRESS cannot be used: {exc.reason}.", id="campaigns.E005"))
+    try:
+        if settings.BOUNCE_MAILBOX_URL:
+            parse_url(settings.BOUNCE_MAILBOX_URL)
+    except MailboxError as exc:
+        found.append(Error(f"BOUNCE_MAILBOX_URL cannot be used: {exc}", id="campaigns.E006"))
+    return found
+
+
+@register("campaigns")
 def check_knobs(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """CAMPAIGNS_* settings are known."""
     return [
@@ -46,6 +66,6 @@ def check_tasks(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """Services submit by name, so that they need not import tasks: the names must be registered."""
     return [
         Error(f"The task {name!r} is not registered; it belongs in campaigns/tasks.py.", id="campaigns.E004")
-        for name in (DELIVER, CONDUCT)
+        for name in (DELIVER, CONDUCT, READ_BOUNCES)
         if registry.find(name) is None
     ]

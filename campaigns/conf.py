@@ -22,6 +22,12 @@ DEFAULTS: dict[str, Any] = {
     # Outcomes are written again for so long when the database is away; then they are lost, and shown as unconfirmed.
     "SETTLE_SECONDS": 10.0,
     "CONDUCT_SECONDS": 2.0,
+    # So many mails returned for a reason that may pass (a full mailbox), within so many days, suppress the address.
+    "SOFT_BOUNCES": 3,
+    "SOFT_BOUNCE_DAYS": 30,
+    # One run of the task reads so many mails of the bounce mailbox; the next run reads on.
+    "BOUNCE_BATCH": 1_000,
+    "BOUNCE_MAILBOX_TIMEOUT": 30.0,
 }
 
 

@@ -108,6 +108,12 @@ def message_id(campaign_id: int, recipient_id: int, domain: str, key: bytes) -> 
     return f"<{campaign_id}.{recipient_id}.{_mac(campaign_id, recipient_id, key)}@{domain}>"
 
 
+def return_path(bounce_address: str, message_id: str) -> str:
+    """`name+reference@domain`: where a bounce of this very message comes back to; parse_message_id knows its end."""
+    name, _, domain = bounce_address.rpartition("@")
+    return f"{name}+{message_id[1:].partition('@')[0]}@{domain}"
+
+
 def parse_message_id(value: str, key: bytes) -> tuple[int, int] | None:
     """(campaign id, recipient id) out of a Message-ID of ours, with or without brackets; None when it is not ours."""
     match = _MESSAGE_ID.fullmatch(value.strip())

@@ -2,9 +2,12 @@
 
 from typing import Any
 
+from django.conf import settings
+
 from campaigns.services.chunk import CONDUCT, DELIVER
 from campaigns.services.conduct import conduct
 from campaigns.services.deliver import deliver_chunk
+from campaigns.services.read_bounces import READ_BOUNCES, read_bounces
 from queue_core.registry import task
 
 
@@ -17,3 +20,9 @@ def deliver_chunk_task(context: Any, *, chunk: int, **_: Any) -> None:
 @task(name=CONDUCT, queue="mail", priority=10, max_attempts=1_000, max_crashes=1_000)
 def conduct_task(*, campaign: int, **_: Any) -> None:
     conduct(campaign)
+
+
+@task(name=READ_BOUNCES, queue="low", max_attempts=1)
+def read_bounces_task(**_: Any) -> dict[str, int]:
+    """Without a mailbox there is nothing to do; the shipped schedule asks again."""
+    return read_bounces(settings.BOUNCE_MAILBOX_URL) if settings.BOUNCE_MAILBOX_URL else {}

@@ -1,7 +1,7 @@
 from campaigns.models.campaign import Campaign, CampaignCount, CampaignTask
 from campaigns.models.caught_message import CaughtMessage
 from campaigns.models.event import CampaignEvent, CampaignHour
-from campaigns.models.recipient import Recipient, RecipientImport, RejectedRow, Suppression
+from campaigns.models.recipient import Recipient, RecipientImport, RejectedRow, SoftBounce, Suppression
 from campaigns.models.transport import MailBreaker, MailTransport
 
 __all__ = [
@@ -16,5 +16,6 @@ __all__ = [
     "Recipient",
     "RecipientImport",
     "RejectedRow",
+    "SoftBounce",
     "Suppression",
 ]

@@ -70,6 +70,20 @@ class Suppression(models.Model):
         return self.email
 
 
+class SoftBounce(models.Model):
+    """How often mails to an address were returned lately for a reason that may pass."""
+
+    key = models.CharField(max_length=320, primary_key=True, help_text="normalised address")
+    count = models.IntegerField(default=1)
+    since = models.DateTimeField(db_default=TransactionNow(), help_text="the first of them")
+
+    class Meta:
+        db_table = "soft_bounces"
+
+    def __str__(self) -> str:
+        return f"{self.key}: {self.count}"
+
+
 class RecipientImport(models.Model):
     """One import of a file: what became of its lines."""
 

@@ -7,16 +7,19 @@ from campaigns.services.import_recipients import Report, add_recipients, import_
 from campaigns.services.launch import launch
 from campaigns.services.pause import cancel, pause, resume
 from campaigns.services.preflight import problems
+from campaigns.services.read_bounces import read_bounces, read_mails
 from campaigns.services.resolve_unconfirmed import mark_sent, send_again
 from campaigns.services.retry_failed import retry_failed
 from campaigns.services.save_transport import check_transport, delete_transport, reset_transport, save_transport
 from campaigns.services.start import start
 from campaigns.services.status import status
 from campaigns.services.suppress import suppress, unsuppress
+from campaigns.services.take_notice import Taken, take_notice
 from campaigns.services.unsubscribe import recipient_of, unsubscribe, unsubscribe_url
 
 __all__ = [
     "Report",
+    "Taken",
     "add_recipients",
     "cancel",
     "check_transport",
@@ -29,6 +32,8 @@ __all__ = [
     "mark_sent",
     "pause",
     "problems",
+    "read_bounces",
+    "read_mails",
     "recipient_of",
     "reset_transport",
     "resume",
@@ -38,6 +43,7 @@ __all__ = [
     "start",
     "status",
     "suppress",
+    "take_notice",
     "unsubscribe",
     "unsubscribe_url",
     "unsuppress",

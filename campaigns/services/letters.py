@@ -7,7 +7,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from campaigns.lifecycle import Leased
-from campaigns.message import Letter, Skeleton, message_id
+from campaigns.message import Letter, Skeleton, message_id, return_path
 from campaigns.models import Campaign
 from campaigns.services.unsubscribe import unsubscribe_url
 from campaigns.smtp import Envelope
@@ -27,6 +27,7 @@ class Letters:
             {"Precedence": "bulk", "List-Unsubscribe-Post": "List-Unsubscribe=One-Click"},
         )
         self._context = {**campaign.context, "campaign": {"id": campaign.pk, "name": campaign.name}}
+        self._bounces: str = settings.BOUNCE_ADDRESS
         self._key = settings.SECRET_KEY.encode()
 
     def make(self, row: Leased) -> Envelope:
@@ -35,14 +36,16 @@ class Letters:
         recipient: dict[str, Any] = {**json.loads(row.attributes), "email": row.email, "name": row.name}
         rendered = self._template.render({**self._context, "recipient": recipient, "unsubscribe_url": link})
         sender = self._skeleton.sender
+        own_id = message_id(self._campaign_id, row.id, sender.domain, self._key)
         letter = Letter(
             to=row.email,
             to_name=row.name,
             subject=rendered.subject,
             html=rendered.html,
             text=rendered.text,
-            message_id=message_id(self._campaign_id, row.id, sender.domain, self._key),
+            message_id=own_id,
             date=timezone.now(),
             headers={"List-Unsubscribe": f"<{link}>"},
         )
-        return Envelope(row.id, sender.email, row.email, self._skeleton.build(letter))
+        envelope_sender = return_path(self._bounces, own_id) if self._bounces else sender.email
+        return Envelope(row.id, envelope_sender, row.email, self._skeleton.build(letter))

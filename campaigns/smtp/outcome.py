@@ -13,7 +13,7 @@ _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 _OUR_CODES = {500, 502, 503, 504, 530, 534, 535, 538}
 _BAD_SENDER = {"5.1.7", "5.1.8"}
 _TOO_BIG = "5.3.4"
-_NO_SUCH_MAILBOX = {"5.1.0", "5.1.1", "5.1.2", "5.1.3", "5.1.4", "5.1.6", "5.1.10", "5.2.1"}
+NO_SUCH_MAILBOX = {"5.1.0", "5.1.1", "5.1.2", "5.1.3", "5.1.4", "5.1.6", "5.1.10", "5.2.1"}
 
 
 class Stage(StrEnum):
@@ -89,7 +89,7 @@ class Outcome:
         if self.verdict is not Verdict.REJECTED:
             return False
         if self.enhanced:
-            return self.enhanced in _NO_SUCH_MAILBOX
+            return self.enhanced in NO_SUCH_MAILBOX
         return self.stage is Stage.RCPT and self.code in (550, 551, 553)
 
     @classmethod

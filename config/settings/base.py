@@ -100,6 +100,10 @@ SMTP_IS_CATCHER = not env.text("SMTP_URL", "")
 VAULT_KEYS = env.words("VAULT_KEYS", [])
 # Where recipients reach this installation: unsubscribe links are built on it.
 PUBLIC_URL = env.text("PUBLIC_URL", "http://127.0.0.1:8000")
+# bounces@example.com: mails are sent from bounces+<reference>@example.com, so that a bounce says whose it is.
+BOUNCE_ADDRESS = env.text("BOUNCE_ADDRESS", "")
+# imaps://user:password@host/folder or pop3s://…: the mailbox where bounces arrive.
+BOUNCE_MAILBOX_URL = env.text("BOUNCE_MAILBOX_URL", "")
 
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}

@@ -50,7 +50,17 @@ NOT_OF_PERSONS = {
     | {"count_types", "hold_reason", "task_type", "task_types"}
     # What workers do, not persons.
     | {"pull_register", "pull_deregister", "pull_beat", "pull_task_beat", "pull_claim", "pull_complete", "pull_fail"},
-    "campaigns": {"check_transport", "problems", "recipient_of", "status", "unsubscribe", "unsubscribe_url"},
+    "campaigns": {
+        "check_transport",
+        "problems",
+        "read_bounces",
+        "read_mails",
+        "recipient_of",
+        "status",
+        "take_notice",
+        "unsubscribe",
+        "unsubscribe_url",
+    },
 }
 
 

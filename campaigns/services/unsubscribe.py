@@ -4,10 +4,13 @@ from functools import cache
 
 from django.conf import settings
 from django.core.signing import BadSignature, Signer
+from django.db import transaction
 from django.urls import reverse
 
+from campaigns import lifecycle
+from campaigns.lifecycle import Happened
 from campaigns.models import Recipient, Suppression
-from campaigns.states import SuppressionReason
+from campaigns.states import EventKind, SuppressionReason
 
 
 @cache
@@ -34,13 +37,19 @@ def recipient_of(token: str) -> Recipient | None:
 
 
 def unsubscribe(recipient: Recipient) -> None:
-    """Never mail this address again, from any campaign; heard by the next group that is leased. Safe to repeat."""
-    Suppression.objects.get_or_create(
-        key=recipient.key,
-        defaults={
-            "email": recipient.email,
-            "reason": SuppressionReason.UNSUBSCRIBED,
-            "source": "unsubscribe link",
-            "campaign_id": recipient.campaign_id,
-        },
-    )
+    """Never mail this address again, from any campaign; heard by the next group that is leased.
+
+    Safe to repeat: it is one event of the recipient, however often the link is used.
+    """
+    with transaction.atomic():
+        Suppression.objects.get_or_create(
+            key=recipient.key,
+            defaults={
+                "email": recipient.email,
+                "reason": SuppressionReason.UNSUBSCRIBED,
+                "source": "unsubscribe link",
+                "campaign_id": recipient.campaign_id,
+            },
+        )
+        event = Happened(recipient.pk, EventKind.UNSUBSCRIBED, source_id=f"unsubscribed:{recipient.pk}")
+        lifecycle.record_events([event])

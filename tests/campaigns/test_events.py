@@ -1,8 +1,10 @@
 import datetime
 import uuid
 from collections.abc import Callable
+from urllib.parse import urlsplit
 
 import pytest
+from django.test import Client
 from django.utils import timezone
 
 from campaigns import lifecycle, services
@@ -93,3 +95,14 @@ def test_refusals_of_recipients_are_events_and_sent_mails_are_only_counted(
     assert list(kinds) == [(rows[1].pk, "rejected", 550), (rows[2].pk, "deferred", 450), (rows[2].pk, "rejected", 450)]
     assert CampaignHour.objects.get(kind="sent").n == 2
     assert lifecycle.counts(campaign.pk) == counts_by_scan(campaign)
+
+
+def test_unsubscribing_is_an_event_however_often_the_link_is_used(client: Client) -> None:
+    _, (ann,) = sent(1)
+    path = urlsplit(services.unsubscribe_url(ann.pk)).path
+    client.get(path)
+    assert not CampaignEvent.objects.exists()
+    for _ in range(3):
+        assert client.post(path).status_code == 200
+    assert list(CampaignEvent.objects.values_list("recipient", "kind")) == [(ann.pk, "unsubscribed")]
+    assert CampaignHour.objects.get(kind="unsubscribed").n == 1

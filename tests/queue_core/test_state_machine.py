@@ -369,7 +369,7 @@ def test_any_sequence_of_verbs_leaves_what_the_model_says() -> None:
     run_state_machine_as_test(
         Lifecycle,
         settings=settings(
-            max_examples=150 * int(os.environ.get("PROPERTIES", "1")),
+            max_examples=60 * int(os.environ.get("PROPERTIES", "1")),
             stateful_step_count=40,
             deadline=None,
             suppress_health_check=list(HealthCheck),

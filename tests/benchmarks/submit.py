@@ -25,6 +25,7 @@ def main() -> None:
         "fill": lambda: peer.fill(n, seconds),
         "each": lambda: peer.submit_each(range(n)),
         "spaced": lambda: peer.submit_each(spaced(n)),
+        "send": lambda: peer.send(n),
         "settled": lambda: peer.settled(n),
         "history": lambda: peer.history(n),
         "line": lambda: peer.line(n),

@@ -41,7 +41,7 @@ class CampaignAdmin(LedgerAdmin):
     search_fields = ["name"]
     list_select_related = ["template"]
     actions = None
-    fields = ["name", "template", "from_email", "reply_to", "transport", "context"]
+    fields = ["name", "template", "from_email", "reply_to", "transport", "rate_per_minute", "context"]
     change_form_outer_before_template = "campaigns/admin/panel.html"
     detail_template = "campaigns/admin/campaign.html"
 
@@ -60,6 +60,7 @@ class CampaignAdmin(LedgerAdmin):
             "launch/": ("launch", campaign_pages.launch),
             "pause/": ("pause", campaign_pages.pause),
             "resume/": ("resume", campaign_pages.resume),
+            "rate/": ("rate", campaign_pages.rate),
             "cancel/": ("cancel", campaign_pages.cancel),
             "import/": ("import", campaign_pages.import_file),
         }
@@ -126,6 +127,7 @@ class CampaignAdmin(LedgerAdmin):
                 ("From", obj.from_email),
                 ("Replies to", obj.reply_to or "the sender"),
                 ("Transport", obj.transport or "by priority"),
+                ("Limit", f"{obj.rate_per_minute:,} mails per minute" if obj.rate_per_minute else "none"),
                 ("Created", moment(obj.created_at)),
                 ("Launched", moment(obj.launched_at)),
                 ("Launched by", obj.launched_by or "–"),  # noqa: RUF001

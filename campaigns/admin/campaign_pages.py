@@ -1,6 +1,7 @@
 """The campaign admin's own pages: status, launch, pause, resume, cancel, import. Each calls one verb."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from django.contrib import messages
@@ -10,7 +11,7 @@ from unfold.admin import ModelAdmin
 
 from campaigns import services
 from campaigns.admin import again_pages
-from campaigns.admin.forms import ImportForm
+from campaigns.admin.forms import ImportForm, RateForm
 from campaigns.admin.progress import grouped, live
 from campaigns.errors import CampaignError, NotReady
 from campaigns.models import Campaign, RecipientImport
@@ -76,6 +77,17 @@ def _on_post(
     if request.method != "POST":
         return HttpResponseNotAllowed(["POST"])
     return _do(request, campaign, done, verb)
+
+
+def rate(model_admin: ModelAdmin, request: HttpRequest, pk: int) -> HttpResponse:
+    """Asks on GET how fast it may be sent; on POST that holds from the next mails on."""
+    campaign = find(model_admin, request, pk)
+    demand(request.user.has_perm("campaigns.change_campaign"))
+    form = RateForm(request.POST or None, initial={"rate_per_minute": campaign.rate_per_minute})
+    if form.is_valid():
+        return _do(request, campaign, "Set the rate of", partial(services.edit_campaign, **form.cleaned_data))
+    context = {"form": form, "button": "Save", "back": _page_of(campaign)}
+    return page(model_admin, request, "queue_core/admin/form.html", title=f"Rate of {campaign}", **context)
 
 
 def cancel(model_admin: ModelAdmin, request: HttpRequest, pk: int) -> HttpResponse:
@@ -212,9 +224,10 @@ def buttons(
             _button(again_pages.VERBS[name].title, again_pages.VERBS[name].icon, name, campaign)
             for name in again_pages.offered(campaign.state, now)
         ]
-    if campaign.state not in (CampaignState.SENDING, CampaignState.PAUSED) and model_admin.has_delete_permission(
-        request
-    ):
+    is_under_way = campaign.state in (CampaignState.SENDING, CampaignState.PAUSED)
+    if is_under_way and request.user.has_perm("campaigns.change_campaign"):
+        offered.append(_button("Rate", "speed", "rate", campaign))
+    if not is_under_way and model_admin.has_delete_permission(request):
         offered.append(_button("Delete", "delete", "delete", campaign))
     return offered
 

@@ -10,6 +10,8 @@ from campaigns.models import Campaign, Suppression
 from queue_core.admin.forms import as_object
 from templates_app.models import EmailTemplate
 
+RATE_MAX = 1_000_000_000
+
 
 class CampaignForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
     """What a draft says; the audience is imported."""
@@ -23,13 +25,14 @@ class CampaignForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at
 
     class Meta:
         model = Campaign
-        fields = ["name", "template", "from_email", "reply_to", "transport", "context"]
+        fields = ["name", "template", "from_email", "reply_to", "transport", "rate_per_minute", "context"]
         labels = {"from_email": "From", "reply_to": "Replies to"}
         # Django takes help texts for HTML.
         help_texts = {
             "from_email": "An address, or “Name &lt;address&gt;”.",
             "reply_to": "Blank: the sender.",
             "transport": "Blank: the transports by their priority.",
+            "rate_per_minute": "Mails at most, over all workers; can be changed while it is sent. Blank: no limit.",
         }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -37,6 +40,12 @@ class CampaignForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at
         offered = EmailTemplate.objects.filter(archived_at=None).order_by("name")
         self.fields["template"].queryset = offered  # type: ignore[attr-defined]
         self.initial["context"] = json.dumps(self.instance.context, indent=2, ensure_ascii=False)
+
+    def clean_rate_per_minute(self) -> int | None:
+        rate: int | None = self.cleaned_data["rate_per_minute"]
+        if rate is not None and not 1 <= rate <= RATE_MAX:
+            raise forms.ValidationError(f"Write a number from 1 to {RATE_MAX}, or leave it blank for no limit.")
+        return rate
 
     def clean_from_email(self) -> str:
         return _checked(self.cleaned_data["from_email"], "")
@@ -56,6 +65,19 @@ def _checked(sender: str, reply_to: str) -> str:
     except MessageError as exc:
         raise forms.ValidationError(str(exc)) from None
     return sender
+
+
+class RateForm(forms.Form):
+    """How fast a campaign may be sent."""
+
+    rate_per_minute = forms.IntegerField(
+        label="Mails per minute",
+        required=False,
+        min_value=1,
+        max_value=RATE_MAX,
+        widget=widgets.UnfoldAdminIntegerFieldWidget,
+        help_text="At most, over all workers. Blank: no limit.",
+    )
 
 
 class ImportForm(forms.Form):

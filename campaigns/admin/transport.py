@@ -45,9 +45,13 @@ class TransportForm(forms.ModelForm):  # type: ignore[type-arg]
         fields = [
             *("name", "kind", "enabled", "priority", "host", "port", "security", "verify", "username", "new_secret"),
             *("remove_secret", "secret_env", "backend", "options", "connections", "pipelining", "max_messages"),
-            "timeout",
+            *("timeout", "rate_count", "rate_seconds"),
         ]
-        labels = {"verify": "Check the certificate", "secret_env": "Secret from the environment"}
+        labels = {
+            "verify": "Check the certificate",
+            "secret_env": "Secret from the environment",
+            "rate_count": "Mails at most",
+        }
         help_texts = {
             "secret_env": "Instead of a secret: the name of a variable that begins with MAIL_.",
             "backend": "Only for Django e-mail backends, such as anymail.backends.mailgun.EmailBackend.",

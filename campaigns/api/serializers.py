@@ -25,7 +25,7 @@ class CampaignSerializer(serializers.ModelSerializer[Campaign]):
         model = Campaign
         fields = [
             *("id", "name", "state", "template", "template_version", "from_email", "reply_to", "context"),
-            "transport",
+            *("transport", "rate_per_minute"),
             *("total", "trouble", "launched_by", "created_at", "launched_at", "finished_at"),
         ]
 
@@ -44,6 +44,13 @@ class EditCampaignSerializer(serializers.Serializer[Any]):
         required=False,
         allow_null=True,
         help_text="null: the transports by their priority",
+    )
+    rate_per_minute = serializers.IntegerField(
+        required=False,
+        allow_null=True,
+        min_value=1,
+        max_value=1_000_000_000,
+        help_text="mails at most, over all workers; null for no limit; can be changed until the campaign is over",
     )
 
     def validate_from_email(self, value: str) -> str:
@@ -85,6 +92,7 @@ class StatusSerializer(serializers.Serializer[Any]):
     summary = serializers.CharField(help_text="such as “completed, 12 rejected, 3 unconfirmed”")
     total = serializers.IntegerField()
     rate_per_minute = serializers.IntegerField(help_text="mails, since the launch")
+    rate_limit = serializers.IntegerField(allow_null=True, help_text="mails per minute at most")
     eta = serializers.DateTimeField(allow_null=True)
     started_at = serializers.DateTimeField(allow_null=True)
     finished_at = serializers.DateTimeField(allow_null=True)

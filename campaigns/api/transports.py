@@ -26,7 +26,7 @@ class TransportSerializer(serializers.ModelSerializer[MailTransport]):
         fields = [
             *("id", "name", "kind", "priority", "enabled", "host", "port", "security", "verify", "username"),
             *("has_secret", "secret_env", "backend", "options", "connections", "pipelining", "max_messages", "timeout"),
-            "created_at",
+            *("rate_count", "rate_seconds", "created_at"),
         ]
         read_only_fields = fields
 
@@ -56,6 +56,8 @@ class TransportFormSerializer(serializers.Serializer[Any]):
     pipelining = serializers.BooleanField(required=False)
     max_messages = serializers.IntegerField(required=False)
     timeout = serializers.FloatField(required=False)
+    rate_count = serializers.IntegerField(required=False, allow_null=True, help_text="mails at most …")
+    rate_seconds = serializers.IntegerField(required=False, allow_null=True, help_text="… in so many seconds")
 
 
 class CheckSerializer(serializers.Serializer[Any]):

@@ -2,7 +2,7 @@ from campaigns.models.campaign import Campaign, CampaignCount, CampaignTask
 from campaigns.models.caught_message import CaughtMessage
 from campaigns.models.event import CampaignEvent, CampaignHour
 from campaigns.models.recipient import Recipient, RecipientImport, RejectedRow, SoftBounce, Suppression
-from campaigns.models.transport import MailBreaker, MailTransport
+from campaigns.models.transport import MailBreaker, MailBucket, MailTransport
 
 __all__ = [
     "Campaign",
@@ -12,6 +12,7 @@ __all__ = [
     "CampaignTask",
     "CaughtMessage",
     "MailBreaker",
+    "MailBucket",
     "MailTransport",
     "Recipient",
     "RecipientImport",

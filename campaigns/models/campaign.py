@@ -26,6 +26,7 @@ class Campaign(models.Model):
         related_name="+",
         help_text="blank: the transports by their priority",
     )
+    rate_per_minute = models.IntegerField(null=True, blank=True, help_text="mails at most; blank for no limit")
     total = models.IntegerField(default=0, editable=False, help_text="recipients at the launch")
     trouble = models.TextField(blank=True, default="", editable=False, help_text="why sending does not advance now")
     launched_by = models.ForeignKey(

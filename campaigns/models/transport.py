@@ -27,12 +27,19 @@ class MailTransport(models.Model):
     pipelining = models.BooleanField(default=True, help_text="use it where the server offers it")
     max_messages = models.IntegerField(default=100, help_text="per connection; 0 for no limit")
     timeout = models.FloatField(default=30.0, help_text="seconds")
+    rate_count = models.IntegerField(null=True, blank=True, help_text="mails at most …; blank for no limit")
+    rate_seconds = models.IntegerField(null=True, blank=True, help_text="… in so many seconds, over all workers")
     created_at = models.DateTimeField(db_default=TransactionNow(), editable=False)
 
     class Meta:
         db_table = "mail_transports"
         constraints = [
-            models.CheckConstraint(condition=Q(connections__range=(1, 50)), name="mail_transports_connections")
+            models.CheckConstraint(condition=Q(connections__range=(1, 50)), name="mail_transports_connections"),
+            models.CheckConstraint(
+                condition=Q(rate_count__isnull=True, rate_seconds__isnull=True)
+                | Q(rate_count__gte=1, rate_seconds__gte=1),
+                name="mail_transports_rate_is_whole",
+            ),
         ]
 
     def __str__(self) -> str:
@@ -55,6 +62,20 @@ class MailBreaker(models.Model):
 
     class Meta:
         db_table = "mail_breakers"
+
+    def __str__(self) -> str:
+        return self.key
+
+
+class MailBucket(models.Model):
+    """How many mails may leave now under a limit of a campaign or a transport: shared by all workers."""
+
+    key = models.CharField(max_length=40, primary_key=True)
+    tokens = models.FloatField()
+    refilled_at = models.DateTimeField()
+
+    class Meta:
+        db_table = "mail_buckets"
 
     def __str__(self) -> str:
         return self.key

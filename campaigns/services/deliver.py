@@ -1,10 +1,11 @@
 """deliver: work off one chunk. Lease some, send them, settle them; nothing is in flight that is not on record."""
 
+import random
 import time
 from functools import partial
 from uuid import UUID
 
-from campaigns import breaker, conf, lifecycle, mailer
+from campaigns import breaker, buckets, conf, lifecycle, mailer
 from campaigns.lifecycle import Leased, Settled
 from campaigns.mailer import Report, Route, Work
 from campaigns.message import MessageError
@@ -19,6 +20,10 @@ from templates_app.errors import TemplateError
 S = RecipientState
 # A transport that somebody has repaired and reset is used again within this time (seconds).
 _LONGEST_NAP = 30.0
+# Within a rate: a bucket is asked no more often than this, and a chunk waits for it no longer, in all, than that.
+_BUCKET_SECONDS = 0.1
+_LONGEST_WAIT = 1.5
+_LONGEST_RATE_NAP = 60.0
 
 
 class Delivery:
@@ -33,6 +38,8 @@ class Delivery:
         self.room: int = conf.get("GROUP_SIZE") * self.crew.size
         self.leased: dict[int, Leased] = {}
         self.after: int | None = chunk.first_id - 1
+        self.is_held_up = False
+        self._pause = self._waited = 0.0
         self._looked_at = time.monotonic()
         self._stopped = False
         self._is_trusted = False
@@ -41,7 +48,7 @@ class Delivery:
         """Until the range is over, the campaign is paused, or the mail server refuses us."""
         try:
             while not self._stopped and not self.crew.halted and (self.lease_more() or self.leased):
-                self.take(self.crew.collect(self.wanted, conf.get("PAUSE_CHECK_SECONDS")))
+                self.take(self.crew.collect(self.wanted, self._pause or conf.get("PAUSE_CHECK_SECONDS")))
                 self.ledger.write()
                 self.trust()
                 self.look()
@@ -60,17 +67,31 @@ class Delivery:
         limit = self.room - len(self.leased)
         if self.after is None or limit <= 0:
             return False
+        grant = buckets.take(self.chunk.campaign_id, self.route.key, limit)
+        if not grant.n:
+            return self.wait(grant.wait)
+        self._pause = 0.0
         group, self.after = lifecycle.lease(
             self.chunk.campaign_id,
             after=self.after,
             last=self.chunk.last_id,
             task_id=self.task_id,
             token=self.lease,
-            limit=limit,
+            limit=grant.n,
         )
+        buckets.give_back(grant, grant.n - len(group))
         self.leased.update((row.id, row) for row in group)
         self.crew.add([Work(row.id, partial(self.letters.make, row)) for row in group])
         return bool(group) or self.after is not None
+
+    def wait(self, seconds: float) -> bool:
+        """The rate lets nobody through now: stay while the waits are short, in all, else let the worker go."""
+        if self.leased:
+            return True
+        self._pause = max(seconds, _BUCKET_SECONDS)
+        self._waited += self._pause
+        self.is_held_up = self._waited > _LONGEST_WAIT
+        return not self.is_held_up
 
     def take(self, reports: list[Report]) -> None:
         for report in reports:
@@ -146,4 +167,12 @@ def _deliver_by(route: Route, chunk: CampaignTask, task_id: int, lease: UUID) ->
         return route.problem
     delivery = Delivery(chunk, route, task_id, lease)
     delivery.run()
+    if delivery.is_held_up and not delivery.ledger.blocked and lifecycle.is_sending(chunk.campaign_id):
+        raise Snooze(_rate_nap(chunk))
     return delivery.ledger.blocked.text if delivery.ledger.blocked else ""
+
+
+def _rate_nap(chunk: CampaignTask) -> float:
+    """Seconds: about one chunk of the campaign wakes each second, however many wait for its rate."""
+    chunks = lifecycle.counts(chunk.campaign_id)[S.PENDING] / max(1, chunk.size)
+    return random.uniform(1.0, 2.0 + min(chunks, _LONGEST_RATE_NAP))  # noqa: S311 - spreads load, guards nothing

@@ -24,7 +24,10 @@ _RANGES = {
     "max_messages": (0, 1_000_000),
     "timeout": (1, 3600),
     "priority": (-32_000, 32_000),
+    "rate_count": (1, 1_000_000_000),
+    "rate_seconds": (1, 86_400),
 }
+_OPTIONAL = {"rate_count", "rate_seconds"}
 
 
 def save_transport(
@@ -94,8 +97,11 @@ def _errors(row: MailTransport) -> dict[str, list[str]]:
     if not row.name.strip():
         found["name"] = ["Give it a name."]
     for name, (least, most) in _RANGES.items():
-        if not least <= getattr(row, name) <= most:
+        value = getattr(row, name)
+        if not (least <= value <= most if value is not None else name in _OPTIONAL):
             found[name] = [f"Write a number from {least} to {most}."]
+    if (row.rate_count is None) != (row.rate_seconds is None):
+        found["rate_seconds"] = ["A limit needs both: so many mails, in so many seconds. Leave both blank for none."]
     if row.secret_env and not _ENV.fullmatch(row.secret_env):
         found["secret_env"] = ["Write the name of a variable that begins with MAIL_, such as MAIL_PASSWORD."]
     if row.secret_env and row.secret:

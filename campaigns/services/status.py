@@ -26,6 +26,7 @@ def status(campaign: Campaign) -> dict[str, Any]:
         "total": total,
         **counts,
         "rate_per_minute": round(rate),
+        "rate_limit": campaign.rate_per_minute,
         "eta": eta,
         "started_at": campaign.launched_at,
         "finished_at": campaign.finished_at,

@@ -107,6 +107,21 @@ class FailSerializer(LeaseSerializer):
     )
 
 
+class AmountField(serializers.FloatField):
+    """Checked by the verb, by the rule for what tasks in Python report."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        return data
+
+
+class ReportSerializer(LeaseSerializer):
+    done = AmountField(help_text="from 0 up, in a unit of your own")
+    total = AmountField(required=False, allow_null=True, default=None, help_text="when it is known")
+    note = serializers.CharField(
+        max_length=10_000, required=False, allow_blank=True, default="", help_text="cut after 200 characters"
+    )
+
+
 class EndedSerializer(serializers.Serializer[Any]):
     id = serializers.IntegerField()
     state = serializers.CharField()
@@ -165,7 +180,7 @@ class HeldTaskViewSet(GenericViewSet[Task]):
     serializer_class = LeaseSerializer
     filter_backends = ()
     lookup_value_regex = ID
-    needs = dict.fromkeys(("heartbeat", "complete", "fail"), PULL)
+    needs = dict.fromkeys(("heartbeat", "progress", "complete", "fail"), PULL)
 
     @extend_schema(request=LeaseSerializer, responses=HeardSerializer)
     @action(detail=True, methods=["post"])
@@ -173,6 +188,15 @@ class HeldTaskViewSet(GenericViewSet[Task]):
         """Its worker is alive; the same as the worker's own heartbeat."""
         task_id, lease = self._held(request)
         return Response(HeardSerializer(services.pull_task_beat(task_id, lease)).data)
+
+    @extend_schema(request=ReportSerializer, responses={204: None})
+    @action(detail=True, methods=["post"], serializer_class=ReportSerializer)
+    def progress(self, request: Request, pk: str) -> Response:
+        """How far it is; shown with the time left. Keeps no lease: that is what heartbeats are for."""
+        task_id, lease = self._held(request)
+        told = given(self, request)
+        services.pull_progress(task_id, lease, done=told["done"], total=told["total"], note=told["note"])
+        return Response(status=204)
 
     @extend_schema(request=CompleteSerializer, responses=EndedSerializer)
     @action(detail=True, methods=["post"], serializer_class=CompleteSerializer)

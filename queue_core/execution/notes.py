@@ -1,20 +1,18 @@
 """What running tasks log and report: taken down in memory, written by the hand."""
 
 import logging
-import math
 import threading
 import time
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from queue_core import conf, lifecycle
-from queue_core.execution.texts import shorten
 from queue_core.lifecycle import Line, Report
+from queue_core.texts import shorten
 
 if TYPE_CHECKING:
     from queue_core.execution.run import Run
 
-_NOTE_CHARS = 200
 _LOGGER_CHARS = 100
 _LEVEL_MAX = 100
 # What the queue says about attempts is on their record already.
@@ -107,17 +105,5 @@ def _text(value: Any) -> str:
 
 def report(run: "Run", done: Any, total: Any, note: Any) -> None:
     """Take down how far a task is. Raises ValueError for what is no amount."""
-    known = None if total is None else _amount("total", total)
     task = run.task
-    text = shorten(_text(note)[: _NOTE_CHARS + 1], _NOTE_CHARS)
-    run.notes.report(Report(task.id, task.attempt, task.lease, _amount("done", done), known, text))
-
-
-def _amount(name: str, value: Any) -> float:
-    try:
-        amount = float(value)
-    except (TypeError, ValueError, OverflowError):
-        amount = math.nan
-    if isinstance(value, str | bytes | bool) or not 0 <= amount < math.inf:
-        raise ValueError(f"progress: {name} must be a number from 0 up, not {shorten(repr(value), 50)}")
-    return amount
+    run.notes.report(lifecycle.how_far(task.id, task.attempt, task.lease, done, total, _text(note)))

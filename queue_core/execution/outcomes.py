@@ -6,11 +6,11 @@ from typing import Any
 
 from queue_core import conf, lifecycle
 from queue_core.errors import Discard, RetryLater, Snooze, TaskCancelled, TaskTimeout
-from queue_core.execution.texts import shorten
 from queue_core.fingerprints import fingerprint
 from queue_core.lifecycle import Claimed, Ended, Failure
 from queue_core.registry import TaskType
 from queue_core.states import DeathReason, Outcome, TaskState
+from queue_core.texts import shorten
 
 logger = logging.getLogger(__name__)
 

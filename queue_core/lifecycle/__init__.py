@@ -14,7 +14,7 @@ from queue_core.lifecycle.gated import QueueGate, TypeGate, claim_limited, queue
 from queue_core.lifecycle.insert import NewTask, insert, replay
 from queue_core.lifecycle.lanes import lanes, prune_lanes
 from queue_core.lifecycle.moves import cancel, discard, edit, expire, retry, unpark
-from queue_core.lifecycle.notes import Line, Report, log, report
+from queue_core.lifecycle.notes import Line, NoAmount, Report, how_far, log, report
 from queue_core.lifecycle.prune import delete, prune
 from queue_core.lifecycle.room import Room, rooms, scopes_of
 from queue_core.lifecycle.settle import EndedWorkflow, Settled, settle
@@ -38,6 +38,7 @@ __all__ = [
     "Failure",
     "Line",
     "NewTask",
+    "NoAmount",
     "QueueGate",
     "Report",
     "Retried",
@@ -62,6 +63,7 @@ __all__ = [
     "expire",
     "finish",
     "hold_briefly",
+    "how_far",
     "insert",
     "lanes",
     "lock_parents",

@@ -1,10 +1,15 @@
 """What running tasks say about themselves, written in bulk. Moves no state."""
 
+import math
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from queue_core.lifecycle import sql
+from queue_core.texts import shorten
+
+_NOTE_CHARS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +34,14 @@ class Report:
     done: float
     total: float | None
     note: str
+
+
+class NoAmount(ValueError):
+    """Of `name`, done or total; `reason` says what it must be."""
+
+    def __init__(self, name: str, value: Any) -> None:
+        self.name, self.reason = name, f"must be a number from 0 up, not {shorten(repr(value), 50)}"
+        super().__init__(f"progress: {name} {self.reason}")
 
 
 _LOG = """
@@ -72,9 +85,26 @@ RETURNING p.task_id
 """
 
 
-def report(reports: Sequence[Report]) -> None:
-    """Write how far attempts are; one that lost its lease says nothing any more."""
-    sql.rows(
+def how_far(task_id: int, attempt: int, lease: uuid.UUID, done: Any, total: Any, note: str) -> Report:
+    """A report, its note cut to what is kept. Raises NoAmount."""
+    known = None if total is None else _amount("total", total)
+    text = shorten(note[: _NOTE_CHARS + 1], _NOTE_CHARS)
+    return Report(task_id, attempt, lease, _amount("done", done), known, text)
+
+
+def _amount(name: str, value: Any) -> float:
+    try:
+        amount = float(value)
+    except (TypeError, ValueError, OverflowError):
+        amount = math.nan
+    if isinstance(value, str | bytes | bool) or not 0 <= amount < math.inf:
+        raise NoAmount(name, value)
+    return amount
+
+
+def report(reports: Sequence[Report]) -> int:
+    """Write how far attempts are; answers of how many: one that lost its lease says nothing any more."""
+    written = sql.rows(
         _REPORT,
         [
             sql.array(one.task_id for one in reports),
@@ -85,3 +115,4 @@ def report(reports: Sequence[Report]) -> None:
             [one.note for one in reports],
         ],
     )
+    return len(written)

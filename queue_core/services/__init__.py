@@ -25,6 +25,7 @@ from queue_core.services.preview_bulk import BadSelection, Preview, preview_bulk
 from queue_core.services.prune import prune
 from queue_core.services.pull_claim import Handed, Pulled, pull_claim
 from queue_core.services.pull_finish import LeaseLost, PulledFailure, pull_complete, pull_fail, pull_task_beat
+from queue_core.services.pull_progress import pull_progress
 from queue_core.services.pull_register import Heard, NotPulling, pull_beat, pull_deregister, pull_register
 from queue_core.services.purge_queue import purge_queue
 from queue_core.services.relatives import Relatives, relatives
@@ -108,6 +109,7 @@ __all__ = [
     "pull_complete",
     "pull_deregister",
     "pull_fail",
+    "pull_progress",
     "pull_register",
     "pull_task_beat",
     "purge_queue",

@@ -49,7 +49,8 @@ def held_elsewhere() -> QuerySet[Task]:
     return running.annotate(held=Now() - F("started_at"))
 
 
-def _find(task_id: int, lease: uuid.UUID) -> Any:
+def find_held(task_id: int, lease: uuid.UUID) -> Any:
+    """The task of `held_elsewhere` under that lease. Raises LeaseLost."""
     task = held_elsewhere().filter(pk=task_id, lease=lease).first()
     if task is None:
         raise LeaseLost(task_id, lease)
@@ -65,12 +66,12 @@ def claimed(task: Task) -> Claimed:
 
 def pull_task_beat(task_id: int, lease: uuid.UUID) -> Heard:
     """The worker of a task is alive; extends all its leases. Raises LeaseLost."""
-    return pull_beat(_find(task_id, lease).worker_id)
+    return pull_beat(find_held(task_id, lease).worker_id)
 
 
 def pull_complete(task_id: int, lease: uuid.UUID, *, result: Any = None) -> None:
     """running -> succeeded, with its result. Raises LeaseLost, or InvalidSubmission for a result unfit to keep."""
-    task = _find(task_id, lease)
+    task = find_held(task_id, lease)
     try:
         text = (
             None
@@ -88,7 +89,7 @@ def pull_fail(task_id: int, lease: uuid.UUID, failure: PulledFailure) -> str:
 
     Raises LeaseLost.
     """
-    return end_failed(_find(task_id, lease), failure)
+    return end_failed(find_held(task_id, lease), failure)
 
 
 def end_failed(task: Any, told: PulledFailure) -> str:

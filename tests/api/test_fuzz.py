@@ -44,6 +44,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "workers/{puller}/heartbeat/": {"holds": [1]},
     "workers/{puller}/claim/": {"limit": 1},
     "tasks/{task}/heartbeat/": {"lease": LEASE},
+    "tasks/{task}/progress/": {"lease": LEASE, "done": 1, "total": 2, "note": "n"},
     "tasks/{task}/complete/": {"lease": LEASE, "result": 1},
     "tasks/{task}/fail/": {
         **{"lease": LEASE, "error": "e", "error_class": "c", "traceback": "t", "retry": True, "delay": 1},

@@ -18,7 +18,7 @@ from rest_framework.test import APIClient
 
 from queue_core import broker, conf, registry, services
 from queue_core.errors import InvalidSubmission
-from queue_core.models import DeadLetter, Execution, Result, Task, Worker
+from queue_core.models import DeadLetter, Execution, Progress, Result, Task, Worker
 from queue_core.services.register_worker import register_worker
 from queue_core.ticker import tick
 from tests import tasks as _tasks  # noqa: F401 - registers tests.*
@@ -88,6 +88,39 @@ def test_a_worker_registers_claims_completes_and_goes(worker: Client) -> None:
     assert (row.kind, row.finished_tasks, row.succeeded_tasks, row.failed_tasks) == ("pull", 1, 1, 0)
     assert worker.api.delete(f"{ROOT}workers/{worker.id}/").status_code == 204
     assert Worker.objects.get(pk=worker.id).state == "stopped"
+
+
+def test_how_far_a_task_is_shows_as_of_every_other(worker: Client) -> None:
+    (pk,) = add()
+    (task,) = worker.claim()
+    assert worker.tell(task, "progress", done=1).status_code == 204
+    assert worker.tell(task, "progress", done=30, total=40.0, note="page\u2028" + "x" * 300).status_code == 204
+    row = Progress.objects.get(pk=pk)
+    assert (row.attempt, row.first_done, row.done, row.total, row.percent, len(row.note)) == (1, 1, 30, 40, 75.0, 200)
+    assert worker.api.get(f"{ROOT}tasks/{pk}/").json()["progress"]["percent"] == 75.0
+
+
+@pytest.mark.parametrize("field", ["done", "total"])
+@pytest.mark.parametrize("value", [-1, True, "3", [1], {}, "x"])
+def test_what_is_no_amount_is_refused_by_its_field(worker: Client, field: str, value: Any) -> None:
+    add()
+    (task,) = worker.claim()
+    answer = worker.tell(task, "progress", **{"done": 1, field: value})
+    assert answer.status_code == 400
+    assert "must be a number from 0 up" in str(answer.json()["errors"][field])
+    assert not Progress.objects.exists()
+
+
+def test_progress_under_a_lost_lease_is_a_conflict_and_changes_nothing(worker: Client) -> None:
+    (pk,) = add()
+    (task,) = worker.claim()
+    for lease in (str(uuid.uuid4()), task["lease"]):
+        stale = worker.tell({**task, "lease": lease}, "progress", done=1)
+        assert stale.status_code == (204 if lease == task["lease"] else 409)
+    worker.tell(task, "complete")
+    late = worker.tell(task, "progress", done=9)
+    assert (late.status_code, late.json()["state"]) == (409, "succeeded")
+    assert Progress.objects.get(pk=pk).done == 1
 
 
 def test_a_worker_that_goes_gives_back_what_it_holds(worker: Client) -> None:

@@ -78,6 +78,7 @@ CALLS = [
     ("post", "workers/{worker}/heartbeat/", "pull_tasks"),
     ("post", "workers/{worker}/claim/", "pull_tasks"),
     ("post", "tasks/{task}/heartbeat/", "pull_tasks"),
+    ("post", "tasks/{task}/progress/", "pull_tasks"),
     ("post", "tasks/{task}/complete/", "pull_tasks"),
     ("post", "tasks/{task}/fail/", "pull_tasks"),
     ("get", "worker-pools/", "view_workerpool"),

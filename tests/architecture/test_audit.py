@@ -49,7 +49,8 @@ NOT_OF_PERSONS = {
     | {"relatives", "settle", "state_counts", "step_counts", "step_payload", "waiting_reason", "workflow_graph"}
     | {"count_types", "hold_reason", "task_type", "task_types"}
     # What workers do, not persons.
-    | {"pull_register", "pull_deregister", "pull_beat", "pull_task_beat", "pull_claim", "pull_complete", "pull_fail"},
+    | {"pull_register", "pull_deregister", "pull_beat", "pull_task_beat", "pull_claim", "pull_complete", "pull_fail"}
+    | {"pull_progress"},
     "campaigns": {
         "check_transport",
         "problems",

@@ -12,7 +12,7 @@ from pytest_django import Settings
 from pytest_django.live_server_helper import LiveServer
 
 from queue_core import services
-from queue_core.models import Result, Task, Worker
+from queue_core.models import Progress, Result, Task, Worker
 from tests.e2e.conftest import ROOT, wait_until
 from tests.factories import UserFactory
 
@@ -47,6 +47,7 @@ def test_the_documented_worker_runs_the_documented_tasks(
     try:
         assert wait_until(lambda: not Task.objects.filter(state__in=["queued", "running"]).exists(), 30)
         assert [Result.objects.get(task_id=pk).value for pk in good] == [{"width": 5 * n} for n in range(3)]
+        assert {(row.done, row.total, row.note) for row in Progress.objects.all()} == {(1, 2, "reading")}
         assert Task.objects.get(pk=bad).error == "KeyError('width')"
         services.drain_worker([Worker.objects.get().pk])
         assert process.wait(20) == 0

@@ -174,6 +174,17 @@ def test_scale_says_what_was_done_or_why_not() -> None:
     pool = open_pool(["default"], 1)
     assert "is to have 5 processes" in told("scale", pool, 5)
     assert json.loads(told("scale", pool, 6, "--json")) == {"id": pool, "wanted": 6}
-    for words, message in (((pool, 0), "from 1 to 256"), ((pool + 1, 2), "does not run"), (("x", 2), "not an id")):
+    for words, message in (((pool, 0), "from 1 to 256"), ((pool + 1, 2), "does not run"), (("x", 2), "x does not run")):
         with pytest.raises(CommandError, match=message):
             told("scale", *words)
+
+
+def test_scale_takes_the_name_of_a_pool_unless_two_have_it() -> None:
+    pool = open_pool(["default"], 1)
+    name = WorkerPool.objects.get().name
+    assert json.loads(told("scale", name, 6, "--json")) == {"id": pool, "wanted": 6}
+    other = open_pool(["default"], 1)
+    with pytest.raises(CommandError, match=f"{pool} or {other}"):
+        told("scale", name, 7)
+    with pytest.raises(CommandError, match="not an id"):
+        told("scale", "9" * 30, 7)

@@ -384,16 +384,6 @@ def test_a_mistake_is_shown_at_its_field(owner, field, value):
 # --- workers
 
 
-def test_a_worker_is_alive_as_long_as_its_lease_by_the_clock_of_the_database(owner):
-    now = timezone.now()
-    for name, state, seconds in [("a", "online", 60), ("l", "online", -60), ("m", "lost", 60), ("s", "stopped", 60)]:
-        until = now + datetime.timedelta(seconds=seconds)
-        Worker.objects.create(name=name, hostname="h", pid=1, queues=["mail"], state=state, lease_until=until)
-    for state, names in {"alive": {"a"}, "lost": {"l", "m"}, "stopped": {"s"}}.items():
-        found = owner.get(url("worker_changelist"), {"state": state}).context["cl"].result_list
-        assert {worker.name for worker in found} == names
-
-
 def test_the_page_of_a_worker_links_to_what_it_runs(owner):
     worker = Worker.objects.create(name="w", hostname="h", pid=1, queues=["mail"], lease_until=timezone.now())
     task = make_task("running", worker=worker)

@@ -10,7 +10,15 @@
         const fresh = new DOMParser().parseFromString(text, "text/html").getElementById(part.id);
         if (!fresh) return;
         const places = [...part.querySelectorAll(KEPT)].map((one) => [one.scrollLeft, one.scrollTop]);
+        const filled = [...part.querySelectorAll("input:not([type=hidden])")].filter(
+            (one) => one.checked !== one.defaultChecked || one.value !== one.defaultValue,
+        );
         part.replaceWith(fresh);
+        for (const one of filled) {
+            // What has gone meanwhile is not ticked any more.
+            const same = fresh.querySelector(`[data-keep="${one.dataset.keep}"]`);
+            if (same) [same.checked, same.value] = [one.checked, one.value];
+        }
         fresh.querySelectorAll(KEPT).forEach((one, index) => one.scrollTo(...(places[index] ?? [0, 0])));
     };
 

@@ -116,6 +116,7 @@ OTHERS = {
     *("hold_reason", "count_types", "task_type", "task_types"),  # reads
     # Of programs elsewhere, behind the fields of the API.
     *("pull_beat", "pull_claim", "pull_complete", "pull_deregister", "pull_fail", "pull_register", "pull_task_beat"),
+    "pull_progress",
     *("build", "submit_many"),  # `submit` in two halves
     *("fire_schedules", "forget", "prune", "run_bulk", "settle"),  # the clock's
 }

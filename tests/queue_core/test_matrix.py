@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import pytest
@@ -355,6 +356,7 @@ OF_LIFECYCLE = [
         lambda s: lifecycle.report([Report(s.pk, s.held.attempt, s.held.lease, 1.0, 2.0, "half")]),
         touches={"running", "asked", "doomed"},
     ),
+    Case("how_far", lambda s: lifecycle.how_far(s.pk, 1, s.held.lease, 1, 2, "half")),
     Case("dump_json", lambda s: lifecycle.dump_json({}, max_bytes=9, what="it")),
     Case("hold_briefly", lambda s: lifecycle.hold_briefly()),
 ]
@@ -451,6 +453,12 @@ OF_SERVICES = [
     Case("pull_register", lambda s: register_puller()),
     Case("pull_beat", lambda s: services.pull_beat(s.puller()), ready=Scene.pull),
     Case("pull_task_beat", lambda s: s.tell(services.pull_task_beat), ready=Scene.pull),
+    Case(
+        "pull_progress",
+        lambda s: s.tell(partial(services.pull_progress, done=1)),
+        touches={"running", "asked", "doomed"},
+        ready=Scene.pull,
+    ),
     Case(
         "pull_claim",
         lambda s: services.pull_claim(Worker.objects.latest("pk").pk, limit=1),

@@ -79,4 +79,4 @@ def _shared_queues() -> Iterator[str]:
 
 def _error(text: str) -> CheckMessage:
     hint = 'For example {"image.resize": {"queue": "images", "max_attempts": 3, "timeout": 60}}.'
-    return Error(f"QUEUE_EXTERNAL_TASKS: {text}", hint=hint, id="queue_core.E008")
+    return Error(f"QUEUE_EXTERNAL_TASKS: {text}", hint=hint, id="queue_core.E009")

@@ -412,7 +412,7 @@ def test_external_and_own_tasks_keep_to_their_queues() -> None:
 )
 def test_wrong_external_tasks_are_said_at_the_start(settings: Settings, tasks: Any) -> None:
     settings.QUEUE_EXTERNAL_TASKS = tasks
-    assert "queue_core.E008" in {message.id for message in run_checks(tags=["queue_core"])}
+    assert "queue_core.E009" in {message.id for message in run_checks(tags=["queue_core"])}
 
 
 def test_right_external_tasks_pass_the_checks() -> None:

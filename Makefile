@@ -26,13 +26,14 @@ run: install  ## run everything on this machine; options in ARGS="--port 9000"
 test: install  ## all tests; a selection in ARGS="tests/config -k stop"
 	$(BIN)/python -m pytest $(ARGS)
 
-lint: install  ## format, lint, layers, types, migrations, system checks
+lint: install  ## format, lint, layers, types, migrations, system checks, the API's description
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 	$(BIN)/python manage.py makemigrations --check --dry-run
 	$(BIN)/python manage.py check --fail-level WARNING
+	$(BIN)/python manage.py spectacular --validate --fail-on-warn --file /dev/null
 
 fix: install  ## format, and repair what the linter can
 	$(BIN)/ruff format .

@@ -136,7 +136,7 @@ class RejectedSerializer(serializers.Serializer[Any]):
     reason = serializers.CharField()
 
 
-class ReportSerializer(serializers.Serializer[Any]):
+class ImportReportSerializer(serializers.Serializer[Any]):
     records = serializers.IntegerField()
     created = serializers.IntegerField()
     duplicates = serializers.IntegerField(help_text="the same address earlier in the file")

@@ -165,7 +165,7 @@ class CampaignRecipients(mixins.ListModelMixin, GenericViewSet[Recipient]):
             "text/csv": OpenApiTypes.STR,
             "multipart/form-data": {"type": "object", "properties": {"file": {"type": "string", "format": "binary"}}},
         },
-        responses={201: shapes.ReportSerializer, 200: shapes.ReportSerializer},
+        responses={201: shapes.ImportReportSerializer, 200: shapes.ImportReportSerializer},
     )
     @action(detail=False, methods=["post"], filterset_class=None, pagination_class=None)
     def bulk(self, request: Request, campaign: str) -> Response:
@@ -181,7 +181,7 @@ class CampaignRecipients(mixins.ListModelMixin, GenericViewSet[Recipient]):
             report = services.import_recipients(
                 found, upload, filename=upload.name or "", by=actor(request), dry_run=dry_run
             )
-        return Response(shapes.ReportSerializer(report).data, status=200 if dry_run else 201)
+        return Response(shapes.ImportReportSerializer(report).data, status=200 if dry_run else 201)
 
 
 class RecipientViewSet(mixins.RetrieveModelMixin, GenericViewSet[Recipient]):

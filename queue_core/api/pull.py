@@ -114,7 +114,7 @@ class AmountField(serializers.FloatField):
         return data
 
 
-class ReportSerializer(LeaseSerializer):
+class ProgressReportSerializer(LeaseSerializer):
     done = AmountField(help_text="from 0 up, in a unit of your own")
     total = AmountField(required=False, allow_null=True, default=None, help_text="when it is known")
     note = serializers.CharField(
@@ -189,8 +189,8 @@ class HeldTaskViewSet(GenericViewSet[Task]):
         task_id, lease = self._held(request)
         return Response(HeardSerializer(services.pull_task_beat(task_id, lease)).data)
 
-    @extend_schema(request=ReportSerializer, responses={204: None})
-    @action(detail=True, methods=["post"], serializer_class=ReportSerializer)
+    @extend_schema(request=ProgressReportSerializer, responses={204: None})
+    @action(detail=True, methods=["post"], serializer_class=ProgressReportSerializer)
     def progress(self, request: Request, pk: str) -> Response:
         """How far it is; shown with the time left. Keeps no lease: that is what heartbeats are for."""
         task_id, lease = self._held(request)

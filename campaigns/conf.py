@@ -28,6 +28,9 @@ DEFAULTS: dict[str, Any] = {
     # One run of the task reads so many mails of the bounce mailbox; the next run reads on.
     "BOUNCE_BATCH": 1_000,
     "BOUNCE_MAILBOX_TIMEOUT": 30.0,
+    # Files of recipients: a million rows have 50 to 200 MiB. A workbook is unpacked in memory.
+    "IMPORT_MAX_MIB": 1_024,
+    "IMPORT_UNPACKED_MAX_MIB": 256,
 }
 
 

@@ -14,6 +14,7 @@ from campaigns.admin import again_pages
 from campaigns.admin.forms import ImportForm, RateForm
 from campaigns.admin.progress import grouped, live
 from campaigns.errors import CampaignError, NotReady
+from campaigns.intake.options import DELIMITERS
 from campaigns.models import Campaign, RecipientImport
 from campaigns.states import CAMPAIGN_TRANSITIONS, CampaignState
 from queue_core.admin.ledger import actor, demand, find, page
@@ -155,7 +156,12 @@ def import_file(model_admin: ModelAdmin, request: HttpRequest, pk: int) -> HttpR
         upload, dry_run = form.cleaned_data["file"], form.cleaned_data["dry_run"]
         try:
             report = services.import_recipients(
-                campaign, upload.file, filename=upload.name, by=actor(request), dry_run=dry_run
+                campaign,
+                upload.file,
+                filename=upload.name,
+                by=actor(request),
+                options=form.options(),
+                dry_run=dry_run,
             )
         except CampaignError as exc:
             form.add_error("file", f"{exc} Nothing was imported.")
@@ -200,9 +206,24 @@ def numbers(source: Any) -> list[tuple[str, str]]:
     return [(label, grouped(getattr(source, name))) for name, label in labels.items()]
 
 
+def reading(found: dict[str, Any]) -> list[tuple[str, str]]:
+    """(label, text) of how a file was read."""
+    sign = DELIMITERS.get(found.get("delimiter", ""), "")
+    columns = [f"{title or '–'} → {target or 'ignored'}" for title, target in found.get("columns", [])]  # noqa: RUF001
+    told = {
+        "Encoding": found.get("encoding", ""),
+        "Delimiter": sign,
+        "Sheet": found.get("sheet", ""),
+        "Columns": ", ".join(columns[:_SHOWN_REJECTED]),
+        "Note": " ".join(found.get("notes", [])),
+    }
+    return [(label, text) for label, text in told.items() if text]
+
+
 def _report(report: services.Report) -> dict[str, Any]:
-    rows = [{"line": line, "email": email, "reason": reason} for line, email, reason in report.rejected]
-    return {"facts": numbers(report), "rejected": rows[:_SHOWN_REJECTED], "rejected_more": len(rows) > _SHOWN_REJECTED}
+    rows = [{"line": line, "email": email, "reason": reason} for line, email, reason, _ in report.rejected]
+    facts = [*numbers(report), *reading(report.found)]
+    return {"facts": facts, "rejected": rows[:_SHOWN_REJECTED], "rejected_more": len(rows) > _SHOWN_REJECTED}
 
 
 def buttons(

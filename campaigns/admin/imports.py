@@ -1,5 +1,4 @@
 import csv
-from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
@@ -7,14 +6,13 @@ from django.contrib import admin
 from django.http import HttpRequest, HttpResponseBase, StreamingHttpResponse
 from django.urls import URLPattern, path, reverse
 
-from campaigns.admin.campaign_pages import numbers
+from campaigns import services
+from campaigns.admin.campaign_pages import numbers, reading
 from campaigns.models import RecipientImport
 from queue_core.admin.ledger import LedgerAdmin, find
 from queue_core.admin.times import moment
 
 _SHOWN_REJECTED = 100
-# A spreadsheet takes a cell that begins with one of these for a formula, and runs it.
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 @admin.register(RecipientImport)
@@ -39,7 +37,7 @@ class RecipientImportAdmin(LedgerAdmin):
             "title": f"{obj.filename} into {obj.campaign}",
             "label": {"text": moment(obj.created_at), "type": "default"},
             "buttons": buttons,
-            "facts": numbers(obj),
+            "facts": [*numbers(obj), *reading(obj.found)],
             "rejected": rejected[:_SHOWN_REJECTED],
             "rejected_more": len(rejected) > _SHOWN_REJECTED,
         }
@@ -63,18 +61,8 @@ class _Echo:
 def rejected_csv(model_admin: Any, request: HttpRequest, pk: int) -> HttpResponseBase:
     """The rows of a file that were not imported, each with its line and the reason."""
     made = find(model_admin, request, pk)
-    answer = StreamingHttpResponse(_lines(made), content_type="text/csv; charset=utf-8")
+    writer = csv.writer(_Echo())
+    lines = (writer.writerow(row) for row in services.rejected_rows(made))
+    answer = StreamingHttpResponse(lines, content_type="text/csv; charset=utf-8")
     answer["Content-Disposition"] = f'attachment; filename="rejected-{made.pk}.csv"'
     return answer
-
-
-def _lines(made: RecipientImport) -> Iterator[str]:
-    writer = csv.writer(_Echo())
-    yield writer.writerow(["line", "email", "reason"])
-    rows = made.rejected_rows.order_by("line").values_list("line", "email", "reason")
-    for line, email, reason in rows.iterator(chunk_size=2000):
-        yield writer.writerow([line, _harmless(email), _harmless(reason)])
-
-
-def _harmless(cell: str) -> str:
-    return f"'{cell}" if cell.startswith(_FORMULA) else cell

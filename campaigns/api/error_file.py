@@ -6,9 +6,9 @@ from typing import Any
 
 from django.http import StreamingHttpResponse
 
-from campaigns.models import RecipientImport, RejectedRow
+from campaigns.models import RecipientImport
+from campaigns.services import rejected_rows
 from queue_core.api.csv_answer import csv_answer
-from queue_core.csv_export import safe_cell
 
 
 class _Echo:
@@ -24,7 +24,4 @@ def error_file(recipient_import: RecipientImport) -> StreamingHttpResponse:
 
 def _lines(recipient_import: RecipientImport) -> Iterator[Any]:
     writer = csv.writer(_Echo())
-    yield writer.writerow(["line", "email", "reason"])
-    rows = RejectedRow.objects.filter(recipient_import=recipient_import).order_by("id")
-    for row in rows.values_list("line", "email", "reason").iterator():
-        yield writer.writerow([safe_cell(cell) for cell in row])
+    return (writer.writerow(row) for row in rejected_rows(recipient_import))

@@ -10,10 +10,10 @@ from django.utils.datastructures import MultiValueDict
 from rest_framework.parsers import BaseParser, DataAndFiles
 
 
-class Csv(BaseParser):
-    """A CSV file as the body: the same as a form with that one `file`."""
+class _File(BaseParser):
+    """A file as the body: the same as a form with that one `file`."""
 
-    media_type = "text/csv"
+    filename = ""
 
     def parse(
         self, stream: IO[bytes], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
@@ -22,4 +22,16 @@ class Csv(BaseParser):
         body = stream.read(limit + 1)
         if len(body) > limit:
             raise RequestDataTooBig(f"more than {limit} bytes")
-        return DataAndFiles(QueryDict(), MultiValueDict({"file": [File(io.BytesIO(body), name="upload.csv")]}))
+        return DataAndFiles(QueryDict(), MultiValueDict({"file": [File(io.BytesIO(body), name=self.filename)]}))
+
+
+class Csv(_File):
+    media_type, filename = "text/csv", "upload.csv"
+
+
+class Tsv(_File):
+    media_type, filename = "text/tab-separated-values", "upload.tsv"
+
+
+class Xlsx(_File):
+    media_type, filename = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet", "upload.xlsx"

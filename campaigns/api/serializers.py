@@ -126,7 +126,21 @@ class AddRecipientSerializer(_AddressSerializer):
     attributes = serializers.DictField(default=dict, help_text="values for the template")
 
 
-class DryRunSerializer(serializers.Serializer[Any]):
+class ReadingSerializer(serializers.Serializer[Any]):
+    """How a file shall be read; what is left out is found."""
+
+    delimiter = serializers.CharField(default="", allow_blank=True, help_text="comma, semicolon, tab or pipe")
+    encoding = serializers.CharField(default="", allow_blank=True, help_text="such as utf-8 or windows-1252")
+    header = serializers.BooleanField(
+        default=None, allow_null=True, help_text="whether the first line names the columns; without, they are 1, 2, …"
+    )
+    sheet = serializers.CharField(default="", allow_blank=True, help_text="of a workbook; the first one if left out")
+    mapping = serializers.CharField(
+        default="", allow_blank=True, help_text='JSON: column → email, name, an attribute or null, {"Mail": "email"}'
+    )
+
+
+class BulkQuerySerializer(ReadingSerializer):
     dry_run = serializers.BooleanField(default=False, help_text="say what would happen, write nothing")
 
 
@@ -144,6 +158,7 @@ class ImportReportSerializer(serializers.Serializer[Any]):
     invalid = serializers.IntegerField()
     suppressed = serializers.IntegerField(help_text="of the created: on the suppression list, never mailed")
     blank = serializers.IntegerField(help_text="blank lines")
+    found = serializers.DictField(help_text="how the file was read: kind, encoding, delimiter, sheet, columns, notes")
     errors = serializers.SerializerMethodField(help_text=f"the first {SHOWN_ERRORS}")  # type: ignore[assignment]
 
     def get_errors(self, report: Any) -> list[dict[str, Any]]:
@@ -157,7 +172,7 @@ class ImportSerializer(serializers.ModelSerializer[RecipientImport]):
         model = RecipientImport
         fields = [
             *("id", "campaign", "filename", "records", "created", "duplicates", "existing", "invalid", "suppressed"),
-            *("blank", "created_by", "created_at"),
+            *("blank", "found", "created_by", "created_at"),
         ]
 
 

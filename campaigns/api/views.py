@@ -18,8 +18,9 @@ from campaigns import services
 from campaigns.api import serializers as shapes
 from campaigns.api.error_file import error_file
 from campaigns.api.filters import CampaignFilter, RecipientFilter, SuppressionFilter
-from campaigns.api.parsers import Csv
+from campaigns.api.parsers import Csv, Tsv, Xlsx
 from campaigns.errors import NotUnconfirmed
+from campaigns.intake import read_options
 from campaigns.models import Campaign, Recipient, RecipientImport, Suppression
 from queue_core.api.actor import actor
 from queue_core.api.csv_answer import AnyMediaType
@@ -133,7 +134,7 @@ class CampaignRecipients(mixins.ListModelMixin, GenericViewSet[Recipient]):
     serializer_class = shapes.RecipientSerializer
     filterset_class = RecipientFilter
     ordering_fields = ["id"]
-    parser_classes = [*GenericViewSet.parser_classes, Csv]
+    parser_classes = [*GenericViewSet.parser_classes, Csv, Tsv, Xlsx]
 
     def get_queryset(self) -> QuerySet[Recipient]:
         return super().get_queryset().filter(campaign=self.campaign())
@@ -159,19 +160,23 @@ class CampaignRecipients(mixins.ListModelMixin, GenericViewSet[Recipient]):
         return Response(shapes.RecipientSerializer(recipient).data, status=201 if report.created else 200)
 
     @extend_schema(
-        parameters=[shapes.DryRunSerializer],
+        parameters=[shapes.BulkQuerySerializer],
         request={
             "application/json": shapes.AddRecipientSerializer(many=True),
             "text/csv": OpenApiTypes.STR,
+            Tsv.media_type: OpenApiTypes.STR,
+            Xlsx.media_type: OpenApiTypes.BINARY,
             "multipart/form-data": {"type": "object", "properties": {"file": {"type": "string", "format": "binary"}}},
         },
         responses={201: shapes.ImportReportSerializer, 200: shapes.ImportReportSerializer},
     )
     @action(detail=False, methods=["post"], filterset_class=None, pagination_class=None)
     def bulk(self, request: Request, campaign: str) -> Response:
-        """Add the people of a JSON list or a CSV file to a draft; 200 and nothing written with `dry_run`."""
+        """Add the people of a JSON list or a file (CSV, TSV, XLSX) to a draft; 200, and nothing written, with
+        `dry_run`."""
         found = self.campaign()
-        dry_run = validated(shapes.DryRunSerializer(data=request.query_params))["dry_run"]
+        asked = validated(shapes.BulkQuerySerializer(data=request.query_params))
+        dry_run = asked.pop("dry_run")
         if isinstance(request.data, list):
             report = services.add_recipients(
                 found, request.data, source="JSON list", by=actor(request), dry_run=dry_run
@@ -179,7 +184,12 @@ class CampaignRecipients(mixins.ListModelMixin, GenericViewSet[Recipient]):
         else:
             upload = _upload(request)
             report = services.import_recipients(
-                found, upload, filename=upload.name or "", by=actor(request), dry_run=dry_run
+                found,
+                upload,
+                filename=upload.name or "",
+                by=actor(request),
+                options=read_options(**asked),
+                dry_run=dry_run,
             )
         return Response(shapes.ImportReportSerializer(report).data, status=200 if dry_run else 201)
 
@@ -272,5 +282,5 @@ def validated(form: BaseSerializer[Any]) -> dict[str, Any]:
 def _upload(request: Request) -> Any:
     upload = request.FILES.get("file")
     if upload is None:
-        raise ValidationError({"file": ["Send a JSON list, a CSV body (text/csv), or a form with a `file`."]})
+        raise ValidationError({"file": ["Send a JSON list, a CSV, TSV or XLSX body, or a form with a `file`."]})
     return upload

@@ -96,6 +96,7 @@ class RecipientImport(models.Model):
     invalid = models.IntegerField(default=0)
     suppressed = models.IntegerField(default=0, help_text="of the created: on the suppression list, never mailed")
     blank = models.IntegerField(default=0, help_text="blank lines")
+    found = models.JSONField(default=dict, help_text="how the file was read: kind, encoding, delimiter, columns, notes")
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
     created_at = models.DateTimeField(db_default=TransactionNow())
 
@@ -105,6 +106,11 @@ class RecipientImport(models.Model):
     def __str__(self) -> str:
         return self.filename
 
+    @property
+    def titles(self) -> list[str]:
+        """The columns of the file; none for a list."""
+        return [title for title, _ in self.found.get("columns", [])]
+
 
 class RejectedRow(models.Model):
     """A row of a file that was not imported, and why."""
@@ -113,6 +119,7 @@ class RejectedRow(models.Model):
     line = models.IntegerField(help_text="line of the file, the header is 1")
     email = models.TextField()
     reason = models.CharField(max_length=200)
+    cells = models.JSONField(default=list, help_text="the row as it stood in the file, shortened")
 
     class Meta:
         db_table = "import_rejected_rows"

@@ -8,6 +8,7 @@ from campaigns.services.launch import launch
 from campaigns.services.pause import cancel, pause, resume
 from campaigns.services.preflight import problems
 from campaigns.services.read_bounces import read_bounces, read_mails
+from campaigns.services.rejected_rows import rejected_rows
 from campaigns.services.resolve_unconfirmed import mark_sent, send_again
 from campaigns.services.retry_failed import retry_failed
 from campaigns.services.save_transport import check_transport, delete_transport, reset_transport, save_transport
@@ -35,6 +36,7 @@ __all__ = [
     "read_bounces",
     "read_mails",
     "recipient_of",
+    "rejected_rows",
     "reset_transport",
     "resume",
     "retry_failed",

@@ -8,8 +8,18 @@ from django.db import connection, transaction
 
 from campaigns import lifecycle
 from campaigns.errors import WrongState
+from campaigns.intake import (
+    Columns,
+    Options,
+    Refused,
+    Rows,
+    Source,
+    find_columns,
+    listed_rows,
+    open_source,
+    read_rows,
+)
 from campaigns.models import Campaign, RecipientImport, RejectedRow
-from campaigns.services.incoming import Refused, Rows, csv_rows, listed_rows, open_text
 from campaigns.states import CampaignState
 from queue_core.services import Actor, audit
 from queue_core.services.outcome import plural
@@ -31,7 +41,8 @@ WHERE NOT EXISTS (SELECT 1 FROM email_recipients r WHERE r.campaign_id = %s AND 
 
 @dataclass(slots=True)
 class Report:
-    """What became of a file or list. `rejected` holds (line, address, reason); a file's header is line 1."""
+    """What became of a file or list. `rejected` holds (line, address, reason, cells); a file's header is line 1.
+    `found` says how the file was read, see `how_read`."""
 
     records: int = 0
     created: int = 0
@@ -41,34 +52,48 @@ class Report:
     suppressed: int = 0
     blank: int = 0
     rejected: list[Refused] = field(default_factory=list)
+    found: dict[str, Any] = field(default_factory=dict)
 
     def numbers(self) -> dict[str, int]:
         names = ("records", "created", "duplicates", "existing", "invalid", "suppressed", "blank")
         return {name: getattr(self, name) for name in names}
 
 
-def import_recipients(
+def import_recipients(  # noqa: PLR0913 - a file, and how it shall be read
     campaign: Campaign,
     raw: BinaryIO,
     *,
     filename: str,
     by: Actor | None = None,
+    options: Options | None = None,
     dry_run: bool = False,
     progress: Callable[[int], None] = lambda records: None,
 ) -> Report:
-    """Add the recipients of a CSV file to a draft campaign.
+    """Add the recipients of a file (CSV and its kin, XLSX) to a draft campaign.
 
     Addresses are unique per campaign: the first line of an address wins, those already there stay as they are,
     suppressed ones are kept on record and never mailed. With `dry_run` the same report and nothing is written.
     Raises ImportRefused (then nothing was imported) or WrongState. `progress` hears the number of rows read.
     """
-    with open_text(raw) as text, transaction.atomic():
-        report = _merge(campaign, csv_rows(text), dry_run, progress)
+    options = options or Options()
+    with open_source(raw, options) as source, transaction.atomic():
+        columns, lines = find_columns(source, options)
+        report = _merge(campaign, read_rows(columns, lines), dry_run, progress)
+        report.found = how_read(source, columns)
         if not dry_run:
             _record(campaign, filename, by, report)
             _audit(campaign, report, filename, by)
     progress(report.records)
     return report
+
+
+def how_read(source: Source, columns: Columns) -> dict[str, Any]:
+    """`kind`, `encoding`, `delimiter`, `sheet`, `header`, `columns` ([of the file, what it became]), `notes`."""
+    return {
+        **{name: getattr(source, name) for name in ("kind", "encoding", "delimiter", "sheet", "notes")},
+        "header": columns.has_header,
+        "columns": [list(pair) for pair in columns.targets()],
+    }
 
 
 def add_recipients(
@@ -139,12 +164,16 @@ def _one(sql: str, params: list[Any]) -> tuple[int, ...]:
 
 def _record(campaign: Campaign, filename: str, by: Actor | None, report: Report) -> None:
     made = RecipientImport.objects.create(
-        campaign=campaign, filename=filename[-255:], created_by_id=audit.user_id(by), **report.numbers()
+        campaign=campaign,
+        filename=filename[-255:],
+        created_by_id=audit.user_id(by),
+        found=report.found,
+        **report.numbers(),
     )
     RejectedRow.objects.bulk_create(
         [
-            RejectedRow(recipient_import=made, line=line, email=email, reason=reason)
-            for line, email, reason in report.rejected
+            RejectedRow(recipient_import=made, line=line, email=email, reason=reason, cells=list(cells))
+            for line, email, reason, cells in report.rejected
         ],
         batch_size=5_000,
     )

@@ -3,6 +3,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection
 
 from campaigns import lifecycle, services
+from campaigns.api.parsers import Xlsx
 from campaigns.models import (
     Campaign,
     CampaignCount,
@@ -14,6 +15,7 @@ from campaigns.models import (
 )
 from queue_core.models import Task
 from templates_app.services import archive_template
+from tests.campaigns.sheets import workbook
 from tests.factories import CampaignFactory, TemplateFactory, add_recipients
 
 pytestmark = pytest.mark.django_db
@@ -357,7 +359,6 @@ def test_the_service_rejects_what_no_json_body_could_bring(campaign):
         ('{"email": "a@example.com"}', "application/json", 400),
         ("", "text/csv", 400),
         ("name\nA\n", "text/csv", 400),
-        (b"email\n\xff\xfe\n", "text/csv", 400),
         (b"PK\x03\x04\x00\x00", "text/csv", 400),
         ("a=1", "application/x-www-form-urlencoded", 400),
         ("x", "text/plain", 415),
@@ -458,3 +459,20 @@ def test_a_suppression_is_made_once_and_taken_back(api):
 def test_a_suppression_is_refused(api, body, field):
     answer = api.post("/api/v1/suppressions/", body)
     assert (answer.status_code, list(answer.json()["errors"])) == (400, [field])
+
+
+def test_bulk_takes_a_workbook_and_is_told_how_to_read_it(api, campaign):
+    content = workbook(Old=[["email"], ["o@example.com"]], New=[["Who", "Mail"], ["Ann", "ann@example.com"]])
+    url = f"{ROOT}{campaign.pk}/recipients/bulk/?sheet=New&mapping=%7B%22Who%22%3A%22name%22%7D"
+    answer = api.generic("POST", url, content, content_type=Xlsx.media_type)
+    assert (answer.status_code, answer.data["created"]) == (201, 1)
+    assert answer.data["found"]["columns"] == [["Who", "name"], ["Mail", "email"]]
+    assert Recipient.objects.get().name == "Ann"
+
+
+@pytest.mark.parametrize("query", ["delimiter=x", "encoding=zip", "mapping=[]x", "header=perhaps", "sheet=Nine"])
+def test_bulk_refuses_an_option_that_does_not_fit(api, campaign, query):
+    body = workbook(S=[["email"], ["a@example.com"]])
+    answer = api.generic("POST", f"{ROOT}{campaign.pk}/recipients/bulk/?{query}", body, content_type=Xlsx.media_type)
+    assert answer.status_code == 400
+    assert not Recipient.objects.exists()

@@ -57,6 +57,7 @@ NOT_OF_PERSONS = {
         "read_bounces",
         "read_mails",
         "recipient_of",
+        "rejected_rows",
         "status",
         "take_notice",
         "unsubscribe",

@@ -1,4 +1,5 @@
 import csv
+import json
 import os
 from argparse import ArgumentParser
 from pathlib import Path
@@ -7,56 +8,91 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 
 from campaigns import services
-from campaigns.errors import CampaignError
+from campaigns.errors import CampaignError, ImportRefused
+from campaigns.intake import Options, error_rows, read_options
 from campaigns.management.terminal import bar, find_campaign
 from campaigns.models import Campaign
 from queue_core.management.verbs import ACTOR
 
 
 class Command(BaseCommand):
-    help = "Import the recipients of a campaign from a CSV file: all of it or nothing."
+    help = "Import the recipients of a campaign from a file: all of it or nothing."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("file", help="CSV with a header; one column is called email")
+        parser.add_argument("file", help="CSV, TSV or XLSX")
         parser.add_argument("--campaign", type=int, required=True, metavar="ID")
+        parser.add_argument(
+            "--mapping",
+            action="append",
+            default=[],
+            metavar="COLUMN=TARGET",
+            help="what a column becomes: email, name, an attribute, or nothing (COLUMN=); repeatable",
+        )
+        parser.add_argument("--delimiter", default="", help="comma, semicolon, tab or pipe (default: found)")
+        parser.add_argument("--encoding", default="", help="such as utf-8 or windows-1252 (default: found)")
+        parser.add_argument(
+            "--no-header", action="store_true", help="the first line is a recipient; columns are 1, 2, …"
+        )
+        parser.add_argument("--sheet", default="", help="of a workbook (default: the first)")
+        parser.add_argument("--json", action="store_true", help="the report as JSON")
         parser.add_argument("--dry-run", action="store_true", help="say what would happen, write nothing")
         parser.add_argument("--errors", metavar="FILE", help="where rejected rows go (default: FILE.errors.csv)")
 
-    def handle(self, *args: Any, file: str, campaign: int, dry_run: bool, errors: str | None, **options: Any) -> None:
+    def handle(self, *args: Any, file: str, campaign: int, errors: str | None, **options: Any) -> None:
         path = Path(file)
         try:
-            report = self.run_import(find_campaign(campaign), path, dry_run)
+            report = self.run_import(find_campaign(campaign), path, options)
         except OSError as exc:
             raise CommandError(f"Cannot read {file}: {os.strerror(exc.errno or 0)}.") from None
         except CampaignError as exc:
             raise CommandError(f"{file}: {exc} Nothing was imported.") from None
-        self.stdout.write(summary(report, dry_run))
-        if report.rejected:
-            self.stdout.write(self.write_errors(report, Path(errors or f"{file}.errors.csv")))
+        written = self.write_errors(report, Path(errors or f"{file}.errors.csv")) if report.rejected else ""
+        if options["json"]:
+            self.stdout.write(json.dumps({**report.numbers(), "found": report.found, "dry_run": options["dry_run"]}))
+            return
+        for line in (*report.found["notes"], summary(report, options["dry_run"]), written):
+            if line:
+                self.stdout.write(line)
 
-    def run_import(self, campaign: Campaign, path: Path, dry_run: bool) -> services.Report:
+    def run_import(self, campaign: Campaign, path: Path, options: dict[str, Any]) -> services.Report:
+        if path.exists() and not path.is_file() and not path.is_dir():
+            raise ImportRefused("This is a device or a pipe. Save what it gives to a file first.")
         with path.open("rb") as raw, bar(transient=True) as shown:
             # How many rows there are is known at the end of the file; how far the reading is, at any time.
-            task = shown.add_task("Checking" if dry_run else "Importing", total=None)
+            task = shown.add_task("Checking" if options["dry_run"] else "Importing", total=None)
             report = services.import_recipients(
                 campaign,
                 raw,
                 filename=path.name,
                 by=ACTOR,
-                dry_run=dry_run,
+                options=how_to_read(options),
+                dry_run=options["dry_run"],
                 progress=lambda rows: shown.update(task, completed=rows),
             )
         return report
 
     def write_errors(self, report: services.Report, path: Path) -> str:
+        titles = [title for title, _ in report.found["columns"]]
         try:
             with path.open("w", encoding="utf-8", newline="") as out:
-                writer = csv.writer(out)
-                writer.writerow(["line", "email", "reason"])
-                writer.writerows(report.rejected)
+                csv.writer(out).writerows(error_rows(titles, report.rejected))
         except OSError as exc:
             return f"The rejected rows could not be written to {path}: {os.strerror(exc.errno or 0)}."
         return f"Rejected rows, with the reason for each: {path}"
+
+
+def how_to_read(options: dict[str, Any]) -> Options:
+    pairs = [pair.rpartition("=") for pair in options["mapping"]]
+    for column, sign, _ in pairs:
+        if not sign or not column:
+            raise ImportRefused("A mapping is written COLUMN=TARGET, such as --mapping Mail=email.")
+    return read_options(
+        delimiter=options["delimiter"],
+        encoding=options["encoding"],
+        header=False if options["no_header"] else None,
+        sheet=options["sheet"],
+        mapping={column: target for column, _, target in pairs},
+    )
 
 
 def summary(report: services.Report, dry_run: bool) -> str:

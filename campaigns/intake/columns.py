@@ -1,0 +1,158 @@
+"""Which column of a file is the address, which make up the name, and what the others are called."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain, islice
+
+from campaigns.addresses import AddressError, parse_address
+from campaigns.errors import ImportRefused
+from campaigns.intake.options import Options
+from campaigns.intake.table import Broken, Line, Source
+
+_EMAIL = (
+    *("email", "e_mail", "email_address", "e_mail_address", "emailaddress", "mail", "mail_address"),
+    *("e_mail_adresse", "email_adresse", "emailadresse", "mailadresse", "mail_adresse", "adresse_e_mail"),
+    *("adresse_email", "adresse_mail", "courriel", "correo", "correo_electrónico", "correo_electronico", "email_adres"),
+    *("e_mailadres", "emailadres", "indirizzo_email", "indirizzo_e_mail", "posta_elettronica", "endereço_de_email"),
+    *("e_post", "epost", "e_postadress", "e_postadresse", "sähköposti", "adres_e_mail", "adres_email", "e_posta"),
+    *("почта", "электронная_почта", "メール", "メールアドレス", "邮箱", "电子邮件", "이메일", "address"),
+)
+_WHOLE = (
+    *("name", "full_name", "fullname", "display_name", "vollständiger_name", "nom_complet", "nombre_completo"),
+    *("nome_completo", "volledige_naam", "naam", "имя_и_фамилия", "氏名", "姓名", "이름"),
+)
+_FIRST = (
+    *("first_name", "firstname", "given_name", "forename", "vorname", "prénom", "prenom", "nombre", "nome"),
+    *("voornaam", "förnamn", "fornavn", "etunimi", "imię", "imie", "имя", "名"),
+)
+_LAST = (
+    *("last_name", "lastname", "surname", "family_name", "nachname", "familienname", "nom", "nom_de_famille"),
+    *(
+        "apellido",
+        "apellidos",
+        "cognome",
+        "achternaam",
+        "efternamn",
+        "etternavn",
+        "sukunimi",
+        "nazwisko",
+        "фамилия",
+        "姓",
+    ),
+)
+_COLUMNS_MAX = 1_000
+_SAMPLE = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Where is what, by position. `titles`: the columns as the file calls them, their numbers where it does not."""
+
+    email: int
+    names: tuple[int, ...]
+    attributes: tuple[tuple[int, str], ...]
+    titles: tuple[str, ...]
+    has_header: bool
+
+    def targets(self) -> list[tuple[str, str]]:
+        """Each column of the file, and what it becomes: email, an attribute, or "" for ignored."""
+        named = {**dict(self.attributes), self.email: "email"}
+        return [(title, named.get(position, "")) for position, title in enumerate(self.titles)]
+
+
+def slug(header: str) -> str:
+    """`E-mail` -> `e_mail`: how a column is called in templates."""
+    return re.sub(r"\W+", "_", header.strip().lower()).strip("_")
+
+
+def find_columns(source: Source, options: Options) -> tuple[Columns, Iterator[Line]]:
+    """The columns, and the lines below the header. Raises ImportRefused with what to name or map."""
+    first, sample = _beginning(source)
+    has_header = options.header if options.header is not None else not any(map(_is_address, first))
+    rows = [cells for _, cells in sample if isinstance(cells, list)]
+    width = len(first) if has_header else max([len(first), *map(len, rows)])
+    if width > _COLUMNS_MAX:
+        raise ImportRefused(f"The file has {width} columns; {_COLUMNS_MAX} are the most that are read.")
+    titles = tuple(cell.strip(" \t\ufeff") for cell in first) if has_header else tuple(map(str, range(1, width + 1)))
+    names = _named(titles, options, has_header)
+    email = _email_column(names, rows[1:] if has_header else rows, titles, source)
+    attributes = tuple((i, name) for i, name in enumerate(names) if name and i != email)
+    _check_once(names, email)
+    whole = tuple(i for i, name in attributes if name == "name")
+    columns = Columns(email, whole or _name_columns(attributes), attributes, titles, has_header)
+    below = sample[1:] if has_header else sample
+    return columns, chain(below, source.lines)
+
+
+def _beginning(source: Source) -> tuple[list[str], list[Line]]:
+    """The first line that is not blank, and with it some lines to look at."""
+    for line in source.lines:
+        number, cells = line
+        if isinstance(cells, Broken):
+            raise ImportRefused(f"Line {number}, the first one, has {cells.reason}.")
+        if any(cell.strip(" \t\ufeff") for cell in cells):
+            sample = [line, *islice(source.lines, _SAMPLE)]
+            return cells, sample
+    raise ImportRefused("No e-mail column: the file holds nothing but blank lines.")
+
+
+def _named(titles: tuple[str, ...], options: Options, has_header: bool) -> list[str]:
+    """What each column becomes: as mapped, else by its title."""
+    names = [slug(title) if has_header else f"column_{title}" for title in titles]
+    for column, target in options.mapping.items():
+        if column in titles:
+            position = titles.index(column)
+        elif has_header and slug(column) in names:
+            position = names.index(slug(column))
+        else:
+            known = ", ".join(filter(None, titles))[:300]
+            raise ImportRefused(
+                f"The mapping names a column “{column[:100]}”, which the file has not; it has: {known}."
+            )
+        names[position] = slug(target)
+        if target and not names[position]:
+            raise ImportRefused(f"“{target[:100]}” cannot be the name of an attribute: use letters, digits and _.")
+    return names
+
+
+def _email_column(names: list[str], rows: list[list[str]], titles: tuple[str, ...], source: Source) -> int:
+    known = next((names.index(name) for name in _EMAIL if name in names), None)
+    if known is not None:
+        return known
+    held = [sum(i < len(row) and _is_address(row[i]) for row in rows) if names[i] else 0 for i in range(len(names))]
+    likely = max(range(len(held)), key=held.__getitem__, default=0)
+    if not held or held[likely] * 2 <= len(rows):
+        shown = ", ".join(filter(None, names))[:200] or "nothing"
+        raise ImportRefused(
+            f"No e-mail column in the header (found: {shown}). Name one of the columns “email”, or map it to email."
+        )
+    source.notes.append(f"Column “{titles[likely]}” holds the addresses.")
+    return likely
+
+
+def _name_columns(attributes: tuple[tuple[int, str], ...]) -> tuple[int, ...]:
+    at = {name: position for position, name in attributes}
+    whole = [at[name] for name in _WHOLE if name in at][:1]
+    first = [at[name] for name in _FIRST if name in at][:1]
+    last = [at[name] for name in _LAST if name in at][:1]
+    return tuple(whole or first + last)
+
+
+def _check_once(names: list[str], email: int) -> None:
+    called = [
+        "email" if i == email and name not in names[:i] + names[i + 1 :] else name for i, name in enumerate(names)
+    ]
+    twice = sorted({name for name in called if name and called.count(name) > 1})
+    if twice:
+        raise ImportRefused(
+            f"Two columns are called “{twice[0]}”; rename one of them, or map it to another name or to nothing."
+        )
+
+
+def _is_address(cell: str) -> bool:
+    try:
+        parse_address(cell)
+    except AddressError:
+        return False
+    return True

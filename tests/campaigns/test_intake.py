@@ -1,0 +1,311 @@
+"""What is found in a file of people, and what is refused. No database."""
+
+import io
+import tracemalloc
+import zipfile
+from typing import Any
+
+import pytest
+
+from campaigns.errors import ImportRefused
+from campaigns.intake import Accepted, Refused, error_rows, find_columns, open_source, read_options, read_rows
+from tests.campaigns.sheets import sheet_xml, workbook
+
+
+class Read:
+    """A file that was read: `people` (email, name, attributes), `refused` (line, reason), and how."""
+
+    def __init__(self, content: str | bytes, **options: Any) -> None:
+        raw = io.BytesIO(content if isinstance(content, bytes) else content.encode())
+        given = read_options(**options)
+        with open_source(raw, given) as source:
+            self.columns, lines = find_columns(source, given)
+            rows = list(read_rows(self.columns, lines))
+        assert not raw.closed
+        self.source = source
+        self.rows = [row for row in rows if isinstance(row, Accepted)]
+        self.refused = [row for row in rows if isinstance(row, Refused)]
+
+    @property
+    def emails(self) -> list[str]:
+        return [row.email for row in self.rows]
+
+
+TABLE = [["email", "Vorname", "Stadt"], ["a@example.com", "Jörg", "Köln"], ["b@example.com", "Zoë", "Aşgabat"]]
+WESTERN = [["email", "Vorname", "Stadt"], ["a@example.com", "Jörg", "Köln"], ["b@example.com", "Zoë", "Málaga"]]
+
+
+def text_of(table: list[list[str]], delimiter: str = ",") -> str:
+    return "".join(delimiter.join(row) + "\r\n" for row in table)
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+def test_the_delimiter_is_found(delimiter: str) -> None:
+    read = Read(text_of(TABLE, delimiter))
+    assert read.source.delimiter == delimiter
+    assert [row.name for row in read.rows] == ["Jörg", "Zoë"]
+
+
+def test_the_delimiter_is_the_one_that_fits_the_lines_not_the_most_frequent() -> None:
+    read = Read("email;note, long, and, winding\na@example.com;x, y\nb@example.com;z\n")
+    assert (read.source.delimiter, read.emails) == (";", ["a@example.com", "b@example.com"])
+
+
+def test_the_line_excel_puts_above_the_header_is_obeyed() -> None:
+    read = Read("sep=;\r\nemail;x\r\na@example.com;1,5\r\nno;2\r\n")
+    assert read.emails == ["a@example.com"]
+    assert read.refused[0].line == 4
+
+
+@pytest.mark.parametrize(
+    ("encoding", "found"),
+    [
+        *(("utf-8", "utf-8-sig"), ("utf-8-sig", "utf-8-sig"), ("utf-16", "utf-16")),
+        *(("utf-16-le", "utf-16-le"), ("utf-16-be", "utf-16-be"), ("cp1252", "cp1252")),
+    ],
+)
+def test_the_encoding_is_found(encoding: str, found: str) -> None:
+    read = Read(text_of(WESTERN).encode(encoding))
+    assert read.source.encoding == found
+    assert [row.name for row in read.rows] == ["Jörg", "Zoë"]
+    assert bool(read.source.notes) == (encoding == "cp1252")
+
+
+def test_a_given_encoding_is_used() -> None:
+    read = Read(text_of(TABLE).encode("iso8859-9"), encoding="ISO-8859-9")
+    assert '"stadt": "Aşgabat"' in read.rows[1].attributes
+
+
+def test_one_row_in_another_encoding_is_refused_alone() -> None:
+    content = (
+        "email,name\na@example.com,Jörg\n".encode() + "b@example.com,Zoë\n".encode("cp1252") + b"c@example.com,C\n"
+    )
+    read = Read(content)
+    assert read.emails == ["a@example.com", "c@example.com"]
+    (row,) = read.refused
+    assert (row.line, "encoding" in row.reason) == (3, True)
+    assert row.cells == ["b@example.com", "Zo\ufffd"]
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_every_kind_of_line_end_is_read(end: str) -> None:
+    assert Read(end.join(["email,x", "a@example.com,1", "", "b@example.com,2", ""])).emails == [
+        "a@example.com",
+        "b@example.com",
+    ]
+
+
+def test_a_file_without_a_header_loses_no_first_row() -> None:
+    read = Read("Ann;ann@example.com\nBob;bob@example.com\n")
+    assert (read.emails, read.columns.has_header) == (["ann@example.com", "bob@example.com"], False)
+    assert read.rows[0].attributes == '{"column_1": "Ann"}'
+    mapped = Read("Ann;ann@example.com\n", header=False, mapping={"1": "name"})
+    assert (mapped.rows[0].name, mapped.rows[0].attributes) == ("Ann", '{"name": "Ann"}')
+
+
+@pytest.mark.parametrize(
+    ("header", "name"),
+    [
+        ("E-Mail-Adresse;Vorname;Nachname", "Ada Lovelace"),
+        ("Courriel;Prénom;Nom", "Ada Lovelace"),
+        ("Correo electrónico;Nombre;Apellidos", "Ada Lovelace"),
+        ("Indirizzo e-mail;Nome;Cognome", "Ada Lovelace"),
+        ("E-mailadres;Voornaam;Achternaam", "Ada Lovelace"),
+        ("Почта;Имя;Фамилия", "Ada Lovelace"),
+        ("Kontakt;Vorname;Nachname", "Ada Lovelace"),
+        ("mail;x;y", ""),
+    ],
+)
+def test_usual_columns_are_known_in_several_languages(header: str, name: str) -> None:
+    assert Read(f"{header}\nada@example.com;Ada;Lovelace\n").rows[0].name == name
+
+
+def test_a_mapping_names_and_leaves_out_columns() -> None:
+    read = Read(
+        "Work mail,Private mail,Given,secret\na@example.com,p@example.com,Ann,x\n",
+        mapping={"Work mail": "email", "Given": "First Name", "secret": None},
+    )
+    assert read.emails == ["a@example.com"]
+    assert read.rows[0].attributes == '{"private_mail": "p@example.com", "first_name": "Ann"}'
+    assert dict(read.columns.targets()) == {
+        "Work mail": "email",
+        "Private mail": "private_mail",
+        "Given": "first_name",
+        "secret": "",
+    }
+
+
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [
+        ({"mapping": {"nope": "email"}}, "which the file has not"),
+        ({"mapping": {"x": "email"}}, "Two columns are called “email”"),
+        ({"mapping": {"x": "!!"}}, "cannot be the name"),
+        ({"mapping": "[1]"}, "mapping is an object"),
+        ({"mapping": "{"}, "mapping is an object"),
+        ({"mapping": {"x": 5}}, "on its left"),
+        ({"mapping": {"email": None}}, "No e-mail column"),
+        ({"delimiter": "x"}, "one of comma"),
+        ({"delimiter": 5}, "one of comma"),
+        ({"encoding": "zip"}, "not known"),
+        ({"encoding": "idna"}, "not known"),
+        ({"encoding": "utf-8\x00"}, "not known"),
+        ({"encoding": 5}, "not known"),
+        ({"header": "maybe"}, "true or false"),
+        ({"sheet": 5}, "The sheet"),
+        ({"encoding": "utf-16"}, "is not utf-16"),
+    ],
+)
+def test_an_option_that_does_not_fit_is_refused_with_what_would(options: dict[str, Any], word: str) -> None:
+    with pytest.raises(ImportRefused, match=word):
+        Read("email,x\na@example.com,Ann\nb@example.com,B\n,\n", **options)
+
+
+@pytest.mark.parametrize("name", ["items", "__class__", "keys", "get"])
+def test_attributes_may_have_any_name_and_are_only_data(name: str) -> None:
+    assert Read(f"email,{name}\na@example.com,1\n").rows[0].attributes == f'{{"{name.strip("_")}": "1"}}'
+
+
+def test_a_quote_that_is_never_closed_costs_its_own_line_only() -> None:
+    many = "".join(f"r{n}@example.com,x\n" for n in range(20_000))
+    read = Read(f'email,note\na@example.com,"open\n{many}')
+    assert len(read.rows) == 20_000
+    assert [(row.line, row.reason) for row in read.refused] == [
+        (2, "a quote is opened and never closed, or a cell is far too long")
+    ]
+
+
+def test_a_quote_that_is_not_doubled_costs_its_own_line_only() -> None:
+    read = Read('email,note\na@example.com,"say "no""\nb@example.com,"say ""yes"""\n')
+    assert (read.emails, read.refused[0].line) == (["b@example.com"], 2)
+
+
+def test_line_breaks_do_not_reach_the_name() -> None:
+    read = Read('email,name\na@example.com,"Ann\r\nBcc: all@example.com"\n"b@example.com\nBcc: x@example.com",B\n')
+    assert read.rows[0].name == "Ann Bcc: all@example.com"
+    assert len(read.refused) == 1
+
+
+def test_marks_in_the_middle_of_joined_files_are_dropped() -> None:
+    assert Read("\ufeffemail\na@example.com\n\ufeffb@example.com\n").emails == ["a@example.com", "b@example.com"]
+
+
+def test_a_line_without_end_is_refused_in_little_memory() -> None:
+    class Endless(io.RawIOBase):
+        """200 MiB of one line."""
+
+        left = 200 << 20
+
+        def seek(self, position: int, whence: int = 0) -> int:
+            self.left = 0 if whence == 2 else 200 << 20
+            return 200 << 20 if whence == 2 else 0
+
+        def read(self, size: int = -1) -> bytes:
+            size = min(size, self.left)
+            self.left -= size
+            return b"x" * size
+
+    options = read_options()
+    tracemalloc.start()
+    with pytest.raises(ImportRefused, match="longer than"), open_source(Endless(), options):  # type: ignore[arg-type]
+        pass
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 20 << 20
+
+
+def test_a_file_over_the_limit_is_refused_unread(settings: Any) -> None:
+    settings.CAMPAIGNS_IMPORT_MAX_MIB = 1
+    with pytest.raises(ImportRefused, match="more than 1 MiB"):
+        Read(b"x" * (1 << 20) + b"x")
+
+
+# --- workbooks
+
+
+def test_a_workbook_is_read_with_its_values_as_text() -> None:
+    date = '<c r="D2" s="1"><v>45292</v></c>'
+    formula = '<c r="F2" t="str"><f>A1&amp;"x"</f><v>kept</v></c>'
+    rows = [["E-Mail", "n", "ok", "day", "half", "sum"], ["a@example.com", 1, True, date, 0.5, formula], ["no", 2]]
+    read = Read(workbook(People=rows))
+    assert read.rows[0].attributes == '{"n": "1", "ok": "true", "day": "2024-01-01", "half": "0.5", "sum": "kept"}'
+    assert [(row.line, row.reason) for row in read.refused] == [(3, "no @")]
+    assert (read.source.kind, read.source.sheet) == ("xlsx", "People")
+
+
+def test_a_sheet_is_chosen_by_its_name() -> None:
+    content = workbook(First=[["email"], ["a@example.com"]], Second=[["email"], ["b@example.com"]])
+    assert Read(content).emails == ["a@example.com"]
+    assert "First" in Read(content).source.notes[0]
+    assert Read(content, sheet="Second").emails == ["b@example.com"]
+    with pytest.raises(ImportRefused, match="First, Second"):
+        Read(content, sheet="Third")
+
+
+def test_lines_of_a_sheet_are_numbered_as_they_are_shown() -> None:
+    xml = sheet_xml([["email"], ["a@example.com"]]).replace('r="1"', 'r="3"').replace('r="2"', 'r="6"')
+    xml = xml.replace("A1", "A3").replace("A2", "A6").replace("a@example.com", "nobody")
+    assert [row.line for row in Read(workbook(S=xml)).refused] == [6]
+
+
+def test_links_to_elsewhere_in_a_workbook_are_left_alone() -> None:
+    more: dict[str, str | bytes] = {"xl/externalLinks/externalLink1.xml": '<externalLink href="http://192.0.2.1/x"/>'}
+    assert Read(workbook(more, S=[["email"], ["a@example.com"]])).emails == ["a@example.com"]
+
+
+def bomb(declared: int | None = None) -> bytes:
+    content = workbook({"xl/media/zeros.bin": b"\x00" * (3 << 20)}, S=[["email"]])
+    if declared is not None:
+        at = content.rindex(b"PK\x01\x02", 0, content.rindex(b"xl/media/zeros.bin"))
+        content = content[: at + 24] + declared.to_bytes(4, "little") + content[at + 28 :]
+    return content
+
+
+@pytest.mark.parametrize("declared", [None, 10])
+def test_a_workbook_that_unpacks_to_too_much_is_refused_whatever_it_declares(
+    declared: int | None, settings: Any
+) -> None:
+    settings.CAMPAIGNS_IMPORT_UNPACKED_MAX_MIB = 2
+    with pytest.raises(ImportRefused, match="more than 2 MiB"):
+        Read(bomb(declared))
+
+
+def test_a_cell_in_the_far_corner_does_not_fill_the_memory() -> None:
+    far = '<c r="XFD1048576" t="inlineStr"><is><t>x</t></is></c>'
+    with pytest.raises(ImportRefused, match="far from the others"):
+        Read(workbook(S=[["email"], ["a@example.com"], [far]]))
+
+
+def archive(**parts: str) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as written:
+        for name, content in parts.items():
+            written.writestr(name.replace("_xml", ".xml").replace("xl_", "xl/"), content)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("content", "word"),
+    [
+        (archive(content_xml="<x/>"), "an .ods file"),
+        (archive(a="x"), "no .xlsx workbook"),
+        (archive(xl_workbook_xml="<broken"), "cannot be read"),
+        (workbook(S=[["email"]])[:-30], "cannot be read"),
+        (workbook(S="<worksheet><sheetData><row"), "cannot be read|No e-mail column"),
+        (workbook(S=[]), "No e-mail column"),
+        (workbook(), "no sheet|cannot be read"),
+        (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\x00" * 600, "old .xls"),
+        (b"\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR", "binary"),
+    ],
+)
+def test_what_is_no_workbook_is_refused_with_what_to_do(content: bytes, word: str) -> None:
+    with pytest.raises(ImportRefused, match=word):
+        Read(content)
+
+
+def test_rejected_rows_are_written_so_that_they_can_be_mended_and_run_nothing() -> None:
+    read = Read("email,=cmd\nnobody,=1+1\n")
+    assert list(error_rows(read.columns.titles, read.refused)) == [
+        ["line", "email", "reason", "email", "'=cmd"],
+        [2, "nobody", "no @", "nobody", "'=1+1"],
+    ]

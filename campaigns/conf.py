@@ -31,6 +31,12 @@ DEFAULTS: dict[str, Any] = {
     # Files of recipients: a million rows have 50 to 200 MiB. A workbook is unpacked in memory.
     "IMPORT_MAX_MIB": 1_024,
     "IMPORT_UNPACKED_MAX_MIB": 256,
+    # An import in the background commits so many rows at once: a crash costs their reading, a launch waits for them.
+    "IMPORT_SLICE": 20_000,
+    # The admin imports a smaller file while the browser waits, a larger one in the background.
+    "IMPORT_AT_ONCE_MIB": 2,
+    # Files imported in the background are personal data: kept to look into what went wrong, then removed.
+    "IMPORT_KEEP_DAYS": 7,
 }
 
 

@@ -39,3 +39,11 @@ class TransportRefused(CampaignError):
     def __init__(self, errors: dict[str, list[str]]) -> None:
         self.errors = errors
         super().__init__(" ".join(text for texts in errors.values() for text in texts))
+
+
+class ImportOver(CampaignError):
+    """An import that cannot be cancelled any more; `state` is the one it is in."""
+
+    def __init__(self, filename: str, state: str) -> None:
+        self.state = state
+        super().__init__(f"The import of “{filename}” is {state}; there is nothing left to cancel.")

@@ -74,3 +74,21 @@ class Security(TextChoices):
     NONE = "none", "None"
     STARTTLS = "starttls", "STARTTLS"
     TLS = "tls", "TLS"
+
+
+class ImportState(TextChoices):
+    WAITING = "waiting"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+IMPORT_OVER = frozenset({ImportState.DONE, ImportState.FAILED, ImportState.CANCELLED})
+_LIVE_IMPORT = frozenset({ImportState.WAITING, ImportState.RUNNING})
+IMPORT_TRANSITIONS: dict[str, tuple[frozenset[ImportState], ImportState]] = {
+    "run": (_LIVE_IMPORT, ImportState.RUNNING),
+    "finish": (frozenset({ImportState.RUNNING}), ImportState.DONE),
+    "fail": (_LIVE_IMPORT, ImportState.FAILED),
+    "cancel": (_LIVE_IMPORT, ImportState.CANCELLED),
+}

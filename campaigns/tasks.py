@@ -8,6 +8,8 @@ from campaigns.services.chunk import CONDUCT, DELIVER
 from campaigns.services.conduct import conduct
 from campaigns.services.deliver import deliver_chunk
 from campaigns.services.read_bounces import READ_BOUNCES, read_bounces
+from campaigns.services.run_import import FORGET_FILE, forget_file, run_import
+from campaigns.services.start_import import IMPORT_FILE
 from queue_core.registry import task
 
 
@@ -26,3 +28,15 @@ def conduct_task(*, campaign: int, **_: Any) -> None:
 def read_bounces_task(**_: Any) -> dict[str, int]:
     """Without a mailbox there is nothing to do; the shipped schedule asks again."""
     return read_bounces(settings.BOUNCE_MAILBOX_URL) if settings.BOUNCE_MAILBOX_URL else {}
+
+
+@task(
+    name=IMPORT_FILE, queue="default", takes_context=True, acks="each", timeout=21_600, max_attempts=10, max_crashes=20
+)
+def import_file_task(context: Any, *, recipient_import: int, **_: Any) -> None:
+    run_import(recipient_import, progress=context.progress)
+
+
+@task(name=FORGET_FILE, queue="low")
+def forget_import_file_task(*, recipient_import: int, **_: Any) -> None:
+    forget_file(recipient_import)

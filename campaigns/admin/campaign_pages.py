@@ -9,7 +9,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpR
 from django.urls import reverse
 from unfold.admin import ModelAdmin
 
-from campaigns import services
+from campaigns import conf, services
 from campaigns.admin import again_pages
 from campaigns.admin.forms import ImportForm, RateForm
 from campaigns.admin.progress import grouped, live
@@ -155,6 +155,8 @@ def import_file(model_admin: ModelAdmin, request: HttpRequest, pk: int) -> HttpR
     if form.is_valid():
         upload, dry_run = form.cleaned_data["file"], form.cleaned_data["dry_run"]
         try:
+            if not dry_run and upload.size > conf.get("IMPORT_AT_ONCE_MIB") * 1024 * 1024:
+                return _in_background(request, campaign, form)
             report = services.import_recipients(
                 campaign,
                 upload.file,
@@ -179,6 +181,12 @@ def import_file(model_admin: ModelAdmin, request: HttpRequest, pk: int) -> HttpR
         back=_page_of(campaign),
         **(_report(report) if report else {}),
     )
+
+
+def _in_background(request: HttpRequest, campaign: Campaign, form: ImportForm) -> HttpResponse:
+    upload = form.cleaned_data["file"]
+    made = services.start_import(campaign, upload.file, filename=upload.name, options=form.options(), by=actor(request))
+    return HttpResponseRedirect(reverse("admin:campaigns_recipientimport_change", args=[made.pk]))
 
 
 def _imported(request: HttpRequest, campaign: Campaign, report: services.Report) -> HttpResponse:

@@ -2,45 +2,97 @@ import csv
 from functools import partial
 from typing import Any
 
-from django.contrib import admin
-from django.http import HttpRequest, HttpResponseBase, StreamingHttpResponse
+from django.contrib import admin, messages
+from django.http import (
+    HttpRequest,
+    HttpResponse,
+    HttpResponseBase,
+    HttpResponseNotAllowed,
+    HttpResponseRedirect,
+    StreamingHttpResponse,
+)
+from django.template.defaultfilters import filesizeformat
 from django.urls import URLPattern, path, reverse
+from unfold.decorators import display as label
 
 from campaigns import services
 from campaigns.admin.campaign_pages import numbers, reading
+from campaigns.errors import CampaignError
 from campaigns.models import RecipientImport
-from queue_core.admin.ledger import LedgerAdmin, find
+from campaigns.states import IMPORT_OVER
+from queue_core.admin.ledger import LedgerAdmin, actor, demand, find, page
 from queue_core.admin.times import moment
 
 _SHOWN_REJECTED = 100
+_LOOK_AGAIN_SECONDS = 2
+IMPORT_LABELS = {
+    "waiting": "default",
+    "running": "info",
+    "done": "success",
+    "failed": "danger",
+    "cancelled": "warning",
+}
 
 
 @admin.register(RecipientImport)
 class RecipientImportAdmin(LedgerAdmin):
-    list_display = ["filename", "campaign", "records", "created", "duplicates", "existing", "invalid", "author", "at"]
+    list_display = [
+        "filename",
+        "campaign",
+        "state_label",
+        "records",
+        "created",
+        "duplicates",
+        "existing",
+        "invalid",
+        "author",
+        "at",
+    ]
     list_select_related = ["campaign", "created_by"]
     actions = None
     detail_template = "campaigns/admin/recipient_import.html"
 
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(partial(rejected_csv, self))
-        return [path("<int:pk>/rejected.csv", view, name="campaigns_recipientimport_rejected"), *super().get_urls()]
+        stop = self.admin_site.admin_view(partial(cancel, self))
+        return [
+            path("<int:pk>/rejected.csv", view, name="campaigns_recipientimport_rejected"),
+            path("<int:pk>/cancel/", stop, name="campaigns_recipientimport_cancel"),
+            *super().get_urls(),
+        ]
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """The page of an import under way looks again by itself."""
+        made = find(self, request, object_id)
+        answer = page(self, request, self.detail_template, original=made, **self.detail(request, made))
+        if made.state not in IMPORT_OVER:
+            answer["Refresh"] = str(_LOOK_AGAIN_SECONDS)
+        return answer
 
     def detail(self, request: HttpRequest, obj: RecipientImport) -> dict[str, Any]:
         rejected = list(obj.rejected_rows.order_by("line")[: _SHOWN_REJECTED + 1])
         download = reverse("admin:campaigns_recipientimport_rejected", args=[obj.pk])
         campaign = reverse("admin:campaigns_campaign_change", args=[obj.campaign_id])
-        buttons = [{"title": "To the campaign", "icon": "campaign", "url": campaign}]
+        buttons: list[dict[str, Any]] = [{"title": "To the campaign", "icon": "campaign", "url": campaign}]
+        if obj.state not in IMPORT_OVER and request.user.has_perm("campaigns.add_recipient"):
+            stop = reverse("admin:campaigns_recipientimport_cancel", args=[obj.pk])
+            buttons.append({"title": "Cancel", "icon": "block", "url": stop, "post": True})
         if rejected:
             buttons.append({"title": "Rejected rows as CSV", "icon": "download", "url": download})
         return {
             "title": f"{obj.filename} into {obj.campaign}",
-            "label": {"text": moment(obj.created_at), "type": "default"},
+            "label": {"text": obj.state, "type": IMPORT_LABELS[obj.state]},
             "buttons": buttons,
-            "facts": [*numbers(obj), *reading(obj.found)],
+            "facts": [*_course(obj), *numbers(obj), *reading(obj.found)],
             "rejected": rejected[:_SHOWN_REJECTED],
             "rejected_more": len(rejected) > _SHOWN_REJECTED,
         }
+
+    @label(description="State", label=IMPORT_LABELS)  # type: ignore[untyped-decorator]
+    def state_label(self, made: RecipientImport) -> str:
+        return made.state
 
     @admin.display(description="By")
     def author(self, made: RecipientImport) -> str:
@@ -49,6 +101,30 @@ class RecipientImportAdmin(LedgerAdmin):
     @admin.display(description="Imported")
     def at(self, made: RecipientImport) -> str:
         return moment(made.created_at)
+
+
+def _course(made: RecipientImport) -> list[tuple[str, str]]:
+    told = {
+        "Read": f"{made.percent} % of {filesizeformat(made.size)}" if made.percent is not None else "",
+        "Failed": made.error,
+        "Asked for": moment(made.created_at),
+        "Over": moment(made.finished_at) if made.finished_at else "",
+    }
+    return [(label, text) for label, text in told.items() if text]
+
+
+def cancel(model_admin: Any, request: HttpRequest, pk: int) -> HttpResponse:
+    made = find(model_admin, request, pk)
+    demand(request.user.has_perm("campaigns.add_recipient"))
+    if request.method != "POST":
+        return HttpResponseNotAllowed(["POST"])
+    try:
+        services.cancel_import(made, by=actor(request))
+    except CampaignError as exc:
+        messages.error(request, str(exc))
+    else:
+        messages.success(request, f"Cancelled the import of {made.filename}; rows imported so far stay.")
+    return HttpResponseRedirect(reverse("admin:campaigns_recipientimport_change", args=[pk]))
 
 
 class _Echo:

@@ -165,14 +165,35 @@ class ImportReportSerializer(serializers.Serializer[Any]):
         return list(RejectedSerializer(report.rejected[:SHOWN_ERRORS], many=True).data)
 
 
+class StartImportSerializer(ReadingSerializer):
+    """A file, and how it shall be read."""
+
+    file = serializers.FileField(help_text="CSV, TSV or XLSX")
+
+
 class ImportSerializer(serializers.ModelSerializer[RecipientImport]):
+    percent = serializers.IntegerField(read_only=True, allow_null=True, help_text="of the file that was read")
     created_by = serializers.CharField(source="created_by.username", default=None, read_only=True)
 
     class Meta:
         model = RecipientImport
         fields = [
-            *("id", "campaign", "filename", "records", "created", "duplicates", "existing", "invalid", "suppressed"),
-            *("blank", "found", "created_by", "created_at"),
+            *(
+                "id",
+                "campaign",
+                "filename",
+                "state",
+                "size",
+                "percent",
+                "error",
+                "records",
+                "created",
+                "duplicates",
+                "existing",
+                "invalid",
+                "suppressed",
+            ),
+            *("blank", "found", "created_by", "created_at", "started_at", "finished_at"),
         ]
 
 

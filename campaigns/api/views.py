@@ -228,16 +228,45 @@ class RecipientViewSet(mixins.RetrieveModelMixin, GenericViewSet[Recipient]):
 
 
 class CampaignImports(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewSet[RecipientImport]):
-    """What was imported into a campaign."""
+    """Files imported into a campaign: their progress, and what became of their rows."""
 
     queryset = RecipientImport.objects.select_related("created_by").order_by("-id")
     serializer_class = shapes.ImportSerializer
     ordering_fields = ["id"]
-    needs = dict.fromkeys(("list", "retrieve", "errors"), "campaigns.view_recipient")
+    needs = {
+        **dict.fromkeys(("list", "retrieve", "errors"), "campaigns.view_recipient"),
+        **dict.fromkeys(("create", "cancel"), "campaigns.add_recipient"),
+    }
 
     def get_queryset(self) -> QuerySet[RecipientImport]:
         campaign = get_object_or_404(Campaign, pk=self.kwargs["campaign"])
         return super().get_queryset().filter(campaign=campaign)
+
+    def get_serializer_class(self) -> type[BaseSerializer[Any]]:
+        if self.action == "create":
+            return shapes.StartImportSerializer
+        return shapes.NoFields if self.action == "cancel" else shapes.ImportSerializer
+
+    @extend_schema(
+        request={"multipart/form-data": shapes.StartImportSerializer}, responses={202: shapes.ImportSerializer}
+    )
+    def create(self, request: Request, campaign: str) -> Response:
+        """Import a file into a draft in the background."""
+        found = get_object_or_404(Campaign, pk=campaign)
+        given = validated(self.get_serializer(data=request.data))
+        upload = given.pop("file")
+        made = services.start_import(
+            found, upload.file, filename=upload.name, options=read_options(**given), by=actor(request)
+        )
+        return Response(shapes.ImportSerializer(made).data, status=202)
+
+    @extend_schema(request=shapes.NoFields, responses=shapes.ImportSerializer)
+    @action(detail=True, methods=["post"])
+    def cancel(self, request: Request, campaign: str, pk: str) -> Response:
+        """Import no further row; those imported so far stay. 409 when it is over."""
+        found = self.get_object()
+        validated(self.get_serializer(data=request.data))
+        return Response(shapes.ImportSerializer(services.cancel_import(found, by=actor(request))).data)
 
     @extend_schema(responses={(200, "text/csv"): OpenApiTypes.STR})
     @action(detail=True, content_negotiation_class=AnyMediaType)

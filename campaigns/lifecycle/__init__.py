@@ -5,10 +5,11 @@ counting. A recipient in flight is held by the lease of the chunk task that send
 and after, is an event; a mail that was sent is in the ledger and has none.
 """
 
-from campaigns.lifecycle.audience import add_incoming
+from campaigns.lifecycle.audience import add_incoming, preview_incoming
 from campaigns.lifecycle.campaign import complete, counts, is_sending, is_under_way, move_campaign, note_trouble
 from campaigns.lifecycle.delivery import Leased, Settled, lease, recover, revive, settle
 from campaigns.lifecycle.events import Happened, record_events
+from campaigns.lifecycle.imports import is_running, move_import
 from campaigns.lifecycle.reopen import reopen_rejected, resolve
 
 __all__ = [
@@ -18,11 +19,14 @@ __all__ = [
     "add_incoming",
     "complete",
     "counts",
+    "is_running",
     "is_sending",
     "is_under_way",
     "lease",
     "move_campaign",
+    "move_import",
     "note_trouble",
+    "preview_incoming",
     "record_events",
     "recover",
     "reopen_rejected",

@@ -2,10 +2,16 @@
 
 from campaigns.lifecycle.sql import COUNT, rows, shard
 
+# Of an address the campaign has already: rows of the same import brought it in an earlier slice, or it was there.
+_KNOWN = """
+SELECT count(*) FROM incoming_recipients i JOIN email_recipients r ON r.campaign_id = %(campaign)s AND r.key = i.key
+WHERE %(import)s::bigint IS NULL OR r.import_id IS DISTINCT FROM %(import)s
+"""
+
 _ADD = f"""
 WITH added AS (
-    INSERT INTO email_recipients (campaign_id, key, email, name, attributes, state, detail)
-    SELECT %s, n.key, n.email, n.name, n.attributes,
+    INSERT INTO email_recipients (campaign_id, import_id, key, email, name, attributes, state, detail)
+    SELECT %(campaign)s, %(import)s, n.key, n.email, n.name, n.attributes,
            CASE WHEN s.id IS NULL THEN 'pending' ELSE 'suppressed' END, coalesce(s.reason, '')
     FROM (SELECT DISTINCT ON (key) * FROM incoming_recipients ORDER BY key, line) n
     LEFT JOIN suppressions s ON s.key = n.key
@@ -13,15 +19,31 @@ WITH added AS (
     ON CONFLICT (campaign_id, key) DO NOTHING
     RETURNING campaign_id, state
 ), moved AS (SELECT campaign_id, NULL::text AS before, state FROM added),
-counted AS ({COUNT})
-SELECT count(*), count(*) FILTER (WHERE state = 'suppressed') FROM added
+counted AS ({COUNT.replace("%s", "%(shard)s")})
+SELECT ({_KNOWN}), count(*), count(*) FILTER (WHERE state = 'suppressed') FROM added
+"""
+
+_PREVIEW = f"""
+SELECT ({_KNOWN}), count(DISTINCT i.key), count(DISTINCT s.key)
+FROM incoming_recipients i LEFT JOIN suppressions s ON s.key = i.key
+WHERE NOT EXISTS (SELECT 1 FROM email_recipients r WHERE r.campaign_id = %(campaign)s AND r.key = i.key)
 """
 
 
-def add_incoming(campaign_id: int) -> tuple[int, int]:
-    """Merge the staging table `incoming_recipients`: new rows are pending, or suppressed. Returns (new, suppressed).
+def add_incoming(campaign_id: int, import_id: int | None) -> tuple[int, int, int]:
+    """Merge the staging table `incoming_recipients`: new rows are pending, or suppressed.
 
-    The first line of an address wins; addresses the campaign has already stay as they are.
+    Returns (rows of addresses the campaign had before this import, new, suppressed). The first line of an address
+    wins; addresses the campaign has already stay as they are.
     """
-    new, suppressed = rows(_ADD, [campaign_id, shard()])[0]
-    return int(new), int(suppressed)
+    return _numbers(_ADD, campaign_id, import_id)
+
+
+def preview_incoming(campaign_id: int, import_id: int | None) -> tuple[int, int, int]:
+    """What `add_incoming` would answer."""
+    return _numbers(_PREVIEW, campaign_id, import_id)
+
+
+def _numbers(sql: str, campaign_id: int, import_id: int | None) -> tuple[int, int, int]:
+    known, new, suppressed = rows(sql, {"campaign": campaign_id, "import": import_id, "shard": shard()})[0]
+    return int(known), int(new), int(suppressed)

@@ -4,7 +4,7 @@ from django.db import models
 from django.db.models import Q
 
 from campaigns.models.campaign import Campaign
-from campaigns.states import OPEN, RecipientState, SuppressionReason
+from campaigns.states import OPEN, ImportState, RecipientState, SuppressionReason
 
 
 class Recipient(models.Model):
@@ -13,6 +13,16 @@ class Recipient(models.Model):
     # No constraint in the database: it would cost a check per imported row. The delete verb removes both.
     campaign = models.ForeignKey(
         Campaign, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="recipients"
+    )
+    origin = models.ForeignKey(
+        "RecipientImport",
+        null=True,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        db_index=False,
+        db_column="import_id",
+        related_name="+",
+        editable=False,
     )
     key = models.CharField(max_length=320, editable=False, help_text="normalised address, unique per campaign")
     email = models.CharField(max_length=320, help_text="as it is mailed")
@@ -89,6 +99,13 @@ class RecipientImport(models.Model):
 
     campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE, related_name="imports")
     filename = models.CharField(max_length=255)
+    state = models.CharField(max_length=9, choices=ImportState, default=ImportState.DONE, editable=False)
+    file = models.CharField(max_length=200, blank=True, default="", help_text="its name in the default storage")
+    size = models.BigIntegerField(default=0, help_text="bytes of the file")
+    options = models.JSONField(default=dict, help_text="how the file shall be read")
+    position = models.IntegerField(default=0, help_text="lines below the header that are on record")
+    bytes_read = models.BigIntegerField(default=0)
+    error = models.TextField(blank=True, default="", help_text="why it failed")
     records = models.IntegerField(default=0, help_text="rows below the header that are not blank")
     created = models.IntegerField(default=0)
     duplicates = models.IntegerField(default=0, help_text="the same address earlier in the file")
@@ -99,12 +116,19 @@ class RecipientImport(models.Model):
     found = models.JSONField(default=dict, help_text="how the file was read: kind, encoding, delimiter, columns, notes")
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+")
     created_at = models.DateTimeField(db_default=TransactionNow())
+    started_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
 
     class Meta:
         db_table = "recipient_imports"
 
     def __str__(self) -> str:
         return self.filename
+
+    @property
+    def percent(self) -> int | None:
+        """How much of the file was read; None where only its rows tell."""
+        return min(100, self.bytes_read * 100 // self.size) if self.size and self.bytes_read else None
 
     @property
     def titles(self) -> list[str]:

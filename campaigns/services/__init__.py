@@ -1,18 +1,22 @@
 """The verbs of campaigns: this is what admin, API, commands and tasks call."""
 
+from campaigns.services.cancel_import import cancel_import
 from campaigns.services.create_campaign import create_campaign
 from campaigns.services.delete_campaign import delete_campaign
 from campaigns.services.edit_campaign import edit_campaign
-from campaigns.services.import_recipients import Report, add_recipients, import_recipients
+from campaigns.services.import_recipients import add_recipients, import_recipients
 from campaigns.services.launch import launch
 from campaigns.services.pause import cancel, pause, resume
 from campaigns.services.preflight import problems
 from campaigns.services.read_bounces import read_bounces, read_mails
 from campaigns.services.rejected_rows import rejected_rows
+from campaigns.services.report import Report
 from campaigns.services.resolve_unconfirmed import mark_sent, send_again
 from campaigns.services.retry_failed import retry_failed
+from campaigns.services.run_import import forget_file, run_import
 from campaigns.services.save_transport import check_transport, delete_transport, reset_transport, save_transport
 from campaigns.services.start import start
+from campaigns.services.start_import import start_import
 from campaigns.services.status import status
 from campaigns.services.suppress import suppress, unsuppress
 from campaigns.services.take_notice import Taken, take_notice
@@ -23,11 +27,13 @@ __all__ = [
     "Taken",
     "add_recipients",
     "cancel",
+    "cancel_import",
     "check_transport",
     "create_campaign",
     "delete_campaign",
     "delete_transport",
     "edit_campaign",
+    "forget_file",
     "import_recipients",
     "launch",
     "mark_sent",
@@ -40,9 +46,11 @@ __all__ = [
     "reset_transport",
     "resume",
     "retry_failed",
+    "run_import",
     "save_transport",
     "send_again",
     "start",
+    "start_import",
     "status",
     "suppress",
     "take_notice",

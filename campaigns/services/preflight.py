@@ -5,7 +5,7 @@ from django.db import connection
 from campaigns import lifecycle
 from campaigns.message import MessageError, Skeleton
 from campaigns.models import Campaign
-from campaigns.states import RecipientState
+from campaigns.states import IMPORT_OVER, RecipientState
 from templates_app.errors import TemplateError
 from templates_app.rendering import CompiledTemplate, compile_version
 
@@ -16,7 +16,7 @@ _LACKING = "SELECT count(*) FROM email_recipients WHERE campaign_id = %s AND sta
 
 def problems(campaign: Campaign) -> list[str]:
     """Sentences that say what blocks the launch, and what to do; none when it may go."""
-    found = _sender_problems(campaign)
+    found = _sender_problems(campaign) + _import_problems(campaign)
     if not lifecycle.counts(campaign.pk)[RecipientState.PENDING]:
         found.append("There is no recipient to mail: import some first.")
     version = campaign.template.current_version
@@ -35,6 +35,11 @@ def _sender_problems(campaign: Campaign) -> list[str]:
     except MessageError as exc:
         return [f"The sender cannot be used: {exc}"]
     return []
+
+
+def _import_problems(campaign: Campaign) -> list[str]:
+    live = campaign.imports.exclude(state__in=IMPORT_OVER).values_list("filename", flat=True)[:5]
+    return [f"The import of “{filename}” is not over: wait for it, or cancel it." for filename in live]
 
 
 def _variable_problems(campaign: Campaign, compiled: CompiledTemplate) -> list[str]:

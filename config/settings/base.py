@@ -119,6 +119,9 @@ USE_TZ = True
 
 STATIC_URL = "static/"
 FILE_UPLOAD_TEMP_DIR = None
+# Files that wait to be imported. Never served; on several hosts one folder for all, or another storage.
+MEDIA_ROOT = Path(env.text("MEDIA_ROOT", str(VAR_DIR / "media")))
+FILE_UPLOAD_PERMISSIONS = 0o600
 DATA_UPLOAD_MAX_MEMORY_SIZE = 25 * 1024 * 1024
 
 REST_FRAMEWORK = {
@@ -165,6 +168,7 @@ SPECTACULAR_SETTINGS = {
         "DeathReason": "queue_core.states.DeathReason",
         "CampaignState": "campaigns.states.CampaignState",
         "RecipientState": "campaigns.states.RecipientState",
+        "ImportState": "campaigns.states.ImportState",
         "EventKind": "campaigns.states.EventKind",
         "TransportKind": "campaigns.states.TransportKind",
         "SuppressionReason": "campaigns.states.SuppressionReason",

@@ -16,7 +16,7 @@ STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
-MEDIA_ROOT = tempfile.gettempdir()
+MEDIA_ROOT = Path(tempfile.gettempdir())
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = True
 

@@ -476,3 +476,23 @@ def test_bulk_refuses_an_option_that_does_not_fit(api, campaign, query):
     answer = api.generic("POST", f"{ROOT}{campaign.pk}/recipients/bulk/?{query}", body, content_type=Xlsx.media_type)
     assert answer.status_code == 400
     assert not Recipient.objects.exists()
+
+
+def test_an_import_in_the_background_is_started_watched_and_cancelled(api, campaign, settings, tmp_path):
+    settings.MEDIA_ROOT = tmp_path
+    url = f"{ROOT}{campaign.pk}/imports/"
+    body = {
+        "file": SimpleUploadedFile("p.csv", b"Ann|ann@example.com\n"),
+        "mapping": '{"1": "name"}',
+        "header": "false",
+    }
+    answer = api.post(url, body, format="multipart")
+    assert (answer.status_code, answer.data["state"]) == (202, "waiting")
+    one = f"{url}{answer.data['id']}/"
+    services.run_import(answer.data["id"])
+    assert (api.get(one).data["state"], api.get(one).data["created"]) == ("done", 1)
+    assert Recipient.objects.get().name == "Ann"
+    assert api.post(f"{one}cancel/").status_code == 409
+    assert api.post(url, {"file": SimpleUploadedFile("p.csv", b"x")}, format="multipart").status_code == 400
+    assert api.post(url, {}, format="multipart").data["errors"]
+    assert api.post(url, {**body, "nonsense": "1"}, format="multipart").status_code == 400

@@ -32,6 +32,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "campaigns/": {"name": "n", "template": 1, "from_email": "a@example.com", "reply_to": "", "context": {}},
     "campaigns/{id}/recipients/": {"email": "a@example.com", "name": "n", "attributes": {}},
     "campaigns/{id}/recipients/bulk/": {},
+    "campaigns/{id}/imports/": {"delimiter": "", "encoding": "", "header": None, "sheet": "", "mapping": ""},
     "campaigns/{id}/preflight/": {},
     "campaigns/{id}/retry-failed/": {"hard": False},
     "suppressions/": {"email": "a@example.com", "reason": "manual", "source": ""},

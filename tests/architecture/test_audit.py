@@ -57,6 +57,8 @@ NOT_OF_PERSONS = {
         "read_bounces",
         "read_mails",
         "recipient_of",
+        "forget_file",
+        "run_import",
         "rejected_rows",
         "status",
         "take_notice",
@@ -269,6 +271,17 @@ CAMPAIGNS: dict[str, tuple[Callable[[], Verb], str]] = {
     "add_recipients": (
         _case(draft, lambda made, by: campaigns.add_recipients(made, [{"email": "ann@example.com"}], by=by)),
         "Added 1 recipient.",
+    ),
+    "start_import": (
+        _case(draft, lambda made, by: campaigns.start_import(made, io.BytesIO(FILE), filename="a.csv", by=by)),
+        "Importing a.csv in the background.",
+    ),
+    "cancel_import": (
+        _case(
+            lambda: campaigns.start_import(draft(), io.BytesIO(FILE), filename="a.csv"),
+            campaigns.cancel_import,
+        ),
+        "Cancelled the import of a.csv.",
     ),
     "retry_failed": (
         _case(lambda: over("rejected"), campaigns.retry_failed),

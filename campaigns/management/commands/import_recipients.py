@@ -3,7 +3,7 @@ import json
 import os
 from argparse import ArgumentParser
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from django.core.management.base import BaseCommand, CommandError
 
@@ -35,12 +35,20 @@ class Command(BaseCommand):
         )
         parser.add_argument("--sheet", default="", help="of a workbook (default: the first)")
         parser.add_argument("--json", action="store_true", help="the report as JSON")
+        parser.add_argument("--background", action="store_true", help="leave it to the workers")
         parser.add_argument("--dry-run", action="store_true", help="say what would happen, write nothing")
         parser.add_argument("--errors", metavar="FILE", help="where rejected rows go (default: FILE.errors.csv)")
 
     def handle(self, *args: Any, file: str, campaign: int, errors: str | None, **options: Any) -> None:
         path = Path(file)
+        if options["background"] and (options["dry_run"] or errors):
+            raise CommandError(
+                "--background tells its report in the admin and the API: leave out --dry-run and --errors."
+            )
         try:
+            if options["background"]:
+                self.start(find_campaign(campaign), path, options)
+                return
             report = self.run_import(find_campaign(campaign), path, options)
         except OSError as exc:
             raise CommandError(f"Cannot read {file}: {os.strerror(exc.errno or 0)}.") from None
@@ -54,10 +62,14 @@ class Command(BaseCommand):
             if line:
                 self.stdout.write(line)
 
+    def start(self, campaign: Campaign, path: Path, options: dict[str, Any]) -> None:
+        with opened(path) as raw:
+            made = services.start_import(campaign, raw, filename=path.name, options=how_to_read(options), by=ACTOR)
+        told = {"id": made.pk, "state": made.state}
+        self.stdout.write(json.dumps(told) if options["json"] else f"Import {made.pk} is in line for the workers.")
+
     def run_import(self, campaign: Campaign, path: Path, options: dict[str, Any]) -> services.Report:
-        if path.exists() and not path.is_file() and not path.is_dir():
-            raise ImportRefused("This is a device or a pipe. Save what it gives to a file first.")
-        with path.open("rb") as raw, bar(transient=True) as shown:
+        with opened(path) as raw, bar(transient=True) as shown:
             # How many rows there are is known at the end of the file; how far the reading is, at any time.
             task = shown.add_task("Checking" if options["dry_run"] else "Importing", total=None)
             report = services.import_recipients(
@@ -79,6 +91,12 @@ class Command(BaseCommand):
         except OSError as exc:
             return f"The rejected rows could not be written to {path}: {os.strerror(exc.errno or 0)}."
         return f"Rejected rows, with the reason for each: {path}"
+
+
+def opened(path: Path) -> BinaryIO:
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise ImportRefused("This is a device or a pipe. Save what it gives to a file first.")
+    return path.open("rb")
 
 
 def how_to_read(options: dict[str, Any]) -> Options:

@@ -1,8 +1,9 @@
-"""POST tasks/bulk/ and what has become of it: a verb on all tasks that match, in the background."""
+"""POST tasks/bulk/ and what has become of it: a verb on all rows that match, in the background."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
+from django_filters.rest_framework import FilterSet
 from drf_spectacular.utils import extend_schema
 from rest_framework import mixins, serializers
 from rest_framework.decorators import action
@@ -20,18 +21,18 @@ from queue_core.search import Query, Term, Value
 from queue_core.services.bulk_verbs import TASKS
 from queue_core.services.preview_bulk import IDS_MAX
 
-_TermOf = Callable[[Any], Term]
+TermOf = Callable[[Any], Term]
 
 
-def _is(field: str, operator: str = "") -> _TermOf:
+def is_(field: str, operator: str = "") -> TermOf:
     return lambda value: Term(field, (Value(str(value)),), operator)
 
 
-def _any(field: str) -> _TermOf:
+def any_of(field: str) -> TermOf:
     return lambda values: Term(field, tuple(Value(str(value)) for value in values))
 
 
-def _time(field: str, operator: str) -> _TermOf:
+def at_time(field: str, operator: str) -> TermOf:
     return lambda value: Term(field, (Value(value.isoformat()),), operator)
 
 
@@ -43,28 +44,28 @@ def _search(value: str) -> Term:
 
 def _states(states: Sequence[str]) -> Term:
     """The list's states are those of the rows, where a scheduled task is a queued one."""
-    return _any("state")(["waiting" if state == "queued" else state for state in states])
+    return any_of("state")(["waiting" if state == "queued" else state for state in states])
 
 
 # Each filter of the list, as a term of a search; all but `tags`, of which each one is a term.
-TERMS: dict[str, _TermOf] = {
+TERMS: dict[str, TermOf] = {
     "state": lambda state: _states([state]),
     "state__in": _states,
-    "name": _is("name"),
-    "queue": _is("queue"),
-    "queue__in": _any("queue"),
-    "unique_key": _is("key"),
+    "name": is_("name"),
+    "queue": is_("queue"),
+    "queue__in": any_of("queue"),
+    "unique_key": is_("key"),
     "name__startswith": lambda value: Term("name", (Value(value, is_prefix=True),)),
-    "priority": _is("priority"),
-    "priority__gte": _is("priority", ">="),
-    "priority__lte": _is("priority", "<="),
-    "replay_of": _is("replay_of"),
-    "workflow": _is("workflow"),
+    "priority": is_("priority"),
+    "priority__gte": is_("priority", ">="),
+    "priority__lte": is_("priority", "<="),
+    "replay_of": is_("replay_of"),
+    "workflow": is_("workflow"),
     "pinned": lambda value: Term("pinned", (Value("yes" if value else "no"),)),
-    "created_at__gte": _time("created", ">="),
-    "created_at__lt": _time("created", "<"),
-    "run_at__gte": _time("due", ">="),
-    "run_at__lt": _time("due", "<"),
+    "created_at__gte": at_time("created", ">="),
+    "created_at__lt": at_time("created", "<"),
+    "run_at__gte": at_time("due", ">="),
+    "run_at__lt": at_time("due", "<"),
     "search": _search,
 }
 
@@ -73,27 +74,32 @@ def _text(value: Any) -> str:
     return ",".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
-def query_of(given: Mapping[str, Any]) -> str:
-    """The search that finds what the list finds with these filters; a ValidationError names a wrong one."""
-    texts = {
-        name: ",".join(map(str, value)) if isinstance(value, list) else str(value) for name, value in given.items()
-    }
-    known = TaskFilter.base_filters
+def cleaned(given: Mapping[str, Any], filters: type[FilterSet]) -> dict[str, Any]:
+    """The values of a list's filters that say something; a ValidationError names a wrong one."""
+    texts = {name: _text(value) for name, value in given.items()}
+    known = filters.base_filters
     if unknown := sorted(set(texts) - set(known)):
         raise ValidationError({"filter": {name: [f"There are {', '.join(known)}."] for name in unknown}})
-    form = TaskFilter(texts, queryset=Task.objects.none()).form
+    form = filters(texts, queryset=filters.Meta.model.objects.none()).form
     if not form.is_valid():
         raise ValidationError({"filter": form.errors})
-    cleaned = {name: value for name, value in form.cleaned_data.items() if value not in (None, "", [])}
-    tags = [Term("tag", (Value(tag),)) for tag in cleaned.pop("tags", [])]
-    return str(Query((*(TERMS[name](value) for name, value in cleaned.items()), *tags)))
+    return {name: value for name, value in form.cleaned_data.items() if value not in (None, "", [])}
+
+
+def query_of(given: Mapping[str, Any]) -> str:
+    """The search that finds what the list of tasks finds with these filters."""
+    values = cleaned(given, TaskFilter)
+    tags = [Term("tag", (Value(tag),)) for tag in values.pop("tags", [])]
+    return str(Query((*(TERMS[name](value) for name, value in values.items()), *tags)))
 
 
 class BulkSerializer(serializers.Serializer[Any]):
-    """One of filter and ids; a filter is that of the list of tasks, or {"q": a search}."""
+    """One of filter and ids; a filter is that of the list, or {"q": a search}."""
 
     verb = serializers.CharField(
-        max_length=40, help_text="retry, replay, cancel, delete, set_priority, move, pin, unpin"
+        max_length=40,
+        help_text="of tasks: retry, replay, cancel, delete, set_priority, move, pin, unpin; of dead letters: replay,"
+        " discard",
     )
     filter = serializers.DictField(required=False)
     ids = serializers.ListField(
@@ -146,36 +152,49 @@ class BulkDetailSerializer(BulkOperationSerializer):
         return [{"id": pk, "reason": reason} for pk, reason in operation.refusals]
 
 
-class TaskBulkViewSet(GenericViewSet[Task]):
-    queryset = Task.objects.none()
+class BulkStart(GenericViewSet[Any]):
+    """Begins a verb on the rows of `target`; `search_of` makes a search of their list's filters."""
+
     serializer_class = BulkSerializer
     pagination_class = None
     filter_backends = []
+    target: ClassVar[bulk.Target]
+    preview: ClassVar[type[serializers.BaseSerializer[Any]]]
+    search_of: Callable[[Mapping[str, Any]], str]
+
+    def begin(self, request: Request) -> Response:
+        form = self.get_serializer(data=request.data)
+        form.is_valid(raise_exception=True)
+        given = form.validated_data
+        chosen = {"ids": given.get("ids"), "params": given.get("params"), "query": self._query(given.get("filter"))}
+        chosen["target"] = self.target.label
+        verb = bulk.get(self.target.label, given["verb"]).name
+        if given["dry_run"]:
+            return Response(self.preview(services.preview_bulk(verb, asked_by=actor(request), **chosen)).data)
+        made = services.start_bulk(verb, by=actor(request), **chosen)
+        return Response(BulkDetailSerializer(made).data, status=202)
+
+    def _query(self, given: dict[str, Any] | None) -> str:
+        if given is None:
+            return ""
+        if set(given) != {"q"}:
+            return self.search_of(given)
+        if not isinstance(given["q"], str):
+            raise ValidationError({"filter": {"q": ["Give a text."]}})
+        return given["q"]
+
+
+class TaskBulkViewSet(BulkStart):
+    queryset = Task.objects.none()
+    target, preview = TASKS, BulkPreviewSerializer
     # The verb's own permission is demanded as well.
     needs = {"create": "queue_core.change_task"}
+    search_of = staticmethod(query_of)
 
     @extend_schema(request=BulkSerializer, responses={202: BulkDetailSerializer, 200: BulkPreviewSerializer})
     def create(self, request: Request) -> Response:
         """Begin a verb on all tasks that match, or on some ids; with `dry_run` only count them, with a sample."""
-        form = BulkSerializer(data=request.data)
-        form.is_valid(raise_exception=True)
-        given = form.validated_data
-        chosen = {"ids": given.get("ids"), "params": given.get("params"), "query": _query(given.get("filter"))}
-        verb = bulk.get(TASKS.label, given["verb"]).name
-        if given["dry_run"]:
-            return Response(BulkPreviewSerializer(services.preview_bulk(verb, asked_by=actor(request), **chosen)).data)
-        made = services.start_bulk(verb, by=actor(request), **chosen)
-        return Response(BulkDetailSerializer(made).data, status=202)
-
-
-def _query(given: dict[str, Any] | None) -> str:
-    if given is None:
-        return ""
-    if set(given) != {"q"}:
-        return query_of(given)
-    if not isinstance(given["q"], str):
-        raise ValidationError({"filter": {"q": ["Give a text."]}})
-    return given["q"]
+        return self.begin(request)
 
 
 class BulkOperationViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewSet[BulkOperation]):

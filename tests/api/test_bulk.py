@@ -2,10 +2,12 @@ import pytest
 from django_filters.filters import Filter
 
 from queue_core.api.bulk import TERMS, query_of
+from queue_core.api.dead_letters import DeadLetterFilter
 from queue_core.api.filters import TaskFilter
-from queue_core.models import BulkOperation, Task
-from queue_core.services import cancel, run_bulk, submit
-from queue_core.services.bulk_verbs import TASKS
+from queue_core.api.letter_bulk import LETTER_TERMS, letters_query_of
+from queue_core.models import BulkOperation, DeadLetter, Task
+from queue_core.services import cancel, discard, run_bulk, submit
+from queue_core.services.bulk_verbs import LETTERS, TASKS
 from queue_core.services.clock import database_time
 from tests.factories import make_dead_letters
 
@@ -135,3 +137,84 @@ def test_what_cannot_be_begun_says_which_field(api, body, field, part):
     assert answer.status_code == 400, answer.content
     assert part in " ".join(answer.json()["errors"][field])
     assert not BulkOperation.objects.exists()
+
+
+# --- dead letters
+
+LETTERS_URL = "/api/v1/dead-letters/bulk/"
+
+
+@pytest.mark.parametrize(("verb", "resolution"), [("replay", "replayed"), ("discard", "discarded")])
+def test_all_open_letters_of_a_group_are_closed(verb, resolution, api):
+    group, other = make_dead_letters(3, fingerprint="a" * 32), make_dead_letters(1, fingerprint="b" * 32)
+    discard([group[0].pk])
+    body = {"verb": verb, "filter": {"fingerprint": "a" * 32}}
+    seen = api.post(LETTERS_URL, {**body, "dry_run": True}).json()
+    assert (seen["matched"], {row["id"] for row in seen["sample"]}) == (2, {letter.pk for letter in group[1:]})
+    assert not BulkOperation.objects.exists()
+    answer = api.post(LETTERS_URL, body)
+    made = answer.json()
+    assert (answer.status_code, made["target"], made["matched"]) == (202, "queue_core.deadletter", 2)
+    run_bulk(made["id"], seconds=60)
+    done = api.get(f"/api/v1/bulk-operations/{made['id']}/").json()
+    assert (done["state"], done["changed"], done["refusals"]) == ("done", 2, [])
+    kept = dict(DeadLetter.objects.values_list("pk", "resolution"))
+    assert [kept[letter.pk] for letter in group] == ["discarded", resolution, resolution]
+    assert kept[other[0].pk] == ""
+
+
+def test_letters_by_ids_say_why_one_was_left_alone(api):
+    open_, closed = make_dead_letters(2)
+    discard([closed.pk])
+    made = api.post(LETTERS_URL, {"verb": "replay", "ids": [closed.pk, open_.pk]}).json()
+    assert run_bulk(made["id"], seconds=60).refusals == [[closed.pk, "is resolved already, or its task is not there"]]
+
+
+LETTER_FILTERS = [
+    {"open": True},
+    {"name": "tests.fail"},
+    {"queue": "mail"},
+    {"queue__in": ["mail", "low"]},
+    {"reason": "timeout"},
+    {"fingerprint": "a" * 32},
+    {"failed_at__gte": "2026-01-01T00:00:00Z"},
+    {"failed_at__lt": "2026-01-01"},
+    {"open": "true", "queue": "mail"},
+]
+
+
+@pytest.mark.parametrize("given", LETTER_FILTERS)
+def test_a_filter_of_letters_means_what_it_means_in_their_list(given, api):
+    make_dead_letters(2, queue_name="mail", fingerprint="a" * 32)
+    make_dead_letters(2, fingerprint="b" * 32)
+    DeadLetter.objects.filter(pk=make_dead_letters(1)[0].pk).update(reason="timeout", failed_at="2025-01-01T00:00Z")
+    flat = {name: ",".join(value) if isinstance(value, list) else value for name, value in given.items()}
+    listed = {row["id"] for row in api.get("/api/v1/dead-letters/", flat).json()["results"]}
+    found = LETTERS.where(letters_query_of(given), database_time())
+    assert set(found.values_list("pk", flat=True)) == listed
+
+
+def test_every_filter_of_letters_has_a_meaning_here():
+    assert {name for name, kind in DeadLetterFilter.base_filters.items() if isinstance(kind, Filter)} == {*LETTER_TERMS}
+
+
+@pytest.mark.parametrize(
+    ("body", "field", "part"),
+    [
+        ({"verb": "retry", "ids": [1]}, "verb", "there are discard, replay"),
+        ({"verb": "replay", "filter": {"open": False}}, "filter.open", "Only open dead letters"),
+        ({"verb": "replay", "filter": {"colour": "red"}}, "filter.colour", "There are open, name"),
+        ({"verb": "replay", "filter": {"reason": "bored"}}, "filter.reason", "Select a valid choice"),
+        ({"verb": "replay", "filter": {}}, "q", "Say what to work on"),
+        ({"verb": "replay", "filter": {"fingerprint": "x"}}, "q", "32 hexadecimal digits"),
+        ({"verb": "replay", "ids": [1], "params": {"payload": {}}}, "params", "this verb takes none"),
+        ({"verb": "replay"}, "non_field_errors", "either filter or ids"),
+    ],
+)
+def test_what_cannot_be_done_to_letters_says_which_field(api, body, field, part):
+    make_dead_letters(1)
+    answer = api.post(LETTERS_URL, body)
+    assert answer.status_code == 400, answer.content
+    assert part in " ".join(answer.json()["errors"][field])
+    assert not BulkOperation.objects.exists()
+    assert DeadLetter.objects.filter(resolution="").count() == 1

@@ -29,6 +29,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "task-types/tests.noop/pause/": {},
     "tasks/batch/": {"tasks": [{"name": "tests.noop"}]},
     "tasks/bulk/": {"verb": "retry", "filter": {"q": "state:failed"}, "params": {}, "dry_run": True},
+    "dead-letters/bulk/": {"verb": "discard", "filter": {"reason": "timeout"}, "params": {}, "dry_run": True},
     "campaigns/": {"name": "n", "template": 1, "from_email": "a@example.com", "reply_to": "", "context": {}},
     "campaigns/{id}/recipients/": {"email": "a@example.com", "name": "n", "attributes": {}},
     "campaigns/{id}/recipients/bulk/": {},

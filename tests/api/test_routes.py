@@ -63,6 +63,7 @@ CALLS = [
     ("post", "queues/default/resume/", "change_queue"),
     ("post", "queues/default/purge/", "change_task"),
     ("get", "dead-letters/", "view_deadletter"),
+    ("post", "dead-letters/bulk/", "change_deadletter"),
     ("get", "dead-letters/{letter}/", "view_deadletter"),
     ("post", "dead-letters/{letter}/replay/", "change_deadletter"),
     ("post", "dead-letters/{letter}/discard/", "change_deadletter"),

@@ -75,6 +75,13 @@ def test_the_page_shows_pools_and_what_each_worker_runs(operator: Client) -> Non
     assert b"<b>idle" not in operator.get(url("changelist")).content
 
 
+@pytest.mark.parametrize("state", ["", "?state=lost", "?state=stopped"])
+def test_each_list_of_workers_has_tabs_to_the_others(state: str, viewer: Client) -> None:
+    page = text_of(viewer.get(url("changelist") + state))
+    for link in ("?", "?state=lost", "?state=stopped"):
+        assert f'href="{url("changelist")}{link}"' in page
+
+
 def test_a_page_says_whether_what_was_asked_was_heard(viewer: Client) -> None:
     asked = timezone.now() - 12 * SECOND
     heard = {"desired_at": asked, "desired": "pause"}

@@ -9,12 +9,15 @@ import threading
 from django.db import connections
 
 from queue_core.execution import (
+    Isolated,
+    Isolation,
     Run,
     Runner,
     SignalAlarm,
     ThreadAlarm,
     acks_each,
     close_shared_connections,
+    isolates,
     run_coroutine,
 )
 from queue_core.hand import Hand
@@ -36,6 +39,9 @@ class Crew:
         self.threads = threads
         self.coroutines = coroutines
         self.alarm = SignalAlarm()
+        # For every task (see isolate), or for those whose type asks for it.
+        self._isolated = Isolated(hand.clock, Isolation())
+        self._isolates_all = False
         self._here_seconds = 0.0
         self._here = Runner(self.alarm, hand.clock, stopping.is_set)
         self._work = threading.Semaphore(0)
@@ -49,6 +55,16 @@ class Crew:
     @property
     def is_threaded(self) -> bool:
         return self.threads > 1
+
+    def isolate(self, isolation: Isolation) -> None:
+        """From now on every task, coroutines too, runs in a child of its own."""
+        self._isolated = Isolated(self.hand.clock, isolation)
+        self._isolates_all = True
+        self.hand.is_async = lambda name: False
+
+    def _run(self, run: Run, runner: Runner) -> Ended:
+        isolated = self._isolates_all or isolates(run.task.name)
+        return self._isolated.run(run) if isolated else runner.run(run)
 
     def open(self) -> None:
         if self.is_threaded:
@@ -111,7 +127,7 @@ class Crew:
                 break
             if run.task.crashes:
                 self.hand.flush()
-            ended = self._here.run(run)
+            ended = self._run(run, self._here)
             self.hand.done(run, ended)
             if self.must_wait(ended):
                 self.hand.flush()
@@ -139,7 +155,7 @@ class Crew:
         run = None if self.stopping.is_set() else self.hand.next()
         if run is None:
             return
-        ended = runner.run(run)
+        ended = self._run(run, runner)
         self.hand.done(run, ended)
         if self.must_wait(ended):
             self.writer.wait_for(ended)

@@ -11,7 +11,7 @@ from django.db import Error, connections
 from queue_core import broker, conf, lifecycle
 from queue_core.claims import Claims
 from queue_core.crew import Crew
-from queue_core.execution import Capture
+from queue_core.execution import Capture, Isolation
 from queue_core.hand import Hand
 from queue_core.keeper import Keeper, memory_mib
 from queue_core.lifecycle import Claimed
@@ -32,12 +32,22 @@ _SUSPECT_SECONDS = 5.0
 class Station:
     """A worker process at work: its place in the list of workers, what it has in hand, and its pace."""
 
-    def __init__(self, queues: list[str], *, pool: int | None = None, threads: int = 1, coroutines: int = 100) -> None:
+    def __init__(
+        self,
+        queues: list[str],
+        *,
+        pool: int | None = None,
+        threads: int = 1,
+        coroutines: int = 100,
+        isolation: Isolation | None = None,
+    ) -> None:
         self.queues = queues
         self.hand = Hand()
         self.stopping = threading.Event()
         self.writer = Writer(self.hand, self.stopping)
         self.crew = Crew(self.hand, self.writer, self.stopping, threads=threads, coroutines=coroutines)
+        if isolation:
+            self.crew.isolate(isolation)
         self.orders = Orders(self.stop, self.hand.clock)
         self.keeper = Keeper(queues, self.hand, self.orders, pool=pool, capacity=threads)
         self.capture = Capture(level=conf.get("LOG_LEVEL"))

@@ -48,6 +48,8 @@ class Hand:
         self._oldest = 0.0
         self._moved_at = 0.0
         self._was_stale = False
+        # Which tasks run on the event loop, by name.
+        self.is_async: Callable[[str], bool] = is_async
         self._lock = threading.Lock()
         self._writing = threading.Lock()
         self._releasing = threading.Lock()
@@ -55,7 +57,7 @@ class Hand:
     def take(self, batch: list[Claimed]) -> None:
         with self._lock:
             for task in batch:
-                self._ahead[is_async(task.name)].append(task)
+                self._ahead[self.is_async(task.name)].append(task)
         self._moved_at = self.clock()
 
     def next(self, *, coroutine: bool = False) -> Run | None:

@@ -146,7 +146,7 @@ class Keeper(threading.Thread):
             self._kill(deaf, now)
 
     def _kill(self, deaf: list[tuple[Run, TaskState, Outcome, Failure]], now: float) -> None:
-        """Record the end of running tasks that do not hear, and end this process with them.
+        """Record the end of running tasks that do not hear, and end this process with them; an isolated one goes alone.
 
         What else runs here is taken back as lost.
         """
@@ -156,7 +156,9 @@ class Keeper(threading.Thread):
             if run in still:
                 logger.error("task %d: %s", run.task.id, failure.error)
                 started, finished = (moment - run.task.claimed_at for moment in (run.since, now))
-                ended.append(Ended(run.task, state, outcome, started, finished, failure=failure))
+                told, alarm = Ended(run.task, state, outcome, started, finished, failure=failure), run.alarm
+                if alarm is not None and not alarm.kill(told):
+                    ended.append(told)
         if ended:
             self.hand.flush()
             lifecycle.finish(ended)

@@ -36,6 +36,8 @@ class TaskType(DjangoTask[Any, Any]):
     timeout: float = field(default_factory=lambda: conf.get("TIMEOUT_SECONDS"))
     # "each": this task's outcome is durable before the next one starts, for work that must not be repeated.
     acks: Literal["batch", "each"] = "batch"
+    # Run in a child process of its own, so that a crash or a full memory costs this attempt alone.
+    isolate: bool = False
     # Which exceptions are tried again (None: all), and which never; seconds since creation after which nothing is.
     retry_on: tuple[type[BaseException], ...] | None = None
     discard_on: tuple[type[BaseException], ...] = ()
@@ -155,6 +157,7 @@ def task(
     """Register a module-level function as a task.
 
     `policy`: `max_attempts`, `max_crashes`, `backoff` (Backoff), `timeout` (seconds), `acks` ("batch" or "each"),
+    `isolate` (in a process of its own),
     `max_running`, `rate` ("100/m"), `key` (path into the payload or function of it), `key_max_running`, `key_rate`.
     `retry_on`, `discard_on` (tuples of exceptions) and `retry_until` (seconds since creation) say what is tried again.
     With `takes_context` the function's first argument, named `context`, is an execution.Context.

@@ -1,11 +1,12 @@
 """Running one claimed task and saying how it ended.
 
-`Runner` runs functions, in the main thread or in one of several; `run_coroutine` runs an `async def` on a loop. Both
-classify the outcome in one place, outcomes.py.
+`Runner` runs functions, in the main thread or in one of several; `run_coroutine` runs an `async def` on a loop;
+`Isolated` has a Runner in a child process. All classify the outcome in one place, outcomes.py.
 """
 
 from queue_core.execution.alarms import Alarm, CoroutineAlarm, SignalAlarm, ThreadAlarm
 from queue_core.execution.coroutines import close_shared_connections, run_coroutine
+from queue_core.execution.isolated import Isolated, Isolation, isolates
 from queue_core.execution.notes import Capture, Notes
 from queue_core.execution.run import Context, Run
 from queue_core.execution.runner import Runner, acks_each, is_async
@@ -15,6 +16,8 @@ __all__ = [
     "Capture",
     "Context",
     "CoroutineAlarm",
+    "Isolated",
+    "Isolation",
     "Notes",
     "Run",
     "Runner",
@@ -23,5 +26,6 @@ __all__ = [
     "acks_each",
     "close_shared_connections",
     "is_async",
+    "isolates",
     "run_coroutine",
 ]

@@ -19,6 +19,7 @@ from queue_core.errors import TaskCancelled, TaskTimeout
 
 if TYPE_CHECKING:
     from queue_core.execution.run import Run
+    from queue_core.lifecycle import Ended
 
 
 class Alarm(Protocol):
@@ -33,6 +34,9 @@ class Alarm(Protocol):
 
     def cancel(self, run: "Run") -> None:
         """Raise TaskCancelled in it."""
+
+    def kill(self, ended: "Ended") -> bool:
+        """End it by force, as `ended` says; False where only the end of this process could."""
 
     def is_at_work(self, run: "Run") -> bool:
         """Whether it is this task that occupies its thread: of those on an event loop one at most does."""
@@ -75,6 +79,9 @@ class SignalAlarm:
     def cancel(self, run: "Run") -> None:
         self._cancelled = run
         os.kill(os.getpid(), signal.SIGALRM)  # Python runs handlers in the main thread, where the task is
+
+    def kill(self, ended: "Ended") -> bool:
+        return False
 
     def is_at_work(self, run: "Run") -> bool:
         return True
@@ -122,6 +129,9 @@ class ThreadAlarm:
             if self._run is run:
                 _set_async_exc(self._thread, error)
 
+    def kill(self, ended: "Ended") -> bool:
+        return False
+
     def is_at_work(self, run: "Run") -> bool:
         return True
 
@@ -154,6 +164,9 @@ class CoroutineAlarm:
         if self._asyncio_task:
             self.raised = error
             self._asyncio_task.cancel()
+
+    def kill(self, ended: "Ended") -> bool:
+        return False
 
     def is_at_work(self, run: "Run") -> bool:
         current = asyncio.current_task(self._loop)  # may be asked from any thread

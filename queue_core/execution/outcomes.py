@@ -22,7 +22,7 @@ _TRACEBACK_CHARS = 20_000
 def describe(exc: BaseException) -> tuple[str, str]:
     """(one line, traceback) of an error, bounded, and storable as text."""
     # What a task says about itself needs no class name in front.
-    prefix = "" if isinstance(exc, RetryLater | Discard | TooLate) else f"{type(exc).__name__}: "
+    prefix = "" if isinstance(exc, RetryLater | Discard | TooLate | ProcessDied) else f"{type(exc).__name__}: "
     try:
         line = f"{prefix}{exc}".strip().removesuffix(":")
         trace = "".join(traceback.format_exception(exc))
@@ -35,6 +35,10 @@ def result_text(value: Any) -> str | None:
     if value is None:
         return None
     return lifecycle.dump_json(value, max_bytes=conf.get("RESULT_MAX_BYTES"), what="the result")
+
+
+class ProcessDied(Exception):
+    """The process that ran an isolated task ended without saying how the task did. Tried again, whatever `retry_on`."""
 
 
 class TooLate(Exception):
@@ -70,7 +74,7 @@ def _what_next(
 
 
 def _may_be_retried(task_type: TaskType | None, exc: BaseException) -> bool:
-    return isinstance(exc, RetryLater) or task_type is None or task_type.retry_rules.allow(exc)
+    return isinstance(exc, RetryLater | ProcessDied) or task_type is None or task_type.retry_rules.allow(exc)
 
 
 def failed(task: Claimed, task_type: TaskType | None, exc: BaseException, started: float, finished: float) -> Ended:

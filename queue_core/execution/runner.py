@@ -25,9 +25,12 @@ def acks_each(name: str) -> bool:
 
 
 def is_async(name: str) -> bool:
-    """Whether this task is a coroutine function; one whose module is not imported yet counts as a function."""
+    """Whether this task runs on the event loop: an `async def` that is not isolated.
+
+    One whose module is not imported yet counts as a function.
+    """
     known = registry.find(name)
-    return known is not None and iscoroutinefunction(known.func)
+    return known is not None and not known.isolate and iscoroutinefunction(known.func)
 
 
 def arguments(task_type: TaskType, run: Run) -> tuple[list[Any], dict[str, Any]]:

@@ -12,6 +12,7 @@ from django.db import connection
 
 from queue_core import broker, conf, drain
 from queue_core.broker.worker import run_worker
+from queue_core.execution import Isolation
 from queue_core.pool import Pool
 
 
@@ -32,6 +33,15 @@ class Command(BaseCommand):
             metavar="N",
             help="async def tasks that run at once in each process, on one event loop (default: 100)",
         )
+        parser.add_argument(
+            "--isolate", action="store_true", help="each task in a child process: a crash costs that attempt alone"
+        )
+        parser.add_argument(
+            "--memory-mib",
+            type=int,
+            metavar="N",
+            help="with --isolate: a task that takes more than N MiB beyond its worker's fails (default: no limit)",
+        )
         parser.add_argument("--burst", action="store_true", help="one process; end when nothing is due")
         parser.add_argument(
             "--stop-seconds", type=float, default=60.0, help="time to finish after SIGTERM (default: 60)"
@@ -51,13 +61,24 @@ class Command(BaseCommand):
             raise CommandError("--threads must be from 1 to 256.")
         if not 1 <= coroutines <= 10_000:
             raise CommandError("--async must be from 1 to 10000.")
+        isolation = isolation_of(options["isolate"], options["memory_mib"])
         connection.ensure_connection()  # a wrong address ends here, in one line; one that is lost later is waited for
-        station = partial(drain.Station, names, threads=threads, coroutines=coroutines)
+        station = partial(drain.Station, names, threads=threads, coroutines=coroutines, isolation=isolation)
         if burst:
             serve_burst(station())
             return
         self.stdout.write(f"{processes} worker processes serve {', '.join(names)}")
         Pool(partial(serve, station), names, processes, stop_seconds).run()
+
+
+def isolation_of(isolate: bool, memory_mib: int | None) -> Isolation | None:
+    if memory_mib is None:
+        return Isolation() if isolate else None
+    if not isolate:
+        raise CommandError("--memory-mib takes --isolate: a limit is set for the process of one task.")
+    if not 16 <= memory_mib <= 2**20:
+        raise CommandError("--memory-mib must be from 16 to 1048576.")
+    return Isolation(memory_mib)
 
 
 def stop_on_signals(station: drain.Station) -> None:

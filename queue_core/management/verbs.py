@@ -1,6 +1,7 @@
 """What the commands that call a verb share: ids from the command line, and how it ended."""
 
 import json
+import math
 from argparse import ArgumentParser, ArgumentTypeError
 from typing import Any
 
@@ -11,6 +12,7 @@ from queue_core.services import Actor
 ACTOR = Actor(None, "command")
 # The exit code when some, or all, were left alone. 1 is an error, 2 a wrong command line.
 LEFT_ALONE = 3
+_DAY = 86_400
 EXIT_CODES = f"Exit code: 0 when all of them moved, {LEFT_ALONE} when some were left alone, 1 for an error."
 
 
@@ -23,6 +25,17 @@ def task_id(text: str) -> int:
     if text.isascii() and text.isdigit() and len(text) <= 19 and 0 < int(text) < 2**63:
         return int(text)
     raise ArgumentTypeError(f"{text!r} is not an id: give a whole number from 1 on")
+
+
+def seconds(text: str) -> float:
+    """For argparse: a length of time, up to a day."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if 0 < value <= _DAY:
+        return value
+    raise ArgumentTypeError(f"{text[:40]!r} is no number of seconds above 0 and up to {_DAY} (a day)")
 
 
 def tell(out: OutputWrapper, sentence: str, numbers: dict[str, Any], *, as_json: bool, complete: bool) -> None:

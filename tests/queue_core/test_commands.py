@@ -38,6 +38,21 @@ def refused(capsys):
     return run
 
 
+# --- lengths of time
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf", "-1", "0", "1e9", "9" * 400, "", "x", "1;2", "٣ s"])
+@pytest.mark.parametrize("words", [["prune", "--seconds"], ["worker", "--stop-seconds"]])
+def test_no_length_of_time_is_a_wrong_command_line(words, value, refused):
+    submit("tests.noop")
+    command, option = words
+    _, told, out = refused(command, f"{option}={value}")
+    assert "is no number of seconds above 0" in told
+    assert len(told) < 200
+    assert out == ""
+    assert Task.objects.get().state == "queued"
+
+
 # --- submit
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
+from queue_core.management.verbs import seconds as time_span
 from queue_core.services import forget, prune
 
 
@@ -11,7 +12,7 @@ class Command(BaseCommand):
     help = "Forget finished tasks past their keep (setting QUEUE_KEEP_DAYS) with their history, and workers long ended."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--seconds", type=float, default=3600.0, help="stop after so long (default: an hour)")
+        parser.add_argument("--seconds", type=time_span, default=3600.0, help="stop after so long (default: an hour)")
         parser.add_argument("--json", action="store_true", help="for scripts")
 
     def handle(self, *args: Any, seconds: float, json: bool, **options: Any) -> None:

@@ -13,6 +13,7 @@ from django.db import connection
 from queue_core import broker, conf, drain
 from queue_core.broker.worker import run_worker
 from queue_core.execution import Isolation
+from queue_core.management.verbs import seconds
 from queue_core.pool import Pool
 
 
@@ -44,7 +45,7 @@ class Command(BaseCommand):
         )
         parser.add_argument("--burst", action="store_true", help="one process; end when nothing is due")
         parser.add_argument(
-            "--stop-seconds", type=float, default=60.0, help="time to finish after SIGTERM (default: 60)"
+            "--stop-seconds", type=seconds, default=60.0, help="time to finish after SIGTERM (default: 60)"
         )
 
     def handle(self, *args: Any, queues: str, processes: int, burst: bool, stop_seconds: float, **options: Any) -> None:

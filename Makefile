@@ -1,6 +1,6 @@
 # `make` without a target says what there is.
 .DEFAULT_GOAL := help
-.PHONY: help install run test lint fix chaos properties bench bench-queue bench-mail bench-growth lock clean
+.PHONY: help install run test lint fix chaos properties bench bench-queue bench-mail bench-growth bench-import lock clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -47,7 +47,7 @@ properties: install  ## the property tests, for minutes instead of seconds; PROP
 	PROPERTIES=$(or $(PROPERTIES),20) $(BIN)/python -m pytest tests/queue_core/test_state_machine.py \
 	  tests/queue_core/test_cron.py tests/queue_core/test_policies.py
 
-bench: bench-queue bench-mail bench-growth  ## all benchmarks; a look within minutes with QUICK=1
+bench: bench-queue bench-mail bench-import bench-growth  ## all benchmarks; a look within minutes with QUICK=1
 
 bench-queue: install $(if $(QUICK),,.venv/bench/installed)  ## the queue beside its peers (docs/benchmarks.md)
 	$(BIN)/python -m tests.benchmarks.queue_bench --peers .venv/bench $(if $(QUICK),--quick)
@@ -57,6 +57,9 @@ bench-growth: install  ## how large the tables grow under a steady load, and wit
 
 bench-mail: install .venv/bench/installed  ## campaigns beside other ways to mail (docs/benchmarks.md)
 	$(BIN)/python -m tests.benchmarks.mail_bench --peers .venv/bench $(if $(QUICK),--quick)
+
+bench-import: install .venv/bench/installed  ## lists of recipients beside other ways to import (docs/benchmarks.md)
+	$(BIN)/python -m tests.benchmarks.import_bench --peers .venv/bench $(if $(QUICK),--quick)
 
 .venv/bench/installed: .venv/installed requirements/bench.txt
 	$(BIN)/python -m venv .venv/bench

@@ -26,6 +26,7 @@ def main() -> None:
         "each": lambda: peer.submit_each(range(n)),
         "spaced": lambda: peer.submit_each(spaced(n)),
         "send": lambda: peer.send(n),
+        "check": lambda: peer.check(n),
         "settled": lambda: peer.settled(n),
         "history": lambda: peer.history(n),
         "line": lambda: peer.line(n),

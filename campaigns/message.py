@@ -79,7 +79,7 @@ class Skeleton:
             self._opening,
             _recipient(letter.to, letter.to_name),
             _header("Subject", letter.subject.strip()),
-            f"Date: {format_datetime(letter.date)}\r\n",
+            _date(letter.date.replace(microsecond=0)),
             _plain("Message-ID", letter.message_id),
             *[self._own_header(name, value) for name, value in letter.headers.items()],
             self._fixed,
@@ -145,6 +145,11 @@ def _check_name(name: str) -> None:
         raise MessageError(f"{name!r} is not a header name; use letters, digits and hyphens.")
     if lowered in _OWN_HEADERS or lowered.startswith(_OWN_PREFIXES):
         raise MessageError(f"{name}: this header cannot be set by hand; remove it.")
+
+
+@lru_cache(maxsize=16)
+def _date(at: datetime) -> str:
+    return f"Date: {format_datetime(at)}\r\n"
 
 
 def _header(name: str, value: str) -> str:

@@ -1,9 +1,11 @@
 """unsubscribe: a signed link in every mail, and what it does."""
 
+import hashlib
+import hmac
 from functools import cache
 
 from django.conf import settings
-from django.core.signing import BadSignature, Signer
+from django.core.signing import BadSignature, Signer, b64_encode
 from django.db import transaction
 from django.urls import reverse
 
@@ -20,12 +22,21 @@ def _signer() -> Signer:
 
 
 @cache
+def _mac_key() -> bytes:
+    signer = _signer()
+    return hashlib.sha256(f"{signer.salt}signer{signer.key}".encode()).digest()
+
+
+@cache
 def _prefix() -> str:
     return settings.PUBLIC_URL.rstrip("/") + reverse("unsubscribe", args=["-"]).removesuffix("-/")
 
 
 def unsubscribe_url(recipient_id: int) -> str:
-    return f"{_prefix()}{_signer().sign(str(recipient_id))}/"
+    value = str(recipient_id)
+    # What `_signer().sign` makes, its key derived once: for each mail anew it costs as much as half the headers.
+    mac = b64_encode(hmac.digest(_mac_key(), value.encode(), "sha256")).decode()
+    return f"{_prefix()}{value}:{mac}/"
 
 
 def recipient_of(token: str) -> Recipient | None:

@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Self
 
 from campaigns.smtp.connection import Connection, Refused
-from campaigns.smtp.outcome import Outcome, Stage, Verdict
+from campaigns.smtp.outcome import Outcome, Reply, Stage, Verdict
 from campaigns.smtp.transport import Transport
 from campaigns.smtp.wire import Lost
 
@@ -216,11 +216,12 @@ def _answers(connection: Connection, steps: tuple[tuple[Stage, bytes], ...]) -> 
 
 def _answer(connection: Connection, stage: Stage) -> Outcome | None:
     """The server's word on one command: None when it agrees."""
-    reply = connection.wire.read_reply()
+    code, lines = connection.wire.read_lines()
+    if code // 100 == (3 if stage is Stage.DATA else 2):
+        return None
+    reply = Reply.parse(code, lines)
     if reply.code == 421:
         raise Dismissed(Outcome.of(stage, reply))
-    if reply.code // 100 == (3 if stage is Stage.DATA else 2):
-        return None
     if reply.code < 400 or reply.code > 599:
         raise Lost(f"The server answered {stage.upper()} with {reply.code}, which is no answer to it.")
     return Outcome.of(stage, reply)

@@ -47,3 +47,7 @@ class ImportOver(CampaignError):
     def __init__(self, filename: str, state: str) -> None:
         self.state = state
         super().__init__(f"The import of “{filename}” is {state}; there is nothing left to cancel.")
+
+
+class DkimKeyRefused(TransportRefused):
+    """A DKIM key that could not sign; `errors` likewise."""

@@ -68,6 +68,13 @@ class TransportKind(TextChoices):
     DJANGO = "django", "Django e-mail backend"
 
 
+class DkimAlgorithm(TextChoices):
+    """Every receiver knows RSA; not all of them Ed25519, whose keys and signatures are short."""
+
+    RSA = "rsa", "RSA"
+    ED25519 = "ed25519", "Ed25519"
+
+
 class Security(TextChoices):
     """STARTTLS begins in the clear and must be offered; TLS is encrypted from the first byte."""
 

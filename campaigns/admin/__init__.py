@@ -1,5 +1,6 @@
 from campaigns.admin.campaign import CampaignAdmin
 from campaigns.admin.caught import CaughtMessageAdmin
+from campaigns.admin.dkim_key import DkimKeyAdmin
 from campaigns.admin.imports import RecipientImportAdmin
 from campaigns.admin.recipient import RecipientAdmin
 from campaigns.admin.suppression import SuppressionAdmin
@@ -8,6 +9,7 @@ from campaigns.admin.transport import TransportAdmin
 __all__ = [
     "CampaignAdmin",
     "CaughtMessageAdmin",
+    "DkimKeyAdmin",
     "RecipientAdmin",
     "RecipientImportAdmin",
     "SuppressionAdmin",

@@ -2,12 +2,14 @@ from django.urls import include, re_path
 from rest_framework.routers import SimpleRouter
 
 from campaigns.api import events, views
+from campaigns.api.dkim_keys import DkimKeyViewSet
 from campaigns.api.transports import TransportViewSet
 
 router = SimpleRouter()
 router.register("campaigns", views.CampaignViewSet, basename="campaign")
 router.register("recipients", views.RecipientViewSet, basename="recipient")
 router.register("suppressions", views.SuppressionViewSet, basename="suppression")
+router.register("dkim-keys", DkimKeyViewSet, basename="dkim-key")
 router.register("transports", TransportViewSet, basename="transport")
 
 in_campaign = SimpleRouter()

@@ -8,6 +8,7 @@ from campaigns.mailer.backend import Backend, BackendSender, is_backend
 from campaigns.mailer.crew import Crew, Report, Work
 from campaigns.mailer.pool import Pool, Sender
 from campaigns.mailer.route import SECRET, Route, route_of
+from campaigns.mailer.signing import signers_of
 from campaigns.models import MailTransport
 from campaigns.smtp import Session, Transport
 from campaigns.smtp.connection import Connection, Refused
@@ -26,6 +27,7 @@ __all__ = [
     "is_backend",
     "route_of",
     "routes",
+    "signers_of",
     "transport",
 ]
 

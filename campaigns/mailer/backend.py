@@ -27,7 +27,9 @@ from campaigns.smtp import Envelope, Outcome, Stage, Verdict
 from campaigns.smtp.outcome import Reply
 
 # Django makes these itself, from what it is given.
-_NOT_HEADERS = {"from", "to", "subject", "reply-to", "mime-version", "content-type", "content-transfer-encoding"}
+_NOT_HEADERS = {"from", "to", "subject", "reply-to", "mime-version", "content-type", "content-transfer-encoding"} | {
+    "dkim-signature"  # made anew for the form that Django gives the message
+}
 _OURS = (AnymailConfigurationError, ImproperlyConfigured, ConnectionRefusedError, smtplib.SMTPConnectError)
 _ABOUT_THE_MESSAGE = (AnymailRecipientsRefused, AnymailSerializationError, AnymailUnsupportedFeature, ValueError)
 # Not allowed, or too fast: of no recipient's making, and nothing was taken.
@@ -41,6 +43,20 @@ class Backend:
     path: str
     options: str = field(default="{}", repr=False)
     connections: int = 4
+
+
+class _Signed(EmailMultiAlternatives):
+    """A message whose signatures are made of the very form in which Django hands it to a server."""
+
+    sign: Callable[[bytes], bytes] | None = None
+
+    def message(self, **options: Any) -> Any:  # type: ignore[override]
+        made = super().message(**options)
+        if self.sign is not None:
+            form = made.as_bytes().replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
+            for header in self.sign(form).split(b"DKIM-Signature: ")[1:]:
+                made["DKIM-Signature"] = " ".join(header.decode().split())
+        return made
 
 
 class BackendSender:
@@ -102,7 +118,7 @@ def as_django(envelope: Envelope, connection: BaseEmailBackend | None = None) ->
     """The finished message in Django's form, its texts, headers and Message-ID kept."""
     parsed: Parsed = email.message_from_bytes(envelope.data, policy=email.policy.default)
     plain, html = parsed.get_body(("plain",)), parsed.get_body(("html",))
-    message = EmailMultiAlternatives(
+    message = _Signed(
         subject=str(parsed["Subject"] or ""),
         body=plain.get_content() if plain is not None else "",
         from_email=str(parsed["From"]),
@@ -111,6 +127,7 @@ def as_django(envelope: Envelope, connection: BaseEmailBackend | None = None) ->
         headers={name: str(value) for name, value in parsed.items() if name.lower() not in _NOT_HEADERS},
         connection=connection,
     )
+    message.sign = envelope.sign
     if html is not None:
         message.attach_alternative(html.get_content(), "text/html")
     return message

@@ -2,7 +2,7 @@ from campaigns.models.campaign import Campaign, CampaignCount, CampaignTask
 from campaigns.models.caught_message import CaughtMessage
 from campaigns.models.event import CampaignEvent, CampaignHour
 from campaigns.models.recipient import Recipient, RecipientImport, RejectedRow, SoftBounce, Suppression
-from campaigns.models.transport import MailBreaker, MailBucket, MailTransport
+from campaigns.models.transport import DkimKey, MailBreaker, MailBucket, MailTransport
 
 __all__ = [
     "Campaign",
@@ -11,6 +11,7 @@ __all__ = [
     "CampaignHour",
     "CampaignTask",
     "CaughtMessage",
+    "DkimKey",
     "MailBreaker",
     "MailBucket",
     "MailTransport",

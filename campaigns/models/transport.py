@@ -2,7 +2,7 @@ from django.contrib.postgres.functions import TransactionNow
 from django.db import models
 from django.db.models import Q
 
-from campaigns.states import Security, TransportKind
+from campaigns.states import DkimAlgorithm, Security, TransportKind
 
 
 class MailTransport(models.Model):
@@ -48,6 +48,38 @@ class MailTransport(models.Model):
     @property
     def breaker_key(self) -> str:
         return f"transport-{self.pk}"
+
+
+class DkimKey(models.Model):
+    """A private key that signs what is mailed from addresses of a domain, and of those below it."""
+
+    domain = models.CharField(max_length=253, help_text="of the From address, such as example.com")
+    selector = models.CharField(max_length=63, help_text="any word; tells this key from others of the domain")
+    algorithm = models.CharField(max_length=7, choices=DkimAlgorithm, default=DkimAlgorithm.RSA)
+    enabled = models.BooleanField(default=True)
+    secret = models.TextField(blank=True, default="", editable=False, help_text="encrypted, see campaigns/vault.py")
+    secret_env = models.CharField(
+        max_length=100, blank=True, default="", help_text="name of the environment variable that holds the key"
+    )
+    public = models.TextField(editable=False, help_text="public key, base64")
+    created_at = models.DateTimeField(db_default=TransactionNow(), editable=False)
+
+    class Meta:
+        db_table = "dkim_keys"
+        verbose_name = "DKIM key"
+        constraints = [models.UniqueConstraint(fields=["domain", "selector"], name="dkim_keys_selector")]
+
+    def __str__(self) -> str:
+        return self.record_name
+
+    @property
+    def record_name(self) -> str:
+        return f"{self.selector}._domainkey.{self.domain}"
+
+    @property
+    def record(self) -> str:
+        """The TXT record to publish."""
+        return f"v=DKIM1; k={self.algorithm}; p={self.public}"
 
 
 class MailBreaker(models.Model):

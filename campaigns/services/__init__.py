@@ -14,6 +14,7 @@ from campaigns.services.report import Report
 from campaigns.services.resolve_unconfirmed import mark_sent, send_again
 from campaigns.services.retry_failed import retry_failed
 from campaigns.services.run_import import forget_file, run_import
+from campaigns.services.save_dkim_key import add_dkim_key, delete_dkim_key, switch_dkim_key
 from campaigns.services.save_transport import check_transport, delete_transport, reset_transport, save_transport
 from campaigns.services.start import start
 from campaigns.services.start_import import start_import
@@ -25,12 +26,14 @@ from campaigns.services.unsubscribe import recipient_of, unsubscribe, unsubscrib
 __all__ = [
     "Report",
     "Taken",
+    "add_dkim_key",
     "add_recipients",
     "cancel",
     "cancel_import",
     "check_transport",
     "create_campaign",
     "delete_campaign",
+    "delete_dkim_key",
     "delete_transport",
     "edit_campaign",
     "forget_file",
@@ -53,6 +56,7 @@ __all__ = [
     "start_import",
     "status",
     "suppress",
+    "switch_dkim_key",
     "take_notice",
     "unsubscribe",
     "unsubscribe_url",

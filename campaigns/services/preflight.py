@@ -2,7 +2,8 @@
 
 from django.db import connection
 
-from campaigns import lifecycle
+from campaigns import lifecycle, mailer
+from campaigns.dkim import KeyProblem
 from campaigns.message import MessageError, Skeleton
 from campaigns.models import Campaign
 from campaigns.states import IMPORT_OVER, RecipientState
@@ -31,9 +32,11 @@ def problems(campaign: Campaign) -> list[str]:
 
 def _sender_problems(campaign: Campaign) -> list[str]:
     try:
-        Skeleton(campaign.from_email, campaign.reply_to)
+        mailer.signers_of(Skeleton(campaign.from_email, campaign.reply_to).sender.domain)
     except MessageError as exc:
         return [f"The sender cannot be used: {exc}"]
+    except KeyProblem as exc:
+        return [f"The mails cannot be signed: {exc}"]
     return []
 
 

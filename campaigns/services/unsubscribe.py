@@ -8,6 +8,7 @@ from django.conf import settings
 from django.core.signing import BadSignature, Signer, b64_encode
 from django.db import transaction
 from django.urls import reverse
+from django.utils.encoding import force_bytes
 
 from campaigns import lifecycle
 from campaigns.lifecycle import Happened
@@ -24,7 +25,7 @@ def _signer() -> Signer:
 @cache
 def _mac_key() -> bytes:
     signer = _signer()
-    return hashlib.sha256(f"{signer.salt}signer{signer.key}".encode()).digest()
+    return hashlib.sha256(f"{signer.salt}signer".encode() + force_bytes(signer.key)).digest()
 
 
 @cache

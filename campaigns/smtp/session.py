@@ -19,12 +19,16 @@ _LAST = {Verdict.BLOCKED, Verdict.UNCONFIRMED, Verdict.NOT_SENT}
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """One message to one mailbox. `key` is the caller's; addresses are ASCII without brackets; `data` is MIME."""
+    """One message to one mailbox. `key` is the caller's; addresses are ASCII without brackets; `data` is MIME.
+
+    `sign` makes the signatures of a message, for a sender that has to build it in another form.
+    """
 
     key: int
     mail_from: str
     rcpt_to: str
     data: bytes
+    sign: Callable[[bytes], bytes] | None = None
 
     def __post_init__(self) -> None:
         for path in (self.mail_from, self.rcpt_to):

@@ -113,7 +113,7 @@ class Wire:
         return data
 
     def _wait_until(self, deadline: float, option: int) -> None:
-        """Bound the next call by the kernel's own timer: Python's asks it three times, letting go of the GIL each time."""
+        """Bound the next call by the kernel's timer: Python's makes three calls of one, without the GIL in each."""
         remaining = min(deadline - time.monotonic(), self.timeout)
         if remaining <= 0:
             raise TimeoutError

@@ -171,6 +171,7 @@ SPECTACULAR_SETTINGS = {
         "ImportState": "campaigns.states.ImportState",
         "EventKind": "campaigns.states.EventKind",
         "TransportKind": "campaigns.states.TransportKind",
+        "DkimAlgorithm": "campaigns.states.DkimAlgorithm",
         "SuppressionReason": "campaigns.states.SuppressionReason",
     },
     "POSTPROCESSING_HOOKS": [

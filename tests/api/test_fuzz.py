@@ -37,6 +37,9 @@ BODIES: dict[str, dict[str, Any]] = {
     "campaigns/{id}/preflight/": {},
     "campaigns/{id}/retry-failed/": {"hard": False},
     "suppressions/": {"email": "a@example.com", "reason": "manual", "source": ""},
+    "dkim-keys/": {
+        **{"domain": "example.com", "selector": "s", "algorithm": "ed25519", "private_key": "", "secret_env": ""},
+    },
     "transports/": {
         **{"name": "n", "kind": "smtp", "priority": 1, "host": "h", "port": 25, "security": "none", "username": ""},
         **{"secret": "", "secret_env": "", "backend": "", "options": {}, "connections": 1, "timeout": 1.0},

@@ -116,6 +116,11 @@ CALLS = [
     ("post", "suppressions/", "add_suppression"),
     ("get", "suppressions/{suppression}/", "view_suppression"),
     ("delete", "suppressions/{suppression}/", "delete_suppression"),
+    ("get", "dkim-keys/", "view_dkimkey"),
+    ("post", "dkim-keys/", "add_dkimkey"),
+    ("get", "dkim-keys/{dkim_key}/", "view_dkimkey"),
+    ("patch", "dkim-keys/{dkim_key}/", "change_dkimkey"),
+    ("delete", "dkim-keys/{dkim_key}/", "delete_dkimkey"),
     ("get", "transports/", "view_mailtransport"),
     ("post", "transports/", "add_mailtransport"),
     ("get", "transports/{transport}/", "view_mailtransport"),
@@ -144,6 +149,7 @@ def ids() -> dict[str, int | str]:
         "recipient": Recipient.objects.get().pk,
         "import": RecipientImport.objects.get().pk,
         "suppression": campaigns.suppress("s@example.com")[0].pk,
+        "dkim_key": campaigns.add_dkim_key(domain="example.com", selector="s1", algorithm="ed25519").pk,
         "transport": campaigns.save_transport(name="Relay", host="127.0.0.1", port=1).pk,
         "letter": letter.pk,
         "group": letter.fingerprint,
@@ -184,6 +190,7 @@ def test_an_id_that_is_not_there_is_a_404(method, path, needed, bad, api):
         "recipient",
         "import",
         "suppression",
+        "dkim_key",
         "transport",
         "letter",
         "group",
@@ -219,6 +226,7 @@ def fill(number: int) -> None:
         register_worker(["default"])
         open_pool(["default"], 1)
         campaigns.suppress(f"s{n}@example.com")
+        campaigns.add_dkim_key(domain="example.com", selector=f"s{uuid.uuid4().hex}", algorithm="ed25519")
         campaigns.save_transport(name=f"Relay {uuid.uuid4()}", host="mail.example.com")
         (letter,) = make_dead_letters(1, fingerprint=f"{n:032x}")
         discard([letter.pk], by=Actor(UserFactory(), "api"))
@@ -231,7 +239,7 @@ def fill(number: int) -> None:
     "path",
     [
         *("tasks/", "task-types/", "queues/", "workers/", "worker-pools/", "campaigns/", "templates/"),
-        *("suppressions/", "transports/"),
+        *("suppressions/", "transports/", "dkim-keys/"),
         *("tasks/search/?q=state:queued", "bulk-operations/", "workflows/"),
         *("dead-letters/", "dead-letters/groups/", "audit/"),
         *("campaigns/{id}/recipients/", "campaigns/{id}/imports/"),

@@ -18,7 +18,7 @@ from rest_framework.test import APIClient
 
 from campaigns import breaker
 from campaigns import services as campaigns
-from campaigns.models import Campaign, MailTransport, Suppression
+from campaigns.models import Campaign, DkimKey, MailTransport, Suppression
 from queue_core import broker
 from queue_core import services as queue
 from queue_core.models import DeadLetterGroup, Schedule, Workflow
@@ -164,6 +164,10 @@ def suppression() -> Suppression:
     return campaigns.suppress("jo@example.com")[0]
 
 
+def dkim_key() -> DkimKey:
+    return campaigns.add_dkim_key(domain="example.com", selector="s1", algorithm="ed25519")
+
+
 def transport() -> MailTransport:
     return campaigns.save_transport(name="Relay", host="mail.example.com")
 
@@ -297,6 +301,12 @@ CAMPAIGNS |= {
         lambda: lambda by: campaigns.save_transport(name="Relay", host="mail.example.com", by=by),
         "Created.",
     ),
+    "add_dkim_key": (
+        lambda: lambda by: campaigns.add_dkim_key(domain="example.com", selector="s", algorithm="ed25519", by=by),
+        "Created: s._domainkey.example.com.",
+    ),
+    "switch_dkim_key": (_case(dkim_key, partial(campaigns.switch_dkim_key, enabled=False)), "Switched off."),
+    "delete_dkim_key": (_case(dkim_key, campaigns.delete_dkim_key), "Deleted."),
     "delete_transport": (_case(transport, campaigns.delete_transport), "Deleted."),
     "reset_transport": (_case(tripped, campaigns.reset_transport), "Reset its breaker."),
 }
@@ -440,6 +450,7 @@ def ids(db: None) -> dict[str, Any]:
         "sending": sending().pk,
         "paused": paused().pk,
         "suppression": suppression().pk,
+        "dkim_key": dkim_key().pk,
         "transport": tripped().pk,
     }
 
@@ -489,6 +500,14 @@ API_CALLS: list[tuple[str, str, Any, str]] = [
     ),
     ("post", "suppressions/", {"email": "al@example.com"}, "Suppressed 1 address."),
     ("delete", "suppressions/{suppression}/", None, "Took 1 address off the list."),
+    (
+        "post",
+        "dkim-keys/",
+        {"domain": "example.com", "selector": "s2", "algorithm": "ed25519"},
+        "Created: s2._domainkey.example.com.",
+    ),
+    ("patch", "dkim-keys/{dkim_key}/", {"enabled": False}, "Switched off."),
+    ("delete", "dkim-keys/{dkim_key}/", None, "Deleted."),
     ("post", "transports/", {"name": "n", "host": "mail.example.com"}, "Created."),
     ("patch", "transports/{transport}/", {"priority": 7}, "Changed priority."),
     ("post", "transports/{transport}/reset/", {}, "Reset its breaker."),

@@ -18,8 +18,8 @@ RSA_BITS = 2048
 _RSA_RANGE = (1024, 4096)
 # Also those that decide where an answer and an unsubscription go (RFC 8058 asks for them).
 _SIGNED = frozenset(
-    (b"from", b"reply-to", b"to", b"subject", b"date", b"message-id", b"mime-version", b"content-type")
-    + (b"content-transfer-encoding", b"list-unsubscribe", b"list-unsubscribe-post", b"list-id", b"precedence")
+    b"from reply-to to subject date message-id mime-version content-type content-transfer-encoding "
+    b"list-unsubscribe list-unsubscribe-post list-id precedence".split()
 )
 _FIELDS = re.compile(rb"\r\n(?![ \t])")
 _BLANKS = re.compile(rb"[ \t]+")

@@ -50,7 +50,7 @@ class _Signed(EmailMultiAlternatives):
 
     sign: Callable[[bytes], bytes] | None = None
 
-    def message(self, **options: Any) -> Any:  # type: ignore[override]
+    def message(self, **options: Any) -> Any:
         made = super().message(**options)
         if self.sign is not None:
             form = made.as_bytes().replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")

@@ -25,7 +25,7 @@ def _signer() -> Signer:
 @cache
 def _mac_key() -> bytes:
     signer = _signer()
-    return hashlib.sha256(f"{signer.salt}signer".encode() + force_bytes(signer.key)).digest()
+    return hashlib.sha256(force_bytes(signer.salt) + b"signer" + force_bytes(signer.key)).digest()
 
 
 @cache

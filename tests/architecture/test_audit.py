@@ -305,7 +305,10 @@ CAMPAIGNS |= {
         lambda: lambda by: campaigns.add_dkim_key(domain="example.com", selector="s", algorithm="ed25519", by=by),
         "Created: s._domainkey.example.com.",
     ),
-    "switch_dkim_key": (_case(dkim_key, partial(campaigns.switch_dkim_key, enabled=False)), "Switched off."),
+    "switch_dkim_key": (
+        _case(dkim_key, lambda row, by: campaigns.switch_dkim_key(row, enabled=False, by=by)),
+        "Switched off.",
+    ),
     "delete_dkim_key": (_case(dkim_key, campaigns.delete_dkim_key), "Deleted."),
     "delete_transport": (_case(transport, campaigns.delete_transport), "Deleted."),
     "reset_transport": (_case(tripped, campaigns.reset_transport), "Reset its breaker."),

@@ -23,7 +23,7 @@ install: .venv/installed  ## create .venv and install requirements/dev.txt, when
 run: install  ## run everything on this machine; options in ARGS="--port 9000"
 	@exec $(BIN)/python manage.py up $(ARGS)
 
-test: install  ## all tests; a selection in ARGS="tests/config -k stop"
+test: install  ## all tests; a selection in ARGS="tests/config -k stop", on two cores ARGS="-n 2 --dist loadfile"
 	$(BIN)/python -m pytest $(ARGS)
 
 lint: install  ## format, lint, layers, types, migrations, system checks, the API's description

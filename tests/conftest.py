@@ -1,19 +1,23 @@
 import fcntl
 import sys
+from collections.abc import Iterator
 from typing import TextIO
 
 import pytest
 import pytest_django
 from django.conf import settings
+from django.test import TransactionTestCase
 
 from config import embedded
+from tests.emptying import empty_tables
 
 _LOCK = pytest.StashKey[TextIO]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Start servers for this run, which end with it even when it is killed."""
-    if hasattr(config, "workerinput") or config.option.collectonly or config.option.help:
+    """Start servers for this run, which end with it even when it is killed; each process of `-n` has its own."""
+    spreads = not hasattr(config, "workerinput") and config.getoption("numprocesses", None)
+    if spreads or config.option.collectonly or config.option.help:
         return
     settings.VAR_DIR.mkdir(parents=True, exist_ok=True)
     lock = config.stash[_LOCK] = (settings.VAR_DIR / "pytest.lock").open("a")
@@ -38,7 +42,13 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_setup: None, django_db_blocker: pytest_django.DjangoDbBlocker) -> None:
     """Every test begins with empty tables, also those that a migration fills."""
-    from queue_core.models import Schedule
-
     with django_db_blocker.unblock():
-        Schedule.objects.all().delete()
+        empty_tables()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quick_emptying() -> Iterator[None]:
+    """Tests that commit leave empty tables behind, too."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(TransactionTestCase, "_fixture_teardown", lambda case: empty_tables())
+        yield

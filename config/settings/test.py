@@ -5,6 +5,8 @@ import tempfile
 from pathlib import Path
 
 os.environ.setdefault("VAR_DIR", str(Path(__file__).resolve().parent.parent.parent / "var" / "test"))
+# Processes of tests that run beside each other (pytest -n 2) have servers of their own.
+os.environ["VAR_DIR"] = str(Path(os.environ["VAR_DIR"]) / os.environ.pop("PYTEST_XDIST_WORKER", ""))
 
 from config.settings.base import *  # noqa: F403
 

@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import time
+from pathlib import Path
 from typing import Any, Literal
 
 from django.db import connection, transaction
@@ -33,7 +34,10 @@ def typed(
 
 
 @task(name="tests.sleep")
-def sleep(*, seconds: float) -> None:
+def sleep(*, seconds: float, begun: str = "") -> None:
+    """Sleeps, after making the empty file `begun`: a task is running from its claim on, before its code is."""
+    if begun:
+        Path(begun).touch()
     time.sleep(seconds)
 
 

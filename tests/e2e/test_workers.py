@@ -3,6 +3,7 @@
 import os
 import signal
 import time
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -121,10 +122,11 @@ def test_flushing_valkey_stops_nothing(manage: Manage) -> None:
     assert wait_until(lambda: all_ended(again), 20)
 
 
-def test_sigterm_finishes_the_running_task_and_gives_back_the_rest(manage: Manage) -> None:
-    pks = [services.submit("tests.sleep", {"seconds": 1.0}).id for _ in range(3)]
+def test_sigterm_finishes_the_running_task_and_gives_back_the_rest(manage: Manage, tmp_path: Path) -> None:
+    begun = tmp_path / "begun"
+    pks = [services.submit("tests.sleep", {"seconds": 1.0, "begun": str(begun)}).id for _ in range(3)]
     pool = manage.start("worker", "--processes", "1")
-    assert wait_until(lambda: Task.objects.filter(pk__in=pks, state="running").exists())
+    assert wait_until(begun.exists)
     assert manage.stop(pool) == 0
     states = sorted(Task.objects.filter(pk__in=pks).values_list("state", flat=True))
     assert states == ["queued", "queued", "succeeded"]

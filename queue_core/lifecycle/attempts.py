@@ -67,9 +67,14 @@ SET state = CASE WHEN t.cancel_requested_at IS NULL THEN 'queued' ELSE 'cancelle
     finished_at = CASE WHEN t.cancel_requested_at IS NULL THEN NULL ELSE now() END,
     attempt = t.attempt - 1, lease = NULL, worker_id = NULL, started_at = NULL
 """
+# Locked by id first: a batch is in order of priority.
 _RELEASE = f"""
-UPDATE tasks t {_BACK} FROM unnest(%s::bigint[], %s::uuid[]) AS held(id, lease)
-WHERE t.id = held.id AND t.lease = held.lease
+WITH held AS MATERIALIZED (
+    SELECT t.id FROM tasks t JOIN unnest(%(ids)s::bigint[], %(leases)s::uuid[]) AS h(id, lease)
+        ON h.id = t.id AND h.lease = t.lease
+    WHERE t.id = ANY(%(ids)s::bigint[]) ORDER BY t.id FOR UPDATE OF t
+)
+UPDATE tasks t {_BACK} WHERE t.id = ANY(ARRAY(SELECT id FROM held))
 RETURNING t.id
 """
 
@@ -79,14 +84,18 @@ def release(tasks: Sequence[Claimed]) -> list[int]:
 
     One that somebody asked to cancel meanwhile is cancelled.
     """
-    params = [sql.array(task.id for task in tasks), sql.array(task.lease for task in tasks)]
+    params = {"ids": sql.array(task.id for task in tasks), "leases": sql.array(task.lease for task in tasks)}
     return [row[0] for row in sql.rows(_RELEASE, params)]
 
 
 _RELEASE_UNHELD = f"""
-UPDATE tasks t {_BACK}
-WHERE t.worker_id = %s AND t.state = 'running' AND t.started_at < now() - make_interval(secs => %s)
-  AND NOT t.id = ANY(%s::bigint[])
+WITH unheld AS MATERIALIZED (
+    SELECT id FROM tasks
+    WHERE worker_id = %s AND state = 'running' AND started_at < now() - make_interval(secs => %s)
+      AND NOT id = ANY(%s::bigint[])
+    ORDER BY id FOR UPDATE
+)
+UPDATE tasks t {_BACK} WHERE t.id = ANY(ARRAY(SELECT id FROM unheld))
 RETURNING t.id
 """
 
@@ -112,7 +121,8 @@ WITH failures AS (
     SELECT o.*, f.error, f.error_class, f.traceback, f.fingerprint, f.reason
     FROM unnest(%s::bigint[], %s::uuid[], %s::text[], %s::text[], %s::float8[], %s::float8[], %s::float8[])
     AS o(id, lease, state, outcome, started, finished, delay) LEFT JOIN failures f ON f.id = o.id
-    ORDER BY o.id
+), held AS MATERIALIZED (
+    SELECT t.id FROM tasks t WHERE t.id = ANY(ARRAY(SELECT id FROM o)) ORDER BY t.id FOR NO KEY UPDATE
 ), moved AS (
     UPDATE tasks t SET
         state = CASE WHEN t.cancel_requested_at IS NOT NULL AND o.state <> 'succeeded' THEN 'cancelled'
@@ -124,7 +134,7 @@ WITH failures AS (
         error = CASE WHEN o.outcome IS NULL THEN t.error ELSE coalesce(o.error, '') END,
         lease = NULL
     FROM o
-    WHERE t.id = o.id AND t.lease = o.lease
+    WHERE t.id = o.id AND t.lease = o.lease AND t.id = ANY(ARRAY(SELECT id FROM held))
     RETURNING t.id, t.name, t.queue, t.attempt, t.worker_id, t.started_at AS claimed_at, t.state,
               o.outcome, o.started, o.finished, o.error, o.error_class, o.traceback, o.fingerprint, o.reason
 ), history AS (
@@ -195,7 +205,7 @@ WITH lost AS (
         parked = false,
         error = %s,
         lease = NULL
-    FROM lost WHERE t.id = lost.id
+    WHERE t.id = ANY(ARRAY(SELECT id FROM lost))
     RETURNING t.id, t.name, t.queue, t.attempt, t.worker_id, t.started_at, t.state, t.error
 ), history AS (
     INSERT INTO task_executions (task_id, attempt, worker_id, outcome, error, traceback, started_at, finished_at)

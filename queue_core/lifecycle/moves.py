@@ -12,7 +12,7 @@ WITH due AS (
     SELECT id FROM tasks WHERE state = 'queued' AND parked AND run_at <= now()
     ORDER BY run_at LIMIT %s FOR UPDATE SKIP LOCKED
 )
-UPDATE tasks t SET parked = false FROM due WHERE t.id = due.id RETURNING t.queue
+UPDATE tasks t SET parked = false WHERE t.id = ANY(ARRAY(SELECT id FROM due)) RETURNING t.queue
 """
 
 
@@ -26,7 +26,8 @@ WITH late AS (
     SELECT id FROM tasks WHERE state IN ('blocked', 'queued') AND expires_at IS NOT NULL AND expires_at <= now()
     ORDER BY expires_at LIMIT %s FOR UPDATE SKIP LOCKED
 )
-UPDATE tasks t SET state = 'expired', parked = false, finished_at = now() FROM late WHERE t.id = late.id RETURNING t.id
+UPDATE tasks t SET state = 'expired', parked = false, finished_at = now()
+WHERE t.id = ANY(ARRAY(SELECT id FROM late)) RETURNING t.id
 """
 
 
@@ -55,7 +56,8 @@ WITH locked AS (
         expires_at = CASE WHEN t.expires_at > now() THEN t.expires_at END,
         max_attempts = greatest(t.max_attempts, t.attempt - t.crashes + 1),
         max_crashes = greatest(t.max_crashes, t.crashes + 1)
-    FROM picked WHERE t.id = picked.id
+    FROM picked
+    WHERE t.id = picked.id AND t.id = ANY(ARRAY(SELECT id FROM picked)) AND t.state IN ('failed', 'cancelled')
     RETURNING t.id, t.queue, CASE WHEN t.step IS NOT NULL THEN t.workflow_id END AS workflow_id, picked.awaited
 ), again AS (
     SELECT workflow_id, count(*) FILTER (WHERE NOT awaited) AS steps FROM moved GROUP BY workflow_id
@@ -70,7 +72,7 @@ WITH locked AS (
     DELETE FROM task_progress p USING moved WHERE p.task_id = moved.id
 ), resolved AS (
     UPDATE dead_letter_queue d SET resolution = 'retried', resolved_at = now(), resolved_by_id = %s
-    FROM moved WHERE d.task_id = moved.id AND d.resolution = ''
+    FROM moved WHERE d.task_id = moved.id AND d.resolution = '' AND d.task_id = ANY(ARRAY(SELECT id FROM moved))
     RETURNING d.fingerprint
 ), {sql.REGROUP}
 SELECT id, queue FROM moved
@@ -85,20 +87,22 @@ def retry(ids: Sequence[int], *, by: int | None) -> list[tuple[int, str]]:
     return [(row[0], row[1]) for row in sql.rows(_RETRY, [sql.array(ids), by])]
 
 
-# Locked first, in order: what is being claimed or finished at this moment is judged by its state after that.
+# Locked first, in order: what is being claimed or finished at this moment is judged by its state after that, which only
+# the row itself tells for sure.
 _CANCEL = """
-WITH locked AS (
-    SELECT id, state = 'running' AS runs FROM tasks
+WITH locked AS MATERIALIZED (
+    SELECT id FROM tasks
     WHERE id = ANY(%s::bigint[]) AND state IN ('blocked', 'queued', 'running')
     ORDER BY id FOR UPDATE
 ), moved AS (
     UPDATE tasks t SET
-        state = CASE WHEN runs THEN t.state ELSE 'cancelled' END,
-        parked = CASE WHEN runs THEN t.parked ELSE false END,
-        finished_at = CASE WHEN runs THEN t.finished_at ELSE now() END,
-        cancel_requested_at = CASE WHEN runs THEN now() ELSE t.cancel_requested_at END
-    FROM locked WHERE t.id = locked.id AND NOT (runs AND t.cancel_requested_at IS NOT NULL)
-    RETURNING runs
+        state = CASE t.state WHEN 'running' THEN t.state ELSE 'cancelled' END,
+        parked = CASE t.state WHEN 'running' THEN t.parked ELSE false END,
+        finished_at = CASE t.state WHEN 'running' THEN t.finished_at ELSE now() END,
+        cancel_requested_at = CASE t.state WHEN 'running' THEN now() ELSE t.cancel_requested_at END
+    WHERE t.id = ANY(ARRAY(SELECT id FROM locked)) AND t.state IN ('blocked', 'queued', 'running')
+      AND NOT (t.state = 'running' AND t.cancel_requested_at IS NOT NULL)
+    RETURNING t.state = 'running' AS runs
 )
 SELECT count(*) FILTER (WHERE NOT runs), count(*) FILTER (WHERE runs) FROM moved
 """
@@ -124,7 +128,7 @@ UPDATE tasks t SET
     run_at = coalesce(%(run_at)s::timestamptz, t.run_at),
     parked = CASE WHEN %(run_at)s::timestamptz IS NULL THEN t.parked
                   ELSE t.state = 'queued' AND %(run_at)s::timestamptz > clock_timestamp() END
-FROM locked WHERE t.id = locked.id
+WHERE t.id = ANY(ARRAY(SELECT id FROM locked)) AND t.state IN ('blocked', 'queued')
 RETURNING t.id, t.queue
 """
 _EDITED = ("priority", "queue", "max_attempts", "tags", "payload", "run_at")

@@ -54,7 +54,7 @@ UPDATE tasks t SET
     error = CASE WHEN dragged THEN format('cancelled: task %%s%%s %%s', parent.id, ' (step ' || parent.step || ')',
         CASE parent.state WHEN 'cancelled' THEN 'was cancelled' ELSE parent.state END) ELSE t.error END
 FROM judged LEFT JOIN tasks parent ON parent.id = judged.culprit
-WHERE t.id = judged.task_id
+WHERE t.id = judged.task_id AND t.id = ANY(ARRAY(SELECT id FROM ready))
 RETURNING t.queue, free AND NOT t.parked, dragged AND t.awaited
 """
 

@@ -1,4 +1,10 @@
-"""What the statements of this package are made of."""
+"""What the statements of this package are made of.
+
+An UPDATE of tasks that a CTE has picked names them by `id = ANY(ARRAY(SELECT id FROM picked))`, also when it joins the
+CTE: a join alone is planned for as many tasks as the last ANALYZE saw, and after one that saw an emptied table
+PostgreSQL compares every task with every picked one (3 s for a claim of 500 among 100 000). An array is looked up by
+the primary key, whatever the statistics say.
+"""
 
 import json
 import re

@@ -25,7 +25,8 @@ WITH parents AS (
     SELECT id, state IN ('succeeded', 'failed', 'cancelled', 'expired') AS is_over, awaited
     FROM tasks WHERE id = ANY(%s::bigint[])
 ), marked AS (
-    UPDATE tasks t SET awaited = true FROM parents p WHERE t.id = p.id AND NOT p.awaited AND NOT p.is_over
+    UPDATE tasks t SET awaited = true
+    WHERE t.id = ANY(ARRAY(SELECT p.id FROM parents p WHERE NOT p.awaited AND NOT p.is_over))
 )
 SELECT id FROM parents WHERE is_over AND NOT awaited
 """
@@ -105,7 +106,7 @@ WITH waiting AS (
         expires_at = CASE WHEN t.expires_at > now() THEN t.expires_at END,
         max_attempts = greatest(t.max_attempts, t.attempt - t.crashes + 1),
         max_crashes = greatest(t.max_crashes, t.crashes + 1)
-    FROM waiting w WHERE t.id = w.id
+    FROM waiting w WHERE t.id = w.id AND t.id = ANY(ARRAY(SELECT id FROM waiting))
     RETURNING t.id, t.queue, t.state, w.was_blocked, NOT w.was_blocked AND NOT w.awaited AS was_counted
 ), reopened AS (
     UPDATE workflows SET state = 'running', finished_at = NULL, cancel_requested_at = NULL,

@@ -292,9 +292,13 @@ def test_a_pause_of_a_type_is_heard_while_it_is_worked_off(
 
 
 @pytest.mark.django_db
-def test_a_hundred_thousand_paused_tasks_at_the_head_are_passed_over(worker_id: int) -> None:
-    run_sql("INSERT INTO tasks (name, queue) SELECT 'tests.noop', 'default' FROM generate_series(1, 100000)")
-    run_sql("ANALYZE tasks")  # as autovacuum does within seconds; known to be slow with statistics of an empty table
+@pytest.mark.parametrize("planner_saw", ["nothing", "an emptied table", "all"])
+def test_a_hundred_thousand_paused_tasks_at_the_head_are_passed_over(planner_saw: str, worker_id: int) -> None:
+    line = "INSERT INTO tasks (name, queue) SELECT 'tests.noop', 'default' FROM generate_series(1, 100000)"
+    if planner_saw == "an emptied table":
+        run_sql(f"{line}; DELETE FROM tasks; ANALYZE tasks; {line}")
+    else:
+        run_sql(line if planner_saw == "nothing" else f"{line}; ANALYZE tasks")
     services.pause_type("tests.noop")
     (behind,) = submit(1, "tests.add", {"a": 1, "b": 2})
     worker, started = claims(), time.monotonic()
@@ -305,7 +309,7 @@ def test_a_hundred_thousand_paused_tasks_at_the_head_are_passed_over(worker_id: 
     submit(1, "tests.add", {"a": 1, "b": 2})
     started = time.monotonic()
     assert len(worker.batch(worker_id, 1)) == 1
-    assert time.monotonic() - started < 0.2
+    assert time.monotonic() - started < 0.5
 
 
 @pytest.mark.django_db

@@ -9,7 +9,7 @@ import pytest
 from django.db import connection, transaction
 
 from queue_core import lifecycle, services
-from queue_core.lifecycle import Ended
+from queue_core.lifecycle import Ended, Failure
 from queue_core.models import Task, Workflow
 from queue_core.states import Outcome, TaskState
 
@@ -21,6 +21,14 @@ def somebody_waits() -> bool:
     with connection.cursor() as cursor:
         cursor.execute("SELECT EXISTS (SELECT 1 FROM pg_locks WHERE NOT granted)")
         return bool(cursor.fetchone()[0])
+
+
+def hammer(work: Callable[[], Any], deadline: float, errors: list[Exception]) -> None:
+    try:
+        while time.monotonic() < deadline:
+            work()
+    except Exception as exc:
+        errors.append(exc)
 
 
 def free_while_first_is_held(rows: Any, work: Callable[[], Any], in_thread: Starter) -> list[int]:
@@ -46,6 +54,41 @@ def test_a_finish_that_waits_holds_no_later_row(count: int, worker_id: int, in_t
     free = free_while_first_is_held(Task.objects.all(), lambda: lifecycle.finish(ended), in_thread)
     assert len(free) == count - 1
     assert Task.objects.filter(state="succeeded").count() == count
+
+
+@pytest.mark.parametrize("count", [3, 150])
+def test_a_release_that_waits_holds_no_later_row(count: int, worker_id: int, in_thread: Starter) -> None:
+    services.submit_many([services.build("tests.noop", {}, priority=n % 90) for n in range(count)])
+    claimed = lifecycle.claim(["default"], worker_id, count)
+    free = free_while_first_is_held(Task.objects.all(), lambda: lifecycle.release(claimed), in_thread)
+    assert len(free) == count - 1
+    assert Task.objects.filter(state="queued").count() == count
+
+
+def test_verbs_that_hammer_the_same_tasks_never_deadlock(worker_id: int, in_thread: Starter) -> None:
+    ids = services.submit_many([services.build("tests.noop", {}, priority=n % 90) for n in range(120)])
+
+    def finish_and_release() -> None:
+        claimed = lifecycle.claim(["default"], worker_id, 60)
+        failure = Failure("no", fingerprint="f", reason="discarded")
+        ended = [Ended(t, TaskState.FAILED, Outcome.FAILED, 0.001, 0.002, failure=failure) for t in claimed[::2]]
+        lifecycle.finish(ended)
+        lifecycle.release(claimed[1::2])
+
+    verbs: list[Callable[[], Any]] = [
+        finish_and_release,
+        finish_and_release,
+        lambda: lifecycle.cancel(ids),
+        lambda: lifecycle.retry(ids[::-1], by=None),
+        lambda: lifecycle.edit(ids, priority=int(time.monotonic() * 1000) % 90),
+        lambda: lifecycle.release_unheld(worker_id, [], -1),
+    ]
+    errors: list[Exception] = []
+    deadline = time.monotonic() + 2
+    threads = [in_thread(lambda verb=verb: hammer(verb, deadline, errors)) for verb in verbs]  # type: ignore[misc]
+    for thread in threads:
+        thread.join(20)
+    assert errors == []
 
 
 @pytest.mark.parametrize("count", [3, 50])

@@ -1,0 +1,50 @@
+"""A burst right after the planner looked at an emptied table: statements over many tasks stay quick."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.db import connection
+
+from queue_core import lifecycle
+from queue_core.lifecycle import Ended
+from queue_core.models import Task
+from queue_core.states import Outcome, TaskState
+
+LINE = "INSERT INTO tasks (name, queue) SELECT 'tests.noop', 'default' FROM generate_series(1, 50000)"
+SIZE = 1_000
+
+
+def took(verb: Callable[[], Any]) -> float:
+    started = time.monotonic()
+    assert verb()
+    return time.monotonic() - started
+
+
+@pytest.mark.django_db
+def test_verbs_over_a_thousand_tasks_compare_them_with_no_others(worker_id: int) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute(f"{LINE}; DELETE FROM tasks; ANALYZE tasks; {LINE}")
+    claimed = lifecycle.claim(["default"], worker_id, SIZE)
+    ended = [Ended(task, TaskState.SUCCEEDED, Outcome.SUCCEEDED, 0.0, 0.1) for task in claimed[: SIZE // 2]]
+    ids = list(Task.objects.filter(state="queued").values_list("pk", flat=True)[:SIZE])
+    seconds = {
+        "finish": took(lambda: lifecycle.finish(ended)),
+        "release": took(lambda: lifecycle.release(claimed[SIZE // 2 :])),
+        "claim": took(lambda: lifecycle.claim(["default"], worker_id, SIZE)),
+        "release_unheld": took(lambda: lifecycle.release_unheld(worker_id, [], -1)),
+        "cancel": took(lambda: lifecycle.cancel(ids)),
+        "retry": took(lambda: lifecycle.retry(ids, by=None)),
+        "edit": took(lambda: lifecycle.edit(ids, priority=3)),
+        "claim_first": took(lambda: lifecycle.claim(["default"], worker_id, SIZE)),
+    }
+    assert max(seconds.values()) < 1, seconds
+
+
+@pytest.mark.django_db
+def test_a_claim_answers_in_order_of_priority(worker_id: int) -> None:
+    rows = [Task(name="tests.noop", queue="default", priority=n % 7) for n in range(50)]
+    Task.objects.bulk_create(rows)
+    found = [task.id for task in lifecycle.claim(["default"], worker_id, 50)]
+    assert found == list(Task.objects.order_by("-priority", "run_at", "pk").values_list("pk", flat=True))

@@ -6,6 +6,7 @@ import resource
 import signal
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from django.db import Error, connection
@@ -26,6 +27,8 @@ logger = logging.getLogger(__name__)
 _POLL_SECONDS = 0.05
 _LOOK_SECONDS = 0.5
 _UNHELD_SECONDS = 10.0
+# A heartbeat that fails for a reason of its own is tried again until the lease has so little left.
+_UNSURE_SECONDS = 5.0
 _PAGE_MIB = resource.getpagesize() / 2**20
 
 
@@ -63,7 +66,9 @@ class Keeper(threading.Thread):
         self.orders = orders
         self.pool = pool
         self.capacity = capacity
+        sure_until = hand.clock() + conf.get("LEASE_SECONDS")
         self.worker_id = register_worker(queues, pool=pool, capacity=capacity)
+        hand.lease_until = sure_until
         self.processor = Processor()
         self._closed = threading.Event()
         self._next_beat = 0.0
@@ -86,15 +91,22 @@ class Keeper(threading.Thread):
             except Error as exc:
                 # PostgreSQL is away. The lease may run out meanwhile; the next beat finds that out.
                 logger.warning("PostgreSQL does not answer: %s", str(exc).strip().partition("\n")[0])
-                connection.close()
-                self._next_beat = self.hand.clock() + 1.0
-                self._closed.wait(0.5)
+                self._try_again_soon()
             except Exception:
-                # A process that does not beat any more must not go on claiming; the pool starts another.
-                logger.exception("the heartbeat failed; this process ends")
-                os.kill(os.getpid(), signal.SIGTERM)
-                break
+                if self.hand.clock() + _UNSURE_SECONDS >= self.hand.lease_until:
+                    # A process that does not beat any more must not go on claiming; the pool starts another.
+                    logger.exception("the heartbeat failed until the lease ran out; this process ends")
+                    os.kill(os.getpid(), signal.SIGTERM)
+                    break
+                logger.exception("the heartbeat failed; the lease still holds, so it is tried again")
+                self._try_again_soon()
         connection.close()
+
+    def _try_again_soon(self) -> None:
+        with suppress(Error):  # a connection that broke may refuse even that
+            connection.close()
+        self._next_beat = self.hand.clock() + 1.0
+        self._closed.wait(0.5)
 
     def look(self) -> None:
         now = self.hand.clock()

@@ -376,10 +376,37 @@ def test_work_goes_on_past_a_slice_while_valkey_is_away(station: Station, monkey
     assert Task.objects.get().state == "succeeded"
 
 
-def test_a_beat_that_cannot_be_helped_ends_the_process(station: Station, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_heartbeat_that_goes_on_failing_ends_the_process_when_its_lease_does(
+    station: Station, monkeypatch: pytest.MonkeyPatch
+) -> None:
     ended_by: list[int] = []
     monkeypatch.setattr("queue_core.keeper.os.kill", lambda pid, signum: ended_by.append(signum))
-    monkeypatch.setattr("queue_core.keeper.tick", lambda **_: 1 / 0)
+    monkeypatch.setattr("queue_core.keeper.beat", lambda *_: 1 / 0)
+    station.hand.lease_until = station.hand.clock() + 4.0
     station.keeper._next_beat = 0.0
     station.keeper.join(5)
     assert ended_by == [signal.SIGTERM]
+
+
+def test_one_heartbeat_that_fails_ends_nothing(station: Station, monkeypatch: pytest.MonkeyPatch) -> None:
+    ended_by: list[int] = []
+    failed: list[bool] = []
+
+    def fail_once(**_: float) -> bool:
+        if not failed:
+            failed.append(True)
+            raise RuntimeError("no")
+        return tick()
+
+    monkeypatch.setattr("queue_core.keeper.os.kill", lambda pid, signum: ended_by.append(signum))
+    monkeypatch.setattr("queue_core.keeper.tick", fail_once)
+    station.keeper._next_beat = 0.0
+    services.submit("tests.noop")
+    deadline = time.monotonic() + 5
+    while not failed and time.monotonic() < deadline:
+        time.sleep(0.01)
+    station.serve(5, burst=True)
+    assert Task.objects.get().state == "succeeded"
+    assert failed
+    assert ended_by == []
+    assert station.keeper.is_alive()

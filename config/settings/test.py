@@ -1,7 +1,6 @@
 """Tests: servers of their own (fsync off) under var/test unless DATABASE_URL and REDIS_URL name others."""
 
 import os
-import tempfile
 from pathlib import Path
 
 os.environ.setdefault("VAR_DIR", str(Path(__file__).resolve().parent.parent.parent / "var" / "test"))
@@ -18,7 +17,6 @@ STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
-MEDIA_ROOT = Path(tempfile.gettempdir())
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = True
 

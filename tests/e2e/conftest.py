@@ -1,5 +1,6 @@
 """Real processes: `manage.py worker` and friends on the test database, each ended at the end of its test."""
 
+import ctypes
 import os
 import signal
 import socket
@@ -14,6 +15,8 @@ from django.conf import settings
 from django.db import connection
 
 ROOT = Path(__file__).resolve().parent.parent.parent
+_LIBC = ctypes.CDLL(None)
+_PR_SET_PDEATHSIG = 1
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 30.0, every: float = 0.05) -> bool:
@@ -30,6 +33,11 @@ def database_url() -> str:
     database = connection.settings_dict
     password = f":{database['PASSWORD']}" if database["PASSWORD"] else ""
     return f"postgres://{database['USER']}{password}@{database['HOST']}:{database['PORT']}/{database['NAME']}"
+
+
+def end_with_parent() -> None:
+    """Whatever happens to pytest, its processes do not outlive it. Source: prctl(2), PR_SET_PDEATHSIG."""
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 class Manage:
@@ -54,6 +62,7 @@ class Manage:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
+                preexec_fn=end_with_parent,  # noqa: PLW1509 - calls into libc only
             )
         self.running.append(process)
         return process

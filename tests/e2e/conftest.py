@@ -62,7 +62,7 @@ class Manage:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
-                preexec_fn=end_with_parent,  # noqa: PLW1509 - calls into libc only
+                preexec_fn=end_with_parent,
             )
         self.running.append(process)
         return process

@@ -10,8 +10,8 @@ from campaigns import conf, mailer
 from campaigns.addresses import AddressError, parse_address
 from campaigns.bounces.mailbox import MailboxError, parse_url
 from campaigns.services.chunk import CONDUCT, DELIVER
+from campaigns.services.import_file import FORGET_FILE
 from campaigns.services.read_bounces import READ_BOUNCES
-from campaigns.services.run_import import FORGET_FILE
 from campaigns.services.start_import import IMPORT_FILE
 from queue_core import registry
 

@@ -42,11 +42,11 @@ class TransportRefused(CampaignError):
 
 
 class ImportOver(CampaignError):
-    """An import that cannot be cancelled any more; `state` is the one it is in."""
+    """A verb that an import does not allow any more; `state` is the one it is in."""
 
-    def __init__(self, filename: str, state: str) -> None:
+    def __init__(self, filename: str, state: str, left: str = "there is nothing left to cancel") -> None:
         self.state = state
-        super().__init__(f"The import of “{filename}” is {state}; there is nothing left to cancel.")
+        super().__init__(f"The import of “{filename}” is {state}; {left}.")
 
 
 class DkimKeyRefused(TransportRefused):

@@ -84,6 +84,10 @@ class Security(TextChoices):
 
 
 class ImportState(TextChoices):
+    """uploaded: kept and looked at, nothing imported yet · checking: a task counts what an import would do."""
+
+    UPLOADED = "uploaded"
+    CHECKING = "checking"
     WAITING = "waiting"
     RUNNING = "running"
     DONE = "done"
@@ -92,10 +96,16 @@ class ImportState(TextChoices):
 
 
 IMPORT_OVER = frozenset({ImportState.DONE, ImportState.FAILED, ImportState.CANCELLED})
-_LIVE_IMPORT = frozenset({ImportState.WAITING, ImportState.RUNNING})
+# Nobody is mailed while one of these may still add people.
+LIVE_IMPORT = frozenset({ImportState.WAITING, ImportState.RUNNING})
+_NOT_BEGUN = frozenset({ImportState.UPLOADED, ImportState.CHECKING})
 IMPORT_TRANSITIONS: dict[str, tuple[frozenset[ImportState], ImportState]] = {
-    "run": (_LIVE_IMPORT, ImportState.RUNNING),
+    "edit": (_NOT_BEGUN, ImportState.UPLOADED),
+    "check": (_NOT_BEGUN, ImportState.CHECKING),
+    "end_check": (frozenset({ImportState.CHECKING}), ImportState.UPLOADED),
+    "begin": (_NOT_BEGUN | {ImportState.FAILED}, ImportState.WAITING),
+    "run": (LIVE_IMPORT, ImportState.RUNNING),
     "finish": (frozenset({ImportState.RUNNING}), ImportState.DONE),
-    "fail": (_LIVE_IMPORT, ImportState.FAILED),
-    "cancel": (_LIVE_IMPORT, ImportState.CANCELLED),
+    "fail": (LIVE_IMPORT, ImportState.FAILED),
+    "cancel": (_NOT_BEGUN | LIVE_IMPORT, ImportState.CANCELLED),
 }

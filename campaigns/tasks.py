@@ -4,13 +4,17 @@ from typing import Any
 
 from django.conf import settings
 
+from campaigns.services.check_import import CHECK_FILE, run_check
 from campaigns.services.chunk import CONDUCT, DELIVER
 from campaigns.services.conduct import conduct
 from campaigns.services.deliver import deliver_chunk
+from campaigns.services.import_file import FORGET_FILE, forget_file
 from campaigns.services.read_bounces import READ_BOUNCES, read_bounces
-from campaigns.services.run_import import FORGET_FILE, forget_file, run_import
+from campaigns.services.run_import import give_up_import, run_import
 from campaigns.services.start_import import IMPORT_FILE
 from queue_core.registry import task
+
+_IMPORT_ATTEMPTS = 10
 
 
 @task(name=DELIVER, queue="mail", takes_context=True, acks="each")
@@ -31,10 +35,26 @@ def read_bounces_task(**_: Any) -> dict[str, int]:
 
 
 @task(
-    name=IMPORT_FILE, queue="default", takes_context=True, acks="each", timeout=21_600, max_attempts=10, max_crashes=20
+    name=IMPORT_FILE,
+    queue="default",
+    takes_context=True,
+    acks="each",
+    timeout=21_600,
+    max_attempts=_IMPORT_ATTEMPTS,
+    max_crashes=20,
 )
 def import_file_task(context: Any, *, recipient_import: int, **_: Any) -> None:
-    run_import(recipient_import, progress=context.progress)
+    try:
+        run_import(recipient_import, progress=context.progress)
+    except Exception as exc:
+        if context.attempt >= _IMPORT_ATTEMPTS:
+            give_up_import(recipient_import, f"Its task failed {context.attempt} times, last with {exc!r:.300}.")
+        raise
+
+
+@task(name=CHECK_FILE, queue="default", takes_context=True, timeout=21_600, max_attempts=3)
+def check_import_file_task(context: Any, *, recipient_import: int, **_: Any) -> None:
+    run_check(recipient_import, progress=context.progress)
 
 
 @task(name=FORGET_FILE, queue="low")

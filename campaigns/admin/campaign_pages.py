@@ -9,13 +9,13 @@ from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpR
 from django.urls import reverse
 from unfold.admin import ModelAdmin
 
-from campaigns import conf, services
-from campaigns.admin import again_pages
+from campaigns import services
+from campaigns.admin import again_pages, import_preview
 from campaigns.admin.forms import ImportForm, RateForm
 from campaigns.admin.progress import grouped, live
 from campaigns.errors import CampaignError, NotReady
 from campaigns.intake.options import DELIMITERS
-from campaigns.models import Campaign, RecipientImport
+from campaigns.models import Campaign
 from campaigns.states import CAMPAIGN_TRANSITIONS, CampaignState
 from queue_core.admin.ledger import actor, demand, find, page
 
@@ -41,14 +41,14 @@ def launch(model_admin: ModelAdmin, request: HttpRequest, pk: int) -> HttpRespon
             messages.error(request, problem)
         return _back_to(campaign)
     now = services.status(campaign)
-    people = _people(now["pending"])
+    audience = people(now["pending"])
     return page(
         model_admin,
         request,
         "queue_core/admin/confirm.html",
         title=f"Launch {campaign}",
         original=campaign,
-        question=f"Mail “{campaign.name}” to {people} now?",
+        question=f"Mail “{campaign.name}” to {audience} now?",
         facts=[
             ("Recipients", grouped(now["pending"])),
             ("Suppressed, not mailed", grouped(now["suppressed"])),
@@ -56,7 +56,7 @@ def launch(model_admin: ModelAdmin, request: HttpRequest, pk: int) -> HttpRespon
             ("From", campaign.from_email),
             ("Replies to", campaign.reply_to or "the sender"),
         ],
-        button=f"Launch: mail {people}",
+        button=f"Launch: mail {audience}",
         variant="primary",
         back=_page_of(campaign),
     )
@@ -147,67 +147,37 @@ def _do(request: HttpRequest, campaign: Campaign, done: str, verb: Callable[...,
 
 
 def import_file(model_admin: ModelAdmin, request: HttpRequest, pk: int) -> HttpResponse:
-    """Asks for a file on GET; on POST imports it, or only says what would happen."""
+    """Asks for a file on GET; on POST keeps it and goes on to its page, where it is looked at and imported."""
     campaign = find(model_admin, request, pk)
     demand(model_admin.has_import_permission(request))
     form = ImportForm(request.POST or None, request.FILES or None)
-    report: services.Report | None = None
     if form.is_valid():
-        upload, dry_run = form.cleaned_data["file"], form.cleaned_data["dry_run"]
+        upload = form.cleaned_data["file"]
         try:
-            if not dry_run and upload.size > conf.get("IMPORT_AT_ONCE_MIB") * 1024 * 1024:
-                return _in_background(request, campaign, form)
-            report = services.import_recipients(
-                campaign,
-                upload.file,
-                filename=upload.name,
-                by=actor(request),
-                options=form.options(),
-                dry_run=dry_run,
-            )
+            made = services.upload_import(campaign, upload.file, filename=upload.name, by=actor(request))
         except CampaignError as exc:
             form.add_error("file", f"{exc} Nothing was imported.")
         else:
-            if not dry_run:
-                return _imported(request, campaign, report)
-    return page(
-        model_admin,
-        request,
-        "campaigns/admin/import.html",
-        title=f"Import recipients into {campaign}",
-        original=campaign,
-        form=form,
-        button="Go",
-        back=_page_of(campaign),
-        **(_report(report) if report else {}),
-    )
+            import_preview.look(made)
+            return HttpResponseRedirect(reverse("admin:campaigns_recipientimport_change", args=[made.pk]))
+    context = {"form": form, "button": "Look at it", "back": _page_of(campaign)}
+    title = f"Import recipients into {campaign}"
+    return page(model_admin, request, "queue_core/admin/form.html", title=title, original=campaign, **context)
 
 
-def _in_background(request: HttpRequest, campaign: Campaign, form: ImportForm) -> HttpResponse:
-    upload = form.cleaned_data["file"]
-    made = services.start_import(campaign, upload.file, filename=upload.name, options=form.options(), by=actor(request))
-    return HttpResponseRedirect(reverse("admin:campaigns_recipientimport_change", args=[made.pk]))
-
-
-def _imported(request: HttpRequest, campaign: Campaign, report: services.Report) -> HttpResponse:
-    message = f"Imported {_people(report.created)}"
-    messages.success(request, f"{message} into “{campaign.name}”.")
-    made = RecipientImport.objects.filter(campaign=campaign, created_by=request.user.pk).order_by("-pk").first()
-    return HttpResponseRedirect(reverse("admin:campaigns_recipientimport_change", args=[made.pk if made else 0]))
-
-
-def _people(count: int) -> str:
+def people(count: int) -> str:
+    """`1 recipient`, `12,345 recipients`."""
     return f"{grouped(count)} recipient{'' if count == 1 else 's'}"
 
 
-def numbers(source: Any) -> list[tuple[str, str]]:
-    """(label, number) of what became of the lines of a file; `source` is a Report or a RecipientImport."""
+def numbers(source: Any, *, planned: bool = False) -> list[tuple[str, str]]:
+    """(label, number) of what became of the lines of a file, or would; `source` is a Report or a RecipientImport."""
     labels = {
         "records": "Rows in the file",
-        "created": "Added",
+        "created": "Would be added" if planned else "Added",
         "suppressed": "Of these suppressed",
         "duplicates": "Twice in the file",
-        "existing": "In the campaign before",
+        "existing": "In the campaign already" if planned else "In the campaign before",
         "invalid": "Rejected",
         "blank": "Blank lines",
     }
@@ -226,12 +196,6 @@ def reading(found: dict[str, Any]) -> list[tuple[str, str]]:
         "Note": " ".join(found.get("notes", [])),
     }
     return [(label, text) for label, text in told.items() if text]
-
-
-def _report(report: services.Report) -> dict[str, Any]:
-    rows = [{"line": line, "email": email, "reason": reason} for line, email, reason, _ in report.rejected]
-    facts = [*numbers(report), *reading(report.found)]
-    return {"facts": facts, "rejected": rows[:_SHOWN_REJECTED], "rejected_more": len(rows) > _SHOWN_REJECTED}
 
 
 def buttons(

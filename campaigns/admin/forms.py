@@ -5,7 +5,6 @@ from django import forms
 from unfold import widgets
 
 from campaigns.addresses import AddressError, parse_address
-from campaigns.intake import Options, read_options
 from campaigns.message import MessageError, Skeleton
 from campaigns.models import Campaign, Suppression
 from queue_core.admin.forms import as_object
@@ -87,47 +86,8 @@ class ImportForm(forms.Form):
     file = forms.FileField(
         label="File",
         widget=widgets.UnfoldAdminFileFieldWidget,
-        help_text="CSV, TSV or XLSX. One column holds the addresses; the others become attributes of the recipient.",
+        help_text="CSV, TSV or XLSX. You see its first rows and what would happen before anything is imported.",
     )
-    delimiter = forms.ChoiceField(
-        choices=[("", "Find it"), ("comma", "Comma"), ("semicolon", "Semicolon"), ("tab", "Tab"), ("pipe", "Pipe")],
-        required=False,
-        widget=widgets.UnfoldAdminSelectWidget,
-    )
-    encoding = forms.CharField(
-        required=False,
-        widget=widgets.UnfoldAdminTextInputWidget,
-        help_text="Such as utf-8, utf-16 or windows-1252. Blank: find it.",
-    )
-    header = forms.TypedChoiceField(
-        label="The first line",
-        choices=[("", "Find out"), ("yes", "Names the columns"), ("no", "Is a recipient")],
-        required=False,
-        coerce=lambda value: value == "yes",
-        empty_value=None,
-        widget=widgets.UnfoldAdminSelectWidget,
-    )
-    sheet = forms.CharField(
-        required=False, widget=widgets.UnfoldAdminTextInputWidget, help_text="Of a workbook. Blank: the first."
-    )
-    mapping = forms.CharField(
-        required=False,
-        widget=widgets.UnfoldAdminTextareaWidget(attrs={"rows": 3, "class": "ph-source", "spellcheck": "false"}),
-        help_text='What columns become, as JSON: {"Work mail": "email", "Notes": null}. '
-        "Those not named keep their own name; null leaves one out.",
-    )
-    dry_run = forms.BooleanField(
-        label="Only check: say what would happen, write nothing",
-        required=False,
-        initial=True,
-        widget=widgets.UnfoldBooleanWidget,
-    )
-
-    def options(self) -> Options:
-        """Raises ImportRefused."""
-        return read_options(
-            **{name: self.cleaned_data[name] for name in ("delimiter", "encoding", "header", "sheet", "mapping")}
-        )
 
 
 class SuppressionForm(forms.ModelForm):  # type: ignore[type-arg]

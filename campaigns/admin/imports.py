@@ -1,5 +1,6 @@
 import csv
 from functools import partial
+from types import SimpleNamespace
 from typing import Any
 
 from django.contrib import admin, messages
@@ -16,16 +17,21 @@ from django.urls import URLPattern, path, reverse
 from unfold.decorators import display as label
 
 from campaigns import services
-from campaigns.admin.campaign_pages import numbers, reading
+from campaigns.admin import import_preview
+from campaigns.admin.campaign_pages import numbers, people, reading
 from campaigns.errors import CampaignError
 from campaigns.models import RecipientImport
-from campaigns.states import IMPORT_OVER
+from campaigns.states import IMPORT_OVER, LIVE_IMPORT, ImportState
 from queue_core.admin.ledger import LedgerAdmin, actor, demand, find, page
 from queue_core.admin.times import moment
 
 _SHOWN_REJECTED = 100
 _LOOK_AGAIN_SECONDS = 2
+_NOT_BEGUN = (ImportState.UPLOADED, ImportState.CHECKING)
+_MOVING = LIVE_IMPORT | {ImportState.CHECKING}
 IMPORT_LABELS = {
+    "uploaded": "warning",
+    "checking": "info",
     "waiting": "default",
     "running": "info",
     "done": "success",
@@ -57,6 +63,11 @@ class RecipientImportAdmin(LedgerAdmin):
         stop = self.admin_site.admin_view(partial(cancel, self))
         return [
             path("<int:pk>/rejected.csv", view, name="campaigns_recipientimport_rejected"),
+            path(
+                "<int:pk>/preview/",
+                self.admin_site.admin_view(partial(import_preview.submit, self)),
+                name="campaigns_recipientimport_preview",
+            ),
             path("<int:pk>/cancel/", stop, name="campaigns_recipientimport_cancel"),
             *super().get_urls(),
         ]
@@ -67,27 +78,39 @@ class RecipientImportAdmin(LedgerAdmin):
         """The page of an import under way looks again by itself."""
         made = find(self, request, object_id)
         answer = page(self, request, self.detail_template, original=made, **self.detail(request, made))
-        if made.state not in IMPORT_OVER:
+        if made.state in _MOVING:
             answer["Refresh"] = str(_LOOK_AGAIN_SECONDS)
         return answer
 
     def detail(self, request: HttpRequest, obj: RecipientImport) -> dict[str, Any]:
+        if obj.state in _NOT_BEGUN:
+            return {**self._frame(request, obj), **_before(obj)}
         rejected = list(obj.rejected_rows.order_by("line")[: _SHOWN_REJECTED + 1])
         download = reverse("admin:campaigns_recipientimport_rejected", args=[obj.pk])
+        frame = self._frame(request, obj)
+        if rejected:
+            frame["buttons"].append({"title": "Rejected rows as CSV", "icon": "download", "url": download})
+        return {
+            **frame,
+            "facts": [*_course(obj), *numbers(obj), *reading(obj.found)],
+            "rejected": rejected[:_SHOWN_REJECTED],
+            "rejected_more": len(rejected) > _SHOWN_REJECTED,
+        }
+
+    def _frame(self, request: HttpRequest, obj: RecipientImport) -> dict[str, Any]:
         campaign = reverse("admin:campaigns_campaign_change", args=[obj.campaign_id])
         buttons: list[dict[str, Any]] = [{"title": "To the campaign", "icon": "campaign", "url": campaign}]
-        if obj.state not in IMPORT_OVER and request.user.has_perm("campaigns.add_recipient"):
+        may_import = request.user.has_perm("campaigns.add_recipient")
+        if obj.state not in IMPORT_OVER and may_import:
             stop = reverse("admin:campaigns_recipientimport_cancel", args=[obj.pk])
             buttons.append({"title": "Cancel", "icon": "block", "url": stop, "post": True})
-        if rejected:
-            buttons.append({"title": "Rejected rows as CSV", "icon": "download", "url": download})
+        if obj.state == ImportState.FAILED and obj.file and may_import:
+            again = reverse("admin:campaigns_recipientimport_preview", args=[obj.pk])
+            buttons.append({"title": "Go on", "icon": "replay", "url": again, "post": True})
         return {
             "title": f"{obj.filename} into {obj.campaign}",
             "label": {"text": obj.state, "type": IMPORT_LABELS[obj.state]},
             "buttons": buttons,
-            "facts": [*_course(obj), *numbers(obj), *reading(obj.found)],
-            "rejected": rejected[:_SHOWN_REJECTED],
-            "rejected_more": len(rejected) > _SHOWN_REJECTED,
         }
 
     @label(description="State", label=IMPORT_LABELS)  # type: ignore[untyped-decorator]
@@ -101,6 +124,23 @@ class RecipientImportAdmin(LedgerAdmin):
     @admin.display(description="Imported")
     def at(self, made: RecipientImport) -> str:
         return moment(made.created_at)
+
+
+def _before(made: RecipientImport) -> dict[str, Any]:
+    """Of a file that is not imported yet."""
+    shown: dict[str, Any] = {"preview": import_preview.preview(made), "error": made.error}
+    if made.checked is not None:
+        rejected = [
+            {"line": line, "email": email, "reason": reason} for line, email, reason in made.checked["rejected"]
+        ]
+        created = made.checked["created"]
+        shown |= {
+            "facts": [*numbers(SimpleNamespace(**made.checked), planned=True), *reading(made.found)],
+            "rejected": rejected,
+            "rejected_more": made.checked["invalid"] > len(rejected),
+            "button": f"Import {people(created)}",
+        }
+    return shown
 
 
 def _course(made: RecipientImport) -> list[tuple[str, str]]:

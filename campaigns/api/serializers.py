@@ -169,6 +169,25 @@ class StartImportSerializer(ReadingSerializer):
     """A file, and how it shall be read."""
 
     file = serializers.FileField(help_text="CSV, TSV or XLSX")
+    start = serializers.BooleanField(
+        default=True, help_text="false: only keep it, to be looked at, checked and started later"
+    )
+
+
+class SampleRowSerializer(serializers.Serializer[Any]):
+    line = serializers.IntegerField()
+    cells = serializers.ListField(child=serializers.CharField())
+    reason = serializers.CharField(help_text="what is wrong with the line, or empty")
+
+
+class SampleSerializer(serializers.Serializer[Any]):
+    """The first rows of a file, and what its columns become."""
+
+    columns = serializers.ListField(
+        child=serializers.ListField(child=serializers.CharField()), help_text="[of the file, what it becomes]"
+    )
+    problem = serializers.CharField(help_text="why it cannot be imported so, or empty")
+    rows = SampleRowSerializer(many=True)
 
 
 class ImportSerializer(serializers.ModelSerializer[RecipientImport]):
@@ -185,6 +204,7 @@ class ImportSerializer(serializers.ModelSerializer[RecipientImport]):
                 "state",
                 "size",
                 "percent",
+                "checked",
                 "error",
                 "records",
                 "created",

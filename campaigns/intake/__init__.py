@@ -4,6 +4,7 @@ from campaigns.intake.columns import Columns, find_columns
 from campaigns.intake.error_file import error_rows
 from campaigns.intake.options import Options, read_options
 from campaigns.intake.people import Accepted, Refused, Rows, listed_rows, read_rows
+from campaigns.intake.sample import Sample, column_key, read_sample
 from campaigns.intake.source import open_source
 from campaigns.intake.table import Source
 
@@ -13,11 +14,14 @@ __all__ = [
     "Options",
     "Refused",
     "Rows",
+    "Sample",
     "Source",
+    "column_key",
     "error_rows",
     "find_columns",
     "listed_rows",
     "open_source",
     "read_options",
     "read_rows",
+    "read_sample",
 ]

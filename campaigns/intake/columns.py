@@ -66,26 +66,46 @@ def slug(header: str) -> str:
     return re.sub(r"\W+", "_", header.strip().lower()).strip("_")
 
 
-def find_columns(source: Source, options: Options) -> tuple[Columns, Iterator[Line]]:
-    """The columns, and the lines below the header. Raises ImportRefused with what to name or map."""
-    first, sample = _beginning(source)
+@dataclass(frozen=True, slots=True)
+class Beginning:
+    """What stands at the top of a file: its titles, or the numbers of its columns, and the first lines below."""
+
+    titles: tuple[str, ...]
+    has_header: bool
+    below: list[Line]
+
+    def rows(self) -> list[list[str]]:
+        return [cells for _, cells in self.below if isinstance(cells, list)]
+
+
+def read_beginning(source: Source, options: Options) -> Beginning:
+    """Raises ImportRefused for a file without a line to begin with."""
+    first, sample = _first_lines(source)
     has_header = options.header if options.header is not None else not any(map(_is_address, first))
-    rows = [cells for _, cells in sample if isinstance(cells, list)]
-    width = len(first) if has_header else max([len(first), *map(len, rows)])
+    below = sample[1:] if has_header else sample
+    width = max([len(first), *(len(cells) for _, cells in below if isinstance(cells, list) and not has_header)])
     if width > _COLUMNS_MAX:
         raise ImportRefused(f"The file has {width} columns; {_COLUMNS_MAX} are the most that are read.")
     titles = tuple(cell.strip(" \t\ufeff") for cell in first) if has_header else tuple(map(str, range(1, width + 1)))
-    names = _named(titles, options, has_header)
-    email = _email_column(names, rows[1:] if has_header else rows, titles, source)
+    return Beginning(titles, has_header, below)
+
+
+def find_columns(source: Source, options: Options) -> tuple[Columns, Iterator[Line]]:
+    """The columns, and the lines below the header. Raises ImportRefused with what to name or map."""
+    top = read_beginning(source, options)
+    return columns_of(top, names_of(top, options), source), chain(top.below, source.lines)
+
+
+def columns_of(top: Beginning, names: list[str], source: Source) -> Columns:
+    """The columns that have these names; raises ImportRefused without an address or with a name twice."""
+    email = _email_column(names, top.rows(), top.titles, source)
     attributes = tuple((i, name) for i, name in enumerate(names) if name and i != email)
     _check_once(names, email)
     whole = tuple(i for i, name in attributes if name == "name")
-    columns = Columns(email, whole or _name_columns(attributes), attributes, titles, has_header)
-    below = sample[1:] if has_header else sample
-    return columns, chain(below, source.lines)
+    return Columns(email, whole or _name_columns(attributes), attributes, top.titles, top.has_header)
 
 
-def _beginning(source: Source) -> tuple[list[str], list[Line]]:
+def _first_lines(source: Source) -> tuple[list[str], list[Line]]:
     """The first line that is not blank, and with it some lines to look at."""
     for line in source.lines:
         number, cells = line
@@ -97,23 +117,27 @@ def _beginning(source: Source) -> tuple[list[str], list[Line]]:
     raise ImportRefused("No e-mail column: the file holds nothing but blank lines.")
 
 
-def _named(titles: tuple[str, ...], options: Options, has_header: bool) -> list[str]:
-    """What each column becomes: as mapped, else by its title."""
-    names = [slug(title) if has_header else f"column_{title}" for title in titles]
+def names_of(top: Beginning, options: Options) -> list[str]:
+    """What each column becomes: as mapped, else by its title. Raises ImportRefused for a mapping that does not fit."""
+    own = [slug(title) if top.has_header else f"column_{title}" for title in top.titles]
+    names = own.copy()
     for column, target in options.mapping.items():
-        if column in titles:
-            position = titles.index(column)
-        elif has_header and slug(column) in names:
-            position = names.index(slug(column))
-        else:
-            known = ", ".join(filter(None, titles))[:300]
-            raise ImportRefused(
-                f"The mapping names a column “{column[:100]}”, which the file has not; it has: {known}."
-            )
-        names[position] = slug(target)
-        if target and not names[position]:
+        names[_position(column, top, own)] = slug(target)
+        if target and not slug(target):
             raise ImportRefused(f"“{target[:100]}” cannot be the name of an attribute: use letters, digits and _.")
     return names
+
+
+def _position(column: str, top: Beginning, own: list[str]) -> int:
+    if column in top.titles:
+        return top.titles.index(column)
+    if top.has_header and slug(column) in own:
+        return own.index(slug(column))
+    number = re.fullmatch(r"#(\d{1,4})", column, re.ASCII)
+    if number and 1 <= int(number[1]) <= len(top.titles):
+        return int(number[1]) - 1
+    known = ", ".join(filter(None, top.titles))[:300]
+    raise ImportRefused(f"The mapping names a column “{column[:100]}”, which the file has not; it has: {known}.")
 
 
 def _email_column(names: list[str], rows: list[list[str]], titles: tuple[str, ...], source: Source) -> int:

@@ -30,6 +30,10 @@ class Options:
     sheet: str = ""
     mapping: Mapping[str, str] = field(default_factory=dict)
 
+    def reading(self) -> dict[str, Any]:
+        """All of it but the mapping."""
+        return {name: value for name, value in asdict(self).items() if name != "mapping"}
+
     def as_json(self) -> dict[str, Any]:
         return {**asdict(self), "mapping": dict(self.mapping)}
 

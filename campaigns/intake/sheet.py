@@ -42,7 +42,7 @@ def open_sheet(raw: BinaryIO, options: Options) -> Source:
     except (CalamineError, ValueError, OSError, KeyError, zipfile.BadZipFile):
         raise ImportRefused(_UNREADABLE) from None
     notes = [f"Only the sheet “{name}” is read, of {len(names)}."] if len(names) > 1 and not options.sheet else []
-    return Source(_lines(sheet), "xlsx", sheet=name, notes=notes)
+    return Source(_lines(sheet), "xlsx", sheet=name, height=sheet.height, notes=notes)
 
 
 def _lines(sheet: CalamineSheet) -> Iterator[Line]:

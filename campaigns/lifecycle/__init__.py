@@ -9,7 +9,7 @@ from campaigns.lifecycle.audience import add_incoming, preview_incoming
 from campaigns.lifecycle.campaign import complete, counts, is_sending, is_under_way, move_campaign, note_trouble
 from campaigns.lifecycle.delivery import Leased, Settled, lease, recover, revive, settle
 from campaigns.lifecycle.events import Happened, record_events
-from campaigns.lifecycle.imports import is_running, move_import
+from campaigns.lifecycle.imports import is_checking, is_running, move_import
 from campaigns.lifecycle.reopen import reopen_rejected, resolve
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "add_incoming",
     "complete",
     "counts",
+    "is_checking",
     "is_running",
     "is_sending",
     "is_under_way",

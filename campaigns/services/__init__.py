@@ -1,9 +1,11 @@
 """The verbs of campaigns: this is what admin, API, commands and tasks call."""
 
 from campaigns.services.cancel_import import cancel_import
+from campaigns.services.check_import import check_import, run_check
 from campaigns.services.create_campaign import create_campaign
 from campaigns.services.delete_campaign import delete_campaign
 from campaigns.services.edit_campaign import edit_campaign
+from campaigns.services.import_file import forget_file
 from campaigns.services.import_recipients import add_recipients, import_recipients
 from campaigns.services.launch import launch
 from campaigns.services.pause import cancel, pause, resume
@@ -13,31 +15,37 @@ from campaigns.services.rejected_rows import rejected_rows
 from campaigns.services.report import Report
 from campaigns.services.resolve_unconfirmed import mark_sent, send_again
 from campaigns.services.retry_failed import retry_failed
-from campaigns.services.run_import import forget_file, run_import
+from campaigns.services.run_import import give_up_import, run_import
 from campaigns.services.save_dkim_key import add_dkim_key, delete_dkim_key, switch_dkim_key
 from campaigns.services.save_transport import check_transport, delete_transport, reset_transport, save_transport
 from campaigns.services.start import start
-from campaigns.services.start_import import start_import
+from campaigns.services.start_import import begin_import, start_import
 from campaigns.services.status import status
 from campaigns.services.suppress import suppress, unsuppress
 from campaigns.services.take_notice import Taken, take_notice
 from campaigns.services.unsubscribe import recipient_of, unsubscribe, unsubscribe_url
+from campaigns.services.upload_import import edit_import, import_sample, upload_import
 
 __all__ = [
     "Report",
     "Taken",
     "add_dkim_key",
     "add_recipients",
+    "begin_import",
     "cancel",
     "cancel_import",
+    "check_import",
     "check_transport",
     "create_campaign",
     "delete_campaign",
     "delete_dkim_key",
     "delete_transport",
     "edit_campaign",
+    "edit_import",
     "forget_file",
+    "give_up_import",
     "import_recipients",
+    "import_sample",
     "launch",
     "mark_sent",
     "pause",
@@ -49,6 +57,7 @@ __all__ = [
     "reset_transport",
     "resume",
     "retry_failed",
+    "run_check",
     "run_import",
     "save_transport",
     "send_again",
@@ -61,4 +70,5 @@ __all__ = [
     "unsubscribe",
     "unsubscribe_url",
     "unsuppress",
+    "upload_import",
 ]

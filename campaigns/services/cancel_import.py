@@ -3,12 +3,15 @@ from django.db import transaction
 from campaigns import lifecycle
 from campaigns.errors import ImportOver
 from campaigns.models import Campaign, RecipientImport
-from campaigns.services.run_import import forget_later
+from campaigns.services.import_file import forget_later
 from queue_core.services import Actor, audit
 
 
 def cancel_import(recipient_import: RecipientImport, *, by: Actor | None = None) -> RecipientImport:
-    """waiting, running -> cancelled: no further row is imported; those imported so far stay. Raises ImportOver."""
+    """Any state before its end -> cancelled: no further row is imported; those imported so far stay.
+
+    Raises ImportOver.
+    """
     with transaction.atomic():
         if not lifecycle.move_import("cancel", recipient_import.pk):
             recipient_import.refresh_from_db()

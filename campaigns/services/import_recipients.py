@@ -8,7 +8,7 @@ from django.db.models.functions import Now
 
 from campaigns.intake import Options, find_columns, listed_rows, open_source, read_rows
 from campaigns.models import Campaign, RecipientImport
-from campaigns.services.merge import keep_rejected, lock_draft, merge
+from campaigns.services.merge import demand_draft, keep_rejected, lock_draft, merge
 from campaigns.services.report import Report, how_read
 from queue_core.services import Actor, audit
 from queue_core.services.outcome import plural
@@ -33,7 +33,7 @@ def import_recipients(  # noqa: PLR0913 - a file, and how it shall be read
     options = options or Options()
     with open_source(raw, options) as source, transaction.atomic():
         columns, lines = find_columns(source, options)
-        lock_draft(campaign.pk)
+        demand_draft(campaign.pk) if dry_run else lock_draft(campaign.pk)
         made = None if dry_run else _begin(campaign, filename, by)
         rows = read_rows(columns, lines)
         report = merge(campaign.pk, rows, import_id=made.pk if made else None, dry_run=dry_run, progress=progress)

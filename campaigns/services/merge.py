@@ -23,10 +23,18 @@ _COPY = "COPY incoming_recipients (line, key, email, name, attributes) FROM STDI
 
 def lock_draft(campaign_id: int) -> Campaign:
     """Until the transaction ends nobody else launches it or adds to it. Raises WrongState."""
-    locked = Campaign.objects.select_for_update().get(pk=campaign_id)
-    if locked.state != CampaignState.DRAFT:
-        raise WrongState(locked.name, locked.state, "given more recipients")
-    return locked
+    return _draft(Campaign.objects.select_for_update().get(pk=campaign_id))
+
+
+def demand_draft(campaign_id: int) -> Campaign:
+    """For what only looks. Raises WrongState."""
+    return _draft(Campaign.objects.get(pk=campaign_id))
+
+
+def _draft(campaign: Campaign) -> Campaign:
+    if campaign.state != CampaignState.DRAFT:
+        raise WrongState(campaign.name, campaign.state, "given more recipients")
+    return campaign
 
 
 def merge(

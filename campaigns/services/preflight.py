@@ -6,7 +6,7 @@ from campaigns import lifecycle, mailer
 from campaigns.dkim import KeyProblem
 from campaigns.message import MessageError, Skeleton
 from campaigns.models import Campaign
-from campaigns.states import IMPORT_OVER, RecipientState
+from campaigns.states import LIVE_IMPORT, RecipientState
 from templates_app.errors import TemplateError
 from templates_app.rendering import CompiledTemplate, compile_version
 
@@ -41,7 +41,7 @@ def _sender_problems(campaign: Campaign) -> list[str]:
 
 
 def _import_problems(campaign: Campaign) -> list[str]:
-    live = campaign.imports.exclude(state__in=IMPORT_OVER).values_list("filename", flat=True)[:5]
+    live = campaign.imports.filter(state__in=LIVE_IMPORT).values_list("filename", flat=True)[:5]
     return [f"The import of “{filename}” is not over: wait for it, or cancel it." for filename in live]
 
 

@@ -1,7 +1,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from campaigns.intake import Columns, Refused, Source
+from campaigns.intake import Columns, Refused, Sample, Source
 
 NUMBERS = ("records", "created", "duplicates", "existing", "invalid", "suppressed", "blank")
 
@@ -28,7 +28,7 @@ class Report:
         return {name: getattr(self, name) for name in NUMBERS}
 
 
-def how_read(source: Source, columns: Columns) -> dict[str, Any]:
+def how_read(source: Source, columns: Columns | Sample) -> dict[str, Any]:
     """`kind`, `encoding`, `delimiter`, `sheet`, `header`, `columns` ([of the file, what it became]), `notes`."""
     return {
         **{name: getattr(source, name) for name in ("kind", "encoding", "delimiter", "sheet", "notes")},

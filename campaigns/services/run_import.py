@@ -5,20 +5,17 @@ from collections.abc import Callable
 from itertools import islice
 from typing import BinaryIO
 
-from django.core.files.storage import default_storage
 from django.db import transaction
 from django.db.models import F
 
 from campaigns import conf, lifecycle
-from campaigns.errors import CampaignError, ImportRefused
+from campaigns.errors import CampaignError
 from campaigns.intake import Accepted, Options, Refused, Rows, find_columns, open_source, read_rows
 from campaigns.models import RecipientImport
+from campaigns.services.import_file import forget_later, opened
 from campaigns.services.merge import KEPT_REJECTED_ROWS, keep_rejected, lock_draft, merge
-from queue_core import services as queue
 
-FORGET_FILE = "campaigns.forget_import_file"
 _SLICE_CHARS = 16 << 20
-_DAY = 86_400.0
 
 
 def run_import(import_id: int, *, progress: Callable[[int, int], None] = lambda done, size: None) -> None:
@@ -31,21 +28,13 @@ def run_import(import_id: int, *, progress: Callable[[int, int], None] = lambda 
         return
     job = RecipientImport.objects.get(pk=import_id)
     try:
-        with _stored(job) as raw:
+        with opened(job) as raw:
             is_whole = _import(job, raw, progress)
     except CampaignError as exc:
-        _end(job, "fail", error=str(exc))
+        give_up_import(job.pk, str(exc))
         return
     if is_whole:
-        _end(job, "finish")
-
-
-def _stored(job: RecipientImport) -> BinaryIO:
-    try:
-        file: BinaryIO = default_storage.open(job.file).file  # type: ignore[assignment]
-    except FileNotFoundError:
-        raise ImportRefused("The stored file is gone. Import it again: who was added stays.") from None
-    return file
+        _finish(job)
 
 
 def _import(job: RecipientImport, raw: BinaryIO, progress: Callable[[int, int], None]) -> bool:
@@ -58,7 +47,7 @@ def _import(job: RecipientImport, raw: BinaryIO, progress: Callable[[int, int], 
         rows = read_rows(columns, lines)
         while piece := _slice(rows):
             # What the reader has fetched is ahead of what is imported by less than a slice.
-            read = 0 if source.kind == "xlsx" else raw.tell()
+            read = raw.tell() if not source.height else job.size * (position + len(piece) + 1) // source.height
             if not _take(job, position, piece, read):
                 return False
             position += len(piece)
@@ -92,21 +81,14 @@ def _take(job: RecipientImport, position: int, piece: list[Accepted | Refused | 
     return True
 
 
-def _end(job: RecipientImport, verb: str, *, error: str = "") -> None:
+def _finish(job: RecipientImport) -> None:
     with transaction.atomic():
-        if lifecycle.move_import(verb, job.pk, error=error):
+        if lifecycle.move_import("finish", job.pk):
             forget_later(job.pk)
 
 
-def forget_later(import_id: int) -> None:
-    """Put the task in line that removes the file, when it has been kept for long enough."""
-    delay = conf.get("IMPORT_KEEP_DAYS") * _DAY
-    queue.submit(FORGET_FILE, {"recipient_import": import_id}, delay=delay, unique_key=str(import_id))
-
-
-def forget_file(import_id: int) -> None:
-    """Remove the file of an import that is over; its numbers and rejected rows stay."""
-    job = RecipientImport.objects.filter(pk=import_id, finished_at__isnull=False).exclude(file="").first()
-    if job is not None:
-        default_storage.delete(job.file)
-        RecipientImport.objects.filter(pk=import_id).update(file="")
+def give_up_import(import_id: int, error: str) -> None:
+    """waiting, running -> failed: its task failed for good. `begin_import` goes on where it stopped."""
+    with transaction.atomic():
+        if lifecycle.move_import("fail", import_id, error=error):
+            forget_later(import_id)

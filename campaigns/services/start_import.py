@@ -1,16 +1,18 @@
-"""start_import: a file of recipients put by, and a task in line that imports it."""
+"""start_import, begin_import: a file of recipients that workers import."""
 
-import uuid
 from typing import BinaryIO
 
-from django.core.files.base import File
-from django.core.files.storage import default_storage
 from django.db import transaction
 
+from campaigns import lifecycle
+from campaigns.errors import ImportOver, ImportRefused
 from campaigns.intake import Options, find_columns, open_source
 from campaigns.models import Campaign, RecipientImport
+from campaigns.services.import_file import kept
 from campaigns.services.merge import lock_draft
 from campaigns.services.report import how_read
+from campaigns.services.run_import import run_import
+from campaigns.services.upload_import import import_sample, record_import
 from campaigns.states import ImportState
 from queue_core import services as queue
 from queue_core.services import Actor, audit
@@ -29,26 +31,39 @@ def start_import(
     options = options or Options()
     with open_source(raw, options) as source:
         found = how_read(source, find_columns(source, options)[0])
-    size = raw.seek(0, 2)
-    raw.seek(0)
-    stored = default_storage.save(f"imports/{uuid.uuid4().hex}", File(raw))
-    try:
-        with transaction.atomic():
-            lock_draft(campaign.pk)
-            made = RecipientImport.objects.create(
-                campaign=campaign,
-                filename=filename[-255:],
-                state=ImportState.WAITING,
-                file=stored,
-                size=size,
-                options=options.as_json(),
-                found=found,
-                created_by_id=audit.user_id(by),
-            )
-            queue.submit(IMPORT_FILE, {"recipient_import": made.pk}, unique_key=str(made.pk))
-            message = f"Importing {filename[-100:]} in the background."
-            audit.record(Campaign, [campaign.pk], message, by=by, name=campaign.name)
-    except BaseException:
-        default_storage.delete(stored)
-        raise
+    with kept(raw) as file:
+        made = record_import(campaign, file, filename, state=ImportState.WAITING, options=options, found=found, by=by)
+        _submit(made, by)
     return made
+
+
+def begin_import(
+    recipient_import: RecipientImport, *, at_once: bool = False, by: Actor | None = None
+) -> RecipientImport:
+    """uploaded, failed -> waiting: import a file that was put by, a failed one from where it stopped.
+
+    By a task, or `at_once` while the caller waits: all of it or nothing. Raises ImportRefused, WrongState (the
+    campaign is no draft any more) or ImportOver.
+    """
+    job, campaign = recipient_import, recipient_import.campaign
+    problem = import_sample(job).problem
+    if problem:
+        raise ImportRefused(problem)
+    with transaction.atomic():
+        lock_draft(campaign.pk)
+        if not lifecycle.move_import("begin", job.pk, error=""):
+            job.refresh_from_db()
+            raise ImportOver(job.filename, job.state, "it cannot be begun again")
+        if at_once:
+            audit.record(Campaign, [campaign.pk], f"Importing {job.filename[-100:]}.", by=by, name=campaign.name)
+            run_import(job.pk)
+        else:
+            _submit(job, by)
+    job.refresh_from_db()
+    return job
+
+
+def _submit(job: RecipientImport, by: Actor | None) -> None:
+    queue.submit(IMPORT_FILE, {"recipient_import": job.pk}, unique_key=str(job.pk))
+    message = f"Importing {job.filename[-100:]} in the background."
+    audit.record(Campaign, [job.campaign_id], message, by=by, name=job.campaign.name)

@@ -496,3 +496,29 @@ def test_an_import_in_the_background_is_started_watched_and_cancelled(api, campa
     assert api.post(url, {"file": SimpleUploadedFile("p.csv", b"x")}, format="multipart").status_code == 400
     assert api.post(url, {}, format="multipart").data["errors"]
     assert api.post(url, {**body, "nonsense": "1"}, format="multipart").status_code == 400
+
+
+def test_the_api_keeps_maps_checks_and_starts_a_file(api, campaign):
+    root = f"{ROOT}{campaign.pk}/imports/"
+    body = {
+        "file": SimpleUploadedFile(
+            "p.csv", b"Kunde,Ort,Ort,\nann@example.com,Bonn,1,x\nbea@example.com,Ulm,2,\nnobody,,,\n"
+        ),
+        "start": "false",
+    }
+    answer = api.post(root, body, format="multipart")
+    assert (answer.status_code, answer.data["state"]) == (202, "uploaded")
+    one = f"{root}{answer.data['id']}/"
+    sample = api.get(f"{one}sample/").data
+    assert "Two columns" in sample["problem"]
+    assert sample["rows"][2] == {"line": 4, "cells": ["nobody", "", "", ""], "reason": ""}
+    assert api.post(f"{one}start/").status_code == 400
+    assert api.patch(one, {"mapping": '{"#9": "x"}'}).status_code == 400
+    answer = api.patch(one, {"mapping": '{"#3": "zone", "#4": null}'})
+    assert answer.data["found"]["columns"] == [["Kunde", "email"], ["Ort", "ort"], ["Ort", "zone"], ["", ""]]
+    assert api.post(f"{one}check/").data["state"] == "checking"
+    services.run_check(answer.data["id"])
+    assert api.get(one).data["checked"]["created"] == 2
+    assert api.post(f"{one}start/").data["state"] == "waiting"
+    assert api.post(f"{one}start/").status_code == 409
+    assert api.patch(one, {}).status_code == 409

@@ -1,5 +1,6 @@
 """What holds for every route: credentials, permissions, ids that are not there, other methods, constant queries."""
 
+import io
 import uuid
 
 import pytest
@@ -9,7 +10,7 @@ from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
 
 from campaigns import services as campaigns
-from campaigns.models import Recipient, RecipientImport, Suppression
+from campaigns.models import Recipient, Suppression
 from queue_core.models import DeadLetter, DeadLetterGroup, Execution, Task, Workflow
 from queue_core.services import Actor, discard, start_bulk, submit, submit_workflow
 from queue_core.services.register_worker import register_worker
@@ -105,6 +106,10 @@ CALLS = [
     ("get", "campaigns/{campaign}/imports/", "view_recipient"),
     ("post", "campaigns/{campaign}/imports/", "add_recipient"),
     ("get", "campaigns/{campaign}/imports/{import}/", "view_recipient"),
+    ("patch", "campaigns/{campaign}/imports/{import}/", "add_recipient"),
+    ("get", "campaigns/{campaign}/imports/{import}/sample/", "view_recipient"),
+    ("post", "campaigns/{campaign}/imports/{import}/check/", "add_recipient"),
+    ("post", "campaigns/{campaign}/imports/{import}/start/", "add_recipient"),
     ("post", "campaigns/{campaign}/imports/{import}/cancel/", "add_recipient"),
     ("get", "campaigns/{campaign}/imports/{import}/errors/", "view_recipient"),
     ("get", "campaigns/{campaign}/events/", "view_recipient"),
@@ -147,7 +152,7 @@ def ids() -> dict[str, int | str]:
         "pool": open_pool(["default"], 2),
         "campaign": campaign.pk,
         "recipient": Recipient.objects.get().pk,
-        "import": RecipientImport.objects.get().pk,
+        "import": campaigns.upload_import(campaign, io.BytesIO(b"a@example.com"), filename="a.csv").pk,
         "suppression": campaigns.suppress("s@example.com")[0].pk,
         "dkim_key": campaigns.add_dkim_key(domain="example.com", selector="s1", algorithm="ed25519").pk,
         "transport": campaigns.save_transport(name="Relay", host="127.0.0.1", port=1).pk,

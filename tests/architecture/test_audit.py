@@ -18,6 +18,7 @@ from rest_framework.test import APIClient
 
 from campaigns import breaker
 from campaigns import services as campaigns
+from campaigns.intake import read_options
 from campaigns.models import Campaign, DkimKey, MailTransport, Suppression
 from queue_core import broker
 from queue_core import services as queue
@@ -52,12 +53,16 @@ NOT_OF_PERSONS = {
     | {"pull_register", "pull_deregister", "pull_beat", "pull_task_beat", "pull_claim", "pull_complete", "pull_fail"}
     | {"pull_progress"},
     "campaigns": {
+        "check_import",
         "check_transport",
+        "give_up_import",
+        "import_sample",
         "problems",
         "read_bounces",
         "read_mails",
         "recipient_of",
         "forget_file",
+        "run_check",
         "run_import",
         "rejected_rows",
         "status",
@@ -141,6 +146,10 @@ def draft() -> Campaign:
     campaign = CampaignFactory(name="Autumn")
     add_recipients(campaign, 3)
     return campaign
+
+
+def uploaded() -> Any:
+    return campaigns.upload_import(draft(), io.BytesIO(FILE), filename="a.csv")
 
 
 def sending() -> Campaign:
@@ -280,6 +289,15 @@ CAMPAIGNS: dict[str, tuple[Callable[[], Verb], str]] = {
         _case(draft, lambda made, by: campaigns.start_import(made, io.BytesIO(FILE), filename="a.csv", by=by)),
         "Importing a.csv in the background.",
     ),
+    "upload_import": (
+        _case(draft, lambda made, by: campaigns.upload_import(made, io.BytesIO(FILE), filename="a.csv", by=by)),
+        "Uploaded a.csv.",
+    ),
+    "edit_import": (
+        _case(uploaded, lambda made, by: campaigns.edit_import(made, read_options(encoding="utf-8"), by=by)),
+        "Changed how a.csv is read.",
+    ),
+    "begin_import": (_case(uploaded, campaigns.begin_import), "Importing a.csv in the background."),
     "cancel_import": (
         _case(
             lambda: campaigns.start_import(draft(), io.BytesIO(FILE), filename="a.csv"),
@@ -598,10 +616,12 @@ def test_a_draft_that_is_edited_or_filled_in_the_admin_leaves_one_entry_each(
     template = Campaign.objects.get(pk=ids["draft"]).template_id
     client.post(reverse("admin:campaigns_campaign_change", args=[ids["draft"]]), {**CAMPAIGN, "template": template})
     upload = {"file": SimpleUploadedFile("a.csv", FILE, content_type="text/csv")}
-    client.post(reverse("admin:campaigns_campaign_import", args=[ids["draft"]]), upload)
+    page = client.post(reverse("admin:campaigns_campaign_import", args=[ids["draft"]]), upload).headers["Location"]
+    client.post(page.replace("change/", "preview/"), {"do": "import"})
     assert list(LogEntry.objects.order_by("pk").values_list("change_message", flat=True)) == [
         "Changed name, from_email. (admin)",
-        "Added 2 recipients from a.csv. (admin)",
+        "Uploaded a.csv. (admin)",
+        "Importing a.csv. (admin)",
     ]
 
 

@@ -1,0 +1,56 @@
+"""The first rows of a file and what would become of its columns: what a person looks at before importing it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from campaigns.errors import ImportRefused
+from campaigns.intake.columns import Beginning, columns_of, names_of, read_beginning
+from campaigns.intake.options import Options
+from campaigns.intake.table import Broken, Source
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """`names`: what each column becomes, email, an attribute or "". `problem`: why it cannot be imported so, or ""."""
+
+    top: Beginning
+    names: Sequence[str]
+    problem: str
+
+    @property
+    def has_header(self) -> bool:
+        return self.top.has_header
+
+    def targets(self) -> list[tuple[str, str]]:
+        """As of Columns."""
+        return list(zip(self.top.titles, self.names, strict=True))
+
+    def rows(self) -> list[tuple[int, list[str], str]]:
+        """(line, its cells, one for each column; what is wrong with the line as such, or "")."""
+        width = len(self.top.titles)
+        return [
+            (line, [""] * width, cells.reason) if isinstance(cells, Broken) else (line, _fitted(cells, width), "")
+            for line, cells in self.top.below
+        ]
+
+
+def _fitted(cells: list[str], width: int) -> list[str]:
+    return [*cells[:width], *[""] * (width - len(cells))]
+
+
+def read_sample(source: Source, options: Options) -> Sample:
+    """Raises ImportRefused for what is no list or a mapping that does not fit; an address that cannot be found, or two
+    columns of one name, are a problem of the sample."""
+    top = read_beginning(source, options)
+    names = names_of(top, options)
+    try:
+        columns = columns_of(top, names, source)
+    except ImportRefused as exc:
+        return Sample(top, names, str(exc))
+    return Sample(top, [name for _, name in columns.targets()], "")
+
+
+def column_key(top: Beginning, position: int) -> str:
+    """How a mapping names a column: by its title, or by its number where that tells it from no other."""
+    title = top.titles[position]
+    return title if title and top.titles.count(title) == 1 else f"#{position + 1}"

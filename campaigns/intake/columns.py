@@ -98,7 +98,7 @@ def find_columns(source: Source, options: Options) -> tuple[Columns, Iterator[Li
 
 def columns_of(top: Beginning, names: list[str], source: Source) -> Columns:
     """The columns that have these names; raises ImportRefused without an address or with a name twice."""
-    email = _email_column(names, top.rows(), top.titles, source)
+    email = email_column(top, names, source)
     attributes = tuple((i, name) for i, name in enumerate(names) if name and i != email)
     _check_once(names, email)
     whole = tuple(i for i, name in attributes if name == "name")
@@ -140,10 +140,12 @@ def _position(column: str, top: Beginning, own: list[str]) -> int:
     raise ImportRefused(f"The mapping names a column “{column[:100]}”, which the file has not; it has: {known}.")
 
 
-def _email_column(names: list[str], rows: list[list[str]], titles: tuple[str, ...], source: Source) -> int:
+def email_column(top: Beginning, names: list[str], source: Source) -> int:
+    """Where the address is. Raises ImportRefused when no title and no content tells."""
     known = next((names.index(name) for name in _EMAIL if name in names), None)
     if known is not None:
         return known
+    rows = top.rows()
     held = [sum(i < len(row) and _is_address(row[i]) for row in rows) if names[i] else 0 for i in range(len(names))]
     likely = max(range(len(held)), key=held.__getitem__, default=0)
     if not held or held[likely] * 2 <= len(rows):
@@ -151,7 +153,7 @@ def _email_column(names: list[str], rows: list[list[str]], titles: tuple[str, ..
         raise ImportRefused(
             f"No e-mail column in the header (found: {shown}). Name one of the columns “email”, or map it to email."
         )
-    source.notes.append(f"Column “{titles[likely]}” holds the addresses.")
+    source.notes.append(f"Column “{top.titles[likely]}” holds the addresses.")
     return likely
 
 

@@ -1,10 +1,10 @@
 """The first rows of a file and what would become of its columns: what a person looks at before importing it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from campaigns.errors import ImportRefused
-from campaigns.intake.columns import Beginning, columns_of, names_of, read_beginning
+from campaigns.intake.columns import Beginning, columns_of, email_column, names_of, read_beginning
 from campaigns.intake.options import Options
 from campaigns.intake.table import Broken, Source
 
@@ -43,11 +43,13 @@ def read_sample(source: Source, options: Options) -> Sample:
     columns of one name, are a problem of the sample."""
     top = read_beginning(source, options)
     names = names_of(top, options)
+    problem = ""
     try:
-        columns = columns_of(top, names, source)
+        names[email_column(top, names, replace(source, notes=[]))] = "email"
+        columns_of(top, names, source)
     except ImportRefused as exc:
-        return Sample(top, names, str(exc))
-    return Sample(top, [name for _, name in columns.targets()], "")
+        problem = str(exc)
+    return Sample(top, names, problem)
 
 
 def column_key(top: Beginning, position: int) -> str:

@@ -8,7 +8,8 @@ from rest_framework.serializers import BaseSerializer
 from rest_framework.viewsets import GenericViewSet
 
 from campaigns import services
-from campaigns.api.views import ID, validated
+from campaigns.api.given import validated
+from campaigns.api.views import ID
 from campaigns.models import DkimKey
 from campaigns.states import DkimAlgorithm
 from queue_core.api.actor import actor

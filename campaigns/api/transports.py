@@ -9,8 +9,9 @@ from rest_framework.serializers import BaseSerializer
 from rest_framework.viewsets import GenericViewSet
 
 from campaigns import services
+from campaigns.api.given import validated
 from campaigns.api.serializers import NoFields
-from campaigns.api.views import ID, validated
+from campaigns.api.views import ID
 from campaigns.models import MailTransport
 from campaigns.states import Security, TransportKind
 from queue_core.api.actor import actor

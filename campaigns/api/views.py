@@ -2,7 +2,6 @@ from collections.abc import Callable
 from typing import Any
 
 from django.db.models import QuerySet
-from django.http import HttpResponseBase
 from django.shortcuts import get_object_or_404
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
@@ -16,14 +15,13 @@ from rest_framework.viewsets import GenericViewSet
 
 from campaigns import services
 from campaigns.api import serializers as shapes
-from campaigns.api.error_file import error_file
 from campaigns.api.filters import CampaignFilter, RecipientFilter, SuppressionFilter
+from campaigns.api.given import validated
 from campaigns.api.parsers import Csv, Tsv, Xlsx
 from campaigns.errors import NotUnconfirmed
 from campaigns.intake import read_options
-from campaigns.models import Campaign, Recipient, RecipientImport, Suppression
+from campaigns.models import Campaign, Recipient, Suppression
 from queue_core.api.actor import actor
-from queue_core.api.csv_answer import AnyMediaType
 
 # A URL that no id can have is a 404 of the routing.
 ID = "[0-9]{1,19}"
@@ -227,88 +225,6 @@ class RecipientViewSet(mixins.RetrieveModelMixin, GenericViewSet[Recipient]):
         return Response(shapes.RecipientSerializer(recipient).data, status=status)
 
 
-class CampaignImports(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewSet[RecipientImport]):
-    """Files imported into a campaign: their progress, and what became of their rows."""
-
-    queryset = RecipientImport.objects.select_related("created_by").order_by("-id")
-    serializer_class = shapes.ImportSerializer
-    ordering_fields = ["id"]
-    needs = {
-        **dict.fromkeys(("list", "retrieve", "errors", "sample"), "campaigns.view_recipient"),
-        **dict.fromkeys(("create", "partial_update", "check", "start", "cancel"), "campaigns.add_recipient"),
-    }
-
-    def get_queryset(self) -> QuerySet[RecipientImport]:
-        campaign = get_object_or_404(Campaign, pk=self.kwargs["campaign"])
-        return super().get_queryset().filter(campaign=campaign)
-
-    def get_serializer_class(self) -> type[BaseSerializer[Any]]:
-        if self.action == "create":
-            return shapes.StartImportSerializer
-        if self.action == "partial_update":
-            return shapes.ReadingSerializer
-        return shapes.NoFields if self.action in ("cancel", "check", "start") else shapes.ImportSerializer
-
-    @extend_schema(
-        request={"multipart/form-data": shapes.StartImportSerializer}, responses={202: shapes.ImportSerializer}
-    )
-    def create(self, request: Request, campaign: str) -> Response:
-        """Import a file into a draft in the background; with `start` false only keep it to be looked at."""
-        found = get_object_or_404(Campaign, pk=campaign)
-        given = validated(self.get_serializer(data=request.data))
-        upload = given.pop("file")
-        verb = services.start_import if given.pop("start") else services.upload_import
-        made = verb(found, upload.file, filename=upload.name, options=read_options(**given), by=actor(request))
-        return Response(shapes.ImportSerializer(made).data, status=202)
-
-    @extend_schema(request=shapes.ReadingSerializer, responses=shapes.ImportSerializer)
-    def partial_update(self, request: Request, campaign: str, pk: str) -> Response:
-        """Read a file that was kept in another way: what is left out is found anew. 409 once it has begun."""
-        found = self.get_object()
-        given = validated(self.get_serializer(data=request.data))
-        made = services.edit_import(found, read_options(**given), by=actor(request))
-        return Response(shapes.ImportSerializer(made).data)
-
-    @extend_schema(responses=shapes.SampleSerializer)
-    @action(detail=True)
-    def sample(self, request: Request, campaign: str, pk: str) -> Response:
-        """The first rows of a file that was kept, and what its columns become."""
-        sample = services.import_sample(self.get_object())
-        rows = [{"line": line, "cells": cells, "reason": reason} for line, cells, reason in sample.rows()]
-        shown = {"columns": sample.targets(), "problem": sample.problem, "rows": rows}
-        return Response(shapes.SampleSerializer(shown).data)
-
-    @extend_schema(request=shapes.NoFields, responses={202: shapes.ImportSerializer})
-    @action(detail=True, methods=["post"])
-    def check(self, request: Request, campaign: str, pk: str) -> Response:
-        """Count in the background what an import would do; then `state` is uploaded again and `checked` tells."""
-        found = self.get_object()
-        validated(self.get_serializer(data=request.data))
-        return Response(shapes.ImportSerializer(services.check_import(found)).data, status=202)
-
-    @extend_schema(request=shapes.NoFields, responses={202: shapes.ImportSerializer})
-    @action(detail=True, methods=["post"])
-    def start(self, request: Request, campaign: str, pk: str) -> Response:
-        """Import a file that was kept, or go on with an import that failed."""
-        found = self.get_object()
-        validated(self.get_serializer(data=request.data))
-        return Response(shapes.ImportSerializer(services.begin_import(found, by=actor(request))).data, status=202)
-
-    @extend_schema(request=shapes.NoFields, responses=shapes.ImportSerializer)
-    @action(detail=True, methods=["post"])
-    def cancel(self, request: Request, campaign: str, pk: str) -> Response:
-        """Import no further row; those imported so far stay. 409 when it is over."""
-        found = self.get_object()
-        validated(self.get_serializer(data=request.data))
-        return Response(shapes.ImportSerializer(services.cancel_import(found, by=actor(request))).data)
-
-    @extend_schema(responses={(200, "text/csv"): OpenApiTypes.STR})
-    @action(detail=True, content_negotiation_class=AnyMediaType)
-    def errors(self, request: Request, campaign: str, pk: str) -> HttpResponseBase:
-        """The rows that were not imported, as CSV."""
-        return error_file(self.get_object())
-
-
 class SuppressionViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewSet[Suppression]):
     """Addresses that are never mailed, whatever the campaign."""
 
@@ -334,12 +250,6 @@ class SuppressionViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Gener
         """Take an address off the list."""
         services.unsuppress(self.get_object(), by=actor(request))
         return Response(status=204)
-
-
-def validated(form: BaseSerializer[Any]) -> dict[str, Any]:
-    form.is_valid(raise_exception=True)
-    given: dict[str, Any] = form.validated_data
-    return given
 
 
 def _upload(request: Request) -> Any:

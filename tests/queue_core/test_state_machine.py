@@ -177,6 +177,8 @@ class Lifecycle(RuleBasedStateMachine):
         for model in chosen:
             model.end("queued", self.now)
             model.run_at, model.asked = self.now, False
+            if model.expires is not None and model.expires <= self.now:
+                model.expires = None
             model.max_attempts = max(model.max_attempts, model.attempt - model.crashes + 1)
             model.max_crashes = max(model.max_crashes, model.crashes + 1)
             model.resolve("retried")

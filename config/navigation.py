@@ -29,7 +29,11 @@ _PAGES: dict[str, list[tuple[str, str, str]]] = {
         ("Workers", "memory", "queue_core.worker"),
     ],
     "Mail catcher": [("Caught mail", "inbox", "campaigns.caughtmessage")],
-    "Access": [("Users", "person", "auth.user"), ("Groups", "groups", "auth.group")],
+    "Access": [
+        ("Users", "person", "auth.user"),
+        ("Groups", "groups", "auth.group"),
+        ("Failed sign-ins", "lock_clock", "axes.accessattempt"),
+    ],
 }
 
 

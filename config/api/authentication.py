@@ -11,4 +11,5 @@ class Basic(BasicAuthentication):
     def authenticate_credentials(self, userid: str, password: str, request: Request | None = None) -> Any:
         if "\x00" in userid:  # PostgreSQL cannot even look for it
             raise AuthenticationFailed("Invalid username/password.")
-        return super().authenticate_credentials(userid, password, request)
+        # Django's own request: wrong passwords are counted by it.
+        return super().authenticate_credentials(userid, password, getattr(request, "_request", request))

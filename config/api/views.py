@@ -16,6 +16,10 @@ from rest_framework_simplejwt.views import TokenObtainPairView, TokenRefreshView
 class Token(TokenObtainPairView):
     """A user name and password for a pair of tokens; send `Authorization: Bearer <access>` from then on."""
 
+    def get_serializer_context(self) -> dict[str, Any]:
+        # Django's own request: wrong passwords are counted by it.
+        return {**super().get_serializer_context(), "request": self.request._request}
+
 
 @method_decorator(never_cache, "dispatch")
 class Refresh(TokenRefreshView):

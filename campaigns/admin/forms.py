@@ -7,6 +7,7 @@ from unfold import widgets
 from campaigns.addresses import AddressError, parse_address
 from campaigns.message import MessageError, Skeleton
 from campaigns.models import Campaign, Suppression
+from campaigns.states import SuppressionReason
 from queue_core.admin.forms import as_object
 from templates_app.models import EmailTemplate
 
@@ -87,6 +88,33 @@ class ImportForm(forms.Form):
         label="File",
         widget=widgets.UnfoldAdminFileFieldWidget,
         help_text="CSV, TSV or XLSX. You see its first rows and what would happen before anything is imported.",
+    )
+
+
+class SuppressionListForm(forms.Form):
+    """A file of addresses that shall never be mailed."""
+
+    file = forms.FileField(
+        label="File",
+        widget=widgets.UnfoldAdminFileFieldWidget,
+        help_text="CSV, TSV or XLSX; one column holds the addresses. Columns “reason” and “source” are obeyed.",
+    )
+    reason = forms.ChoiceField(
+        choices=SuppressionReason.choices,
+        initial=SuppressionReason.MANUAL,
+        widget=widgets.UnfoldAdminSelectWidget,
+        help_text="Where the file does not say.",
+    )
+    source = forms.CharField(
+        required=False,
+        max_length=200,
+        widget=widgets.UnfoldAdminTextInputWidget,
+        help_text="Where it came from, such as the tool they were exported from.",
+    )
+    dry_run = forms.BooleanField(
+        label="Only check: say what would happen, write nothing",
+        required=False,
+        widget=widgets.UnfoldBooleanWidget,
     )
 
 

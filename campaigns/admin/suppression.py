@@ -1,13 +1,15 @@
+from functools import partial
 from typing import Any
 
 from django.contrib import admin
 from django.db import transaction
 from django.db.models import Model, QuerySet
-from django.http import HttpRequest
-from django.urls import reverse
+from django.http import HttpRequest, HttpResponse
+from django.urls import URLPattern, path, reverse
 from unfold.decorators import display as label
 
 from campaigns import services
+from campaigns.admin import suppression_list
 from campaigns.admin.forms import SuppressionForm
 from campaigns.models import Suppression
 from campaigns.states import SuppressionReason
@@ -39,6 +41,25 @@ class SuppressionAdmin(LedgerAdmin):
     search_fields = ["key"]
     search_help_text = "Address, or its beginning"
     detail_template = "campaigns/admin/facts.html"
+    list_before_template = "campaigns/admin/suppression_bar.html"
+
+    def get_urls(self) -> list[URLPattern]:
+        pages = {"import": suppression_list.import_list, "export": suppression_list.export}
+        own = [
+            path(f"{name}/", self.admin_site.admin_view(partial(view, self)), name=f"campaigns_suppression_{name}")
+            for name, view in pages.items()
+        ]
+        return [*own, *super().get_urls()]
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
+        query = f"?{request.GET.urlencode()}" if request.GET else ""
+        above = {
+            "may_import": self.has_add_permission(request),
+            "import_url": reverse("admin:campaigns_suppression_import"),
+            "export_url": reverse("admin:campaigns_suppression_export") + query,
+        }
+        answer: HttpResponse = super().changelist_view(request, above)
+        return answer
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return request.user.has_perm("campaigns.add_suppression")

@@ -165,6 +165,12 @@ class ImportReportSerializer(serializers.Serializer[Any]):
         return list(RejectedSerializer(report.rejected[:SHOWN_ERRORS], many=True).data)
 
 
+class SuppressionReportSerializer(ImportReportSerializer):
+    """`created` are the addresses put on the list."""
+
+    suppressed = None  # type: ignore[assignment]
+
+
 class StartImportSerializer(ReadingSerializer):
     """A file, and how it shall be read."""
 
@@ -226,3 +232,11 @@ class SuppressionSerializer(serializers.ModelSerializer[Suppression]):
 class SuppressSerializer(_AddressSerializer):
     reason = serializers.ChoiceField(choices=SuppressionReason.choices, default=SuppressionReason.MANUAL)
     source = serializers.CharField(max_length=200, allow_blank=True, default="", help_text="where it came from")  # type: ignore[assignment]
+
+
+class SuppressionListSerializer(ReadingSerializer):
+    """How a list of addresses is read, and what they are where it does not say so itself."""
+
+    reason = serializers.ChoiceField(choices=SuppressionReason.choices, default=SuppressionReason.MANUAL)
+    source = serializers.CharField(max_length=200, allow_blank=True, default="", help_text="where it came from")  # type: ignore[assignment]
+    dry_run = serializers.BooleanField(default=False, help_text="say what would happen, write nothing")

@@ -4,12 +4,13 @@ from rest_framework.routers import SimpleRouter
 from campaigns.api import events, views
 from campaigns.api.dkim_keys import DkimKeyViewSet
 from campaigns.api.imports import CampaignImports
+from campaigns.api.suppressions import SuppressionViewSet
 from campaigns.api.transports import TransportViewSet
 
 router = SimpleRouter()
 router.register("campaigns", views.CampaignViewSet, basename="campaign")
 router.register("recipients", views.RecipientViewSet, basename="recipient")
-router.register("suppressions", views.SuppressionViewSet, basename="suppression")
+router.register("suppressions", SuppressionViewSet, basename="suppression")
 router.register("dkim-keys", DkimKeyViewSet, basename="dkim-key")
 router.register("transports", TransportViewSet, basename="transport")
 

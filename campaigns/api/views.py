@@ -15,12 +15,12 @@ from rest_framework.viewsets import GenericViewSet
 
 from campaigns import services
 from campaigns.api import serializers as shapes
-from campaigns.api.filters import CampaignFilter, RecipientFilter, SuppressionFilter
-from campaigns.api.given import validated
+from campaigns.api.filters import CampaignFilter, RecipientFilter
+from campaigns.api.given import upload_of, validated
 from campaigns.api.parsers import Csv, Tsv, Xlsx
 from campaigns.errors import NotUnconfirmed
 from campaigns.intake import read_options
-from campaigns.models import Campaign, Recipient, Suppression
+from campaigns.models import Campaign, Recipient
 from queue_core.api.actor import actor
 
 # A URL that no id can have is a 404 of the routing.
@@ -180,7 +180,7 @@ class CampaignRecipients(mixins.ListModelMixin, GenericViewSet[Recipient]):
                 found, request.data, source="JSON list", by=actor(request), dry_run=dry_run
             )
         else:
-            upload = _upload(request)
+            upload = upload_of(request)
             report = services.import_recipients(
                 found,
                 upload,
@@ -223,37 +223,3 @@ class RecipientViewSet(mixins.RetrieveModelMixin, GenericViewSet[Recipient]):
             raise NotUnconfirmed(recipient.state)
         recipient.refresh_from_db()
         return Response(shapes.RecipientSerializer(recipient).data, status=status)
-
-
-class SuppressionViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewSet[Suppression]):
-    """Addresses that are never mailed, whatever the campaign."""
-
-    queryset = Suppression.objects.order_by("-id")
-    serializer_class = shapes.SuppressionSerializer
-    filterset_class = SuppressionFilter
-    ordering_fields = ["id"]
-    lookup_value_regex = ID
-
-    def get_serializer_class(self) -> type[BaseSerializer[Any]]:
-        return shapes.SuppressSerializer if self.action == "create" else shapes.SuppressionSerializer
-
-    @extend_schema(
-        request=shapes.SuppressSerializer,
-        responses={201: shapes.SuppressionSerializer, 200: shapes.SuppressionSerializer},
-    )
-    def create(self, request: Request) -> Response:
-        """Never mail an address again. 200 with the entry there is when it is on the list already."""
-        entry, created = services.suppress(**validated(self.get_serializer(data=request.data)), by=actor(request))
-        return Response(shapes.SuppressionSerializer(entry).data, status=201 if created else 200)
-
-    def destroy(self, request: Request, pk: str) -> Response:
-        """Take an address off the list."""
-        services.unsuppress(self.get_object(), by=actor(request))
-        return Response(status=204)
-
-
-def _upload(request: Request) -> Any:
-    upload = request.FILES.get("file")
-    if upload is None:
-        raise ValidationError({"file": ["Send a JSON list, a CSV, TSV or XLSX body, or a form with a `file`."]})
-    return upload

@@ -5,8 +5,10 @@ from campaigns.services.check_import import check_import, run_check
 from campaigns.services.create_campaign import create_campaign
 from campaigns.services.delete_campaign import delete_campaign
 from campaigns.services.edit_campaign import edit_campaign
+from campaigns.services.export_suppressions import export_suppressions
 from campaigns.services.import_file import forget_file
 from campaigns.services.import_recipients import add_recipients, import_recipients
+from campaigns.services.import_suppressions import SOURCE_MAX, import_suppressions
 from campaigns.services.launch import launch
 from campaigns.services.pause import cancel, pause, resume
 from campaigns.services.preflight import problems
@@ -27,6 +29,7 @@ from campaigns.services.unsubscribe import recipient_of, unsubscribe, unsubscrib
 from campaigns.services.upload_import import edit_import, import_sample, upload_import
 
 __all__ = [
+    "SOURCE_MAX",
     "Report",
     "Taken",
     "add_dkim_key",
@@ -42,10 +45,12 @@ __all__ = [
     "delete_transport",
     "edit_campaign",
     "edit_import",
+    "export_suppressions",
     "forget_file",
     "give_up_import",
     "import_recipients",
     "import_sample",
+    "import_suppressions",
     "launch",
     "mark_sent",
     "pause",

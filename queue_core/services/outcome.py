@@ -1,8 +1,9 @@
 from dataclasses import dataclass
 
 
-def plural(n: int, noun: str) -> str:
-    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
+def plural(n: int, noun: str, nouns: str = "") -> str:
+    """`1 task`, `2 tasks`; `nouns` where an s does not make it."""
+    return f"{n} {noun}" if n == 1 else f"{n} {nouns or noun + 's'}"
 
 
 @dataclass(frozen=True, slots=True)

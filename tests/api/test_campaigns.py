@@ -522,3 +522,20 @@ def test_the_api_keeps_maps_checks_and_starts_a_file(api, campaign):
     assert api.post(f"{one}start/").data["state"] == "waiting"
     assert api.post(f"{one}start/").status_code == 409
     assert api.patch(one, {}).status_code == 409
+
+
+def test_a_list_of_suppressions_is_imported_and_exported(api):
+    url = "/api/v1/suppressions/"
+    body = b"mail,reason\na@example.com,bounced\nnobody,\n"
+    answer = api.generic("POST", f"{url}import/?dry_run=true", body, content_type="text/csv")
+    assert (answer.status_code, answer.data["created"], answer.data["invalid"]) == (200, 1, 1)
+    assert "suppressed" not in answer.data
+    assert not Suppression.objects.exists()
+    answer = api.generic("POST", f"{url}import/?source=tool", body, content_type="text/csv")
+    assert (answer.status_code, answer.data["created"]) == (201, 1)
+    assert api.generic("POST", f"{url}import/?reason=x", body, content_type="text/csv").status_code == 400
+    assert api.generic("POST", f"{url}import/", b"x", content_type="text/csv").status_code == 400
+    exported = api.get(f"{url}export/?reason=bounced")
+    lines = b"".join(exported.streaming_content).decode().splitlines()
+    assert lines[0] == "email,reason,source,campaign,created_at"
+    assert lines[1].startswith("a@example.com,bounced,tool,,")

@@ -37,6 +37,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "campaigns/{id}/preflight/": {},
     "campaigns/{id}/retry-failed/": {"hard": False},
     "suppressions/": {"email": "a@example.com", "reason": "manual", "source": ""},
+    "suppressions/import/": {},
     "dkim-keys/": {
         **{"domain": "example.com", "selector": "s", "algorithm": "ed25519", "private_key": "", "secret_env": ""},
     },

@@ -119,6 +119,8 @@ CALLS = [
     ("post", "recipients/{recipient}/resend/", "launch_campaign"),
     ("get", "suppressions/", "view_suppression"),
     ("post", "suppressions/", "add_suppression"),
+    ("post", "suppressions/import/", "add_suppression"),
+    ("get", "suppressions/export/", "view_suppression"),
     ("get", "suppressions/{suppression}/", "view_suppression"),
     ("delete", "suppressions/{suppression}/", "delete_suppression"),
     ("get", "dkim-keys/", "view_dkimkey"),

@@ -61,6 +61,7 @@ NOT_OF_PERSONS = {
         "read_bounces",
         "read_mails",
         "recipient_of",
+        "export_suppressions",
         "forget_file",
         "run_check",
         "run_import",
@@ -304,6 +305,10 @@ CAMPAIGNS: dict[str, tuple[Callable[[], Verb], str]] = {
             campaigns.cancel_import,
         ),
         "Cancelled the import of a.csv.",
+    ),
+    "import_suppressions": (
+        _case(lambda: io.BytesIO(FILE), lambda raw, by: campaigns.import_suppressions(raw, by=by)),
+        "Imported 2 addresses.",
     ),
     "retry_failed": (
         _case(lambda: over("rejected"), campaigns.retry_failed),

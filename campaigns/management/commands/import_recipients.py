@@ -1,15 +1,14 @@
-import csv
 import json
 import os
 from argparse import ArgumentParser
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
 from campaigns import services
-from campaigns.errors import CampaignError, ImportRefused
-from campaigns.intake import Options, error_rows, read_options
+from campaigns.errors import CampaignError
+from campaigns.management.reading import add_reading, how_to_read, opened, write_errors
 from campaigns.management.terminal import bar, find_campaign
 from campaigns.models import Campaign
 from queue_core.management.verbs import ACTOR
@@ -21,19 +20,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("file", help="CSV, TSV or XLSX")
         parser.add_argument("--campaign", type=int, required=True, metavar="ID")
-        parser.add_argument(
-            "--mapping",
-            action="append",
-            default=[],
-            metavar="COLUMN=TARGET",
-            help="what a column becomes: email, name, an attribute, or nothing (COLUMN=); repeatable",
-        )
-        parser.add_argument("--delimiter", default="", help="comma, semicolon, tab or pipe (default: found)")
-        parser.add_argument("--encoding", default="", help="such as utf-8 or windows-1252 (default: found)")
-        parser.add_argument(
-            "--no-header", action="store_true", help="the first line is a recipient; columns are 1, 2, …"
-        )
-        parser.add_argument("--sheet", default="", help="of a workbook (default: the first)")
+        add_reading(parser)
         parser.add_argument("--json", action="store_true", help="the report as JSON")
         parser.add_argument("--background", action="store_true", help="leave it to the workers")
         parser.add_argument("--dry-run", action="store_true", help="say what would happen, write nothing")
@@ -54,7 +41,7 @@ class Command(BaseCommand):
             raise CommandError(f"Cannot read {file}: {os.strerror(exc.errno or 0)}.") from None
         except CampaignError as exc:
             raise CommandError(f"{file}: {exc} Nothing was imported.") from None
-        written = self.write_errors(report, Path(errors or f"{file}.errors.csv")) if report.rejected else ""
+        written = write_errors(report, Path(errors or f"{file}.errors.csv")) if report.rejected else ""
         if options["json"]:
             self.stdout.write(json.dumps({**report.numbers(), "found": report.found, "dry_run": options["dry_run"]}))
             return
@@ -82,35 +69,6 @@ class Command(BaseCommand):
                 progress=lambda rows: shown.update(task, completed=rows),
             )
         return report
-
-    def write_errors(self, report: services.Report, path: Path) -> str:
-        titles = [title for title, _ in report.found["columns"]]
-        try:
-            with path.open("w", encoding="utf-8", newline="") as out:
-                csv.writer(out).writerows(error_rows(titles, report.rejected))
-        except OSError as exc:
-            return f"The rejected rows could not be written to {path}: {os.strerror(exc.errno or 0)}."
-        return f"Rejected rows, with the reason for each: {path}"
-
-
-def opened(path: Path) -> BinaryIO:
-    if path.exists() and not path.is_file() and not path.is_dir():
-        raise ImportRefused("This is a device or a pipe. Save what it gives to a file first.")
-    return path.open("rb")
-
-
-def how_to_read(options: dict[str, Any]) -> Options:
-    pairs = [pair.rpartition("=") for pair in options["mapping"]]
-    for column, sign, _ in pairs:
-        if not sign or not column:
-            raise ImportRefused("A mapping is written COLUMN=TARGET, such as --mapping Mail=email.")
-    return read_options(
-        delimiter=options["delimiter"],
-        encoding=options["encoding"],
-        header=False if options["no_header"] else None,
-        sheet=options["sheet"],
-        mapping={column: target for column, _, target in pairs},
-    )
 
 
 def summary(report: services.Report, dry_run: bool) -> str:

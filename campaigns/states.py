@@ -56,6 +56,14 @@ class EventKind(TextChoices):
     UNSUBSCRIBED = "unsubscribed"
 
 
+class PreflightLevel(TextChoices):
+    """block: the launch is refused · warn: it goes, and somebody should know."""
+
+    BLOCK = "block"
+    WARN = "warn"
+    OK = "ok"
+
+
 class SuppressionReason(TextChoices):
     UNSUBSCRIBED = "unsubscribed"
     BOUNCED = "bounced"

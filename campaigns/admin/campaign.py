@@ -120,7 +120,7 @@ class CampaignAdmin(LedgerAdmin):
             "buttons": campaign_pages.buttons(self, request, obj, now),
             "panel": panel(now),
             "is_draft": is_draft,
-            "problems": services.problems(obj) if is_draft else [],
+            **(campaign_pages.checklist(obj) if is_draft else {}),
             "facts": [
                 ("State", now["summary"]),
                 ("Template", f"{obj.template}, {obj.template_version or obj.template.version}"),

@@ -16,7 +16,7 @@ from campaigns.admin.progress import grouped, live
 from campaigns.errors import CampaignError, NotReady
 from campaigns.intake.options import DELIMITERS
 from campaigns.models import Campaign
-from campaigns.states import CAMPAIGN_TRANSITIONS, CampaignState
+from campaigns.states import CAMPAIGN_TRANSITIONS, CampaignState, PreflightLevel
 from queue_core.admin.ledger import actor, demand, find, page
 
 _SHOWN_REJECTED = 100
@@ -35,17 +35,19 @@ def launch(model_admin: ModelAdmin, request: HttpRequest, pk: int) -> HttpRespon
     demand(model_admin.has_launch_permission(request))
     if request.method == "POST":
         return _do(request, campaign, "Launched", services.launch)
-    problems = services.problems(campaign)
-    if campaign.state != CampaignState.DRAFT or problems:
-        for problem in problems or [f"The campaign is {campaign.state}: it cannot be launched."]:
-            messages.error(request, problem)
+    if campaign.state != CampaignState.DRAFT:
+        messages.error(request, f"The campaign is {campaign.state}: it cannot be launched.")
+        return _back_to(campaign)
+    checked = checklist(campaign)
+    if not checked["is_ready"]:
+        messages.error(request, "This campaign cannot be launched yet: see what blocks it below.")
         return _back_to(campaign)
     now = services.status(campaign)
     audience = people(now["pending"])
     return page(
         model_admin,
         request,
-        "queue_core/admin/confirm.html",
+        "campaigns/admin/launch.html",
         title=f"Launch {campaign}",
         original=campaign,
         question=f"Mail “{campaign.name}” to {audience} now?",
@@ -59,7 +61,14 @@ def launch(model_admin: ModelAdmin, request: HttpRequest, pk: int) -> HttpRespon
         button=f"Launch: mail {audience}",
         variant="primary",
         back=_page_of(campaign),
+        **checked,
     )
+
+
+def checklist(campaign: Campaign) -> dict[str, Any]:
+    """What `checklist.html` shows: `items` and whether it `is_ready`."""
+    items = services.preflight(campaign)
+    return {"items": items, "is_ready": all(item.level != PreflightLevel.BLOCK for item in items)}
 
 
 def pause(model_admin: ModelAdmin, request: HttpRequest, pk: int) -> HttpResponse:

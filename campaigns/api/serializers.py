@@ -5,7 +5,8 @@ from rest_framework import serializers
 from campaigns.addresses import AddressError, parse_address
 from campaigns.message import MessageError, Skeleton
 from campaigns.models import Campaign, MailTransport, Recipient, RecipientImport, Suppression
-from campaigns.states import RecipientState, SuppressionReason
+from campaigns.services.preflight import Item
+from campaigns.states import PreflightLevel, RecipientState, SuppressionReason
 from templates_app.models import EmailTemplate
 
 SHOWN_ERRORS = 100
@@ -78,9 +79,21 @@ class ChangedSerializer(serializers.Serializer[Any]):
     skipped = serializers.IntegerField()
 
 
+class PreflightItemSerializer(serializers.Serializer[Any]):
+    code = serializers.CharField(help_text="the subject, such as audience or sender")
+    level = serializers.ChoiceField(choices=PreflightLevel.choices)
+    message = serializers.CharField(help_text="what is the matter, and what to do")
+    detail = serializers.CharField(help_text="more about it; may be empty")
+
+
 class PreflightSerializer(serializers.Serializer[Any]):
-    ready = serializers.BooleanField()
-    problems = serializers.ListField(child=serializers.CharField())
+    ready = serializers.BooleanField(help_text="whether nothing blocks the launch")
+    problems = serializers.ListField(child=serializers.CharField(), help_text="the messages of what blocks it")
+    items = PreflightItemSerializer(many=True, help_text="the whole checklist, what blocks first")
+
+    def to_representation(self, items: list[Item]) -> dict[str, Any]:
+        blocking = [item.message for item in items if item.level == PreflightLevel.BLOCK]
+        return super().to_representation({"ready": not blocking, "problems": blocking, "items": items})
 
 
 class StatusSerializer(serializers.Serializer[Any]):

@@ -103,9 +103,9 @@ class CampaignViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericV
     @extend_schema(methods=["POST"], request=shapes.NoFields, responses=shapes.PreflightSerializer)
     @action(detail=True, methods=["get", "post"])
     def preflight(self, request: Request, pk: str) -> Response:
-        """What would go wrong if it were launched now."""
-        found = services.problems(self.get_object() if request.method == "GET" else self._verb(request))
-        return Response({"ready": not found, "problems": found})
+        """The checklist: what would go wrong, and what to mind, if it were launched now."""
+        campaign = self.get_object() if request.method == "GET" else self._verb(request)
+        return Response(shapes.PreflightSerializer(services.preflight(campaign)).data)
 
     @extend_schema(responses=shapes.StatusSerializer)
     @action(detail=True)

@@ -11,7 +11,7 @@ from campaigns.services.import_recipients import add_recipients, import_recipien
 from campaigns.services.import_suppressions import SOURCE_MAX, import_suppressions
 from campaigns.services.launch import launch
 from campaigns.services.pause import cancel, pause, resume
-from campaigns.services.preflight import problems
+from campaigns.services.preflight import preflight, problems
 from campaigns.services.read_bounces import read_bounces, read_mails
 from campaigns.services.rejected_rows import rejected_rows
 from campaigns.services.report import Report
@@ -54,6 +54,7 @@ __all__ = [
     "launch",
     "mark_sent",
     "pause",
+    "preflight",
     "problems",
     "read_bounces",
     "read_mails",

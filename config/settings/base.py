@@ -185,6 +185,7 @@ SPECTACULAR_SETTINGS = {
         "CampaignState": "campaigns.states.CampaignState",
         "RecipientState": "campaigns.states.RecipientState",
         "ImportState": "campaigns.states.ImportState",
+        "PreflightLevel": "campaigns.states.PreflightLevel",
         "EventKind": "campaigns.states.EventKind",
         "TransportKind": "campaigns.states.TransportKind",
         "DkimAlgorithm": "campaigns.states.DkimAlgorithm",

@@ -192,8 +192,13 @@ def test_preflight_lists_the_problems_and_changes_nothing(api, campaign):
     for ask in (api.get, api.post):
         answer = ask(f"{ROOT}{campaign.pk}/preflight/")
         assert (answer.status_code, answer.data["ready"], len(answer.data["problems"])) == (200, False, 1)
+        first, *others = answer.data["items"]
+        assert (first["code"], first["level"], [first["message"]]) == ("audience", "block", answer.data["problems"])
+        assert not any(item["level"] == "block" for item in others)
     add_recipients(campaign, 1)
-    assert api.get(f"{ROOT}{campaign.pk}/preflight/").data == {"ready": True, "problems": []}
+    answer = api.get(f"{ROOT}{campaign.pk}/preflight/").data
+    assert (answer["ready"], answer["problems"]) == (True, [])
+    assert {item["code"] for item in answer["items"]} >= {"audience", "template", "sender", "transport", "public_url"}
 
 
 def test_status_has_every_number(api, ready):

@@ -57,6 +57,7 @@ NOT_OF_PERSONS = {
         "check_transport",
         "give_up_import",
         "import_sample",
+        "preflight",
         "problems",
         "read_bounces",
         "read_mails",

@@ -17,7 +17,6 @@ from rest_framework.test import APIClient
 from campaigns import dkim, mailer, services
 from campaigns.errors import DkimKeyRefused
 from campaigns.models import Campaign, DkimKey, Recipient
-from campaigns.services import preflight
 from campaigns.states import DkimAlgorithm
 from tests.campaigns.smtp_server import SmtpServer
 from tests.factories import CampaignFactory, UserFactory, add_recipients
@@ -164,7 +163,7 @@ def test_mail_that_should_be_signed_never_leaves_without(
     assert not smtp.bodies
     assert set(Recipient.objects.values_list("state", flat=True)) == {"pending"}
     monkeypatch.delenv("MAIL_DKIM")
-    assert any("cannot be signed" in text and "MAIL_DKIM" in text for text in preflight.problems(campaign))
+    assert any("cannot be signed" in text and "MAIL_DKIM" in text for text in services.problems(campaign))
     monkeypatch.setenv("MAIL_DKIM", PEM)
     work(wait=False)
     assert len(smtp.bodies) == 2

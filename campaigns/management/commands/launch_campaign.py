@@ -1,4 +1,6 @@
+import json
 from argparse import ArgumentParser
+from dataclasses import asdict
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
@@ -6,7 +8,12 @@ from django.core.management.base import BaseCommand, CommandError
 from campaigns import services
 from campaigns.errors import CampaignError
 from campaigns.management.terminal import find_campaign
+from campaigns.models import Campaign
+from campaigns.states import PreflightLevel
 from queue_core.management.verbs import ACTOR
+from queue_core.services.outcome import plural
+
+_MARKS = {PreflightLevel.BLOCK: "✗", PreflightLevel.WARN: "!", PreflightLevel.OK: "✓"}
 
 
 class Command(BaseCommand):
@@ -14,12 +21,38 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("campaign", type=int, metavar="ID")
+        parser.add_argument(
+            "--check", action="store_true", help="only go through the checklist; the exit code is 1 when it blocks"
+        )
+        parser.add_argument("--json", action="store_true", help="for scripts: one object on standard output")
 
-    def handle(self, *args: Any, campaign: int, **options: Any) -> None:
+    def handle(self, *args: Any, campaign: int, check: bool, json: bool, **options: Any) -> None:
+        found = find_campaign(campaign)
+        if check:
+            self.check_only(found, json)
+        else:
+            self.launch(found, json)
+
+    def check_only(self, campaign: Campaign, as_json: bool) -> None:
+        items = services.preflight(campaign)
+        blocking = sum(item.level == PreflightLevel.BLOCK for item in items)
+        if as_json:
+            self.stdout.write(json.dumps({"ready": not blocking, "items": [asdict(item) for item in items]}))
+        else:
+            for item in items:
+                self.stdout.write(f"{_MARKS[item.level]} {item.message}")
+        if blocking:
+            blocks = "blocks" if blocking == 1 else "block"
+            raise CommandError(f"{plural(blocking, 'thing')} {blocks} the launch of campaign {campaign.pk}.")
+
+    def launch(self, campaign: Campaign, as_json: bool) -> None:
         try:
-            launched = services.launch(find_campaign(campaign), by=ACTOR)
+            launched = services.launch(campaign, by=ACTOR)
         except CampaignError as exc:
             raise CommandError(str(exc)) from None
+        if as_json:
+            self.stdout.write(json.dumps({"id": launched.pk, "state": launched.state, "total": launched.total}))
+            return
         self.stdout.write(
             f"Launched campaign {launched.pk} “{launched.name}” to {launched.total} recipients. "
             f"Watch it: manage.py campaign_status --campaign {launched.pk} --watch"

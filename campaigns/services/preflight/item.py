@@ -1,0 +1,22 @@
+from dataclasses import dataclass
+from functools import partial
+
+from campaigns.states import PreflightLevel
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One line of the checklist.
+
+    `code`: the subject, for programs. `message`: a sentence that also says what to do. `detail`: more about it, or "".
+    """
+
+    level: PreflightLevel
+    code: str
+    message: str
+    detail: str = ""
+
+
+block = partial(Item, PreflightLevel.BLOCK)
+warn = partial(Item, PreflightLevel.WARN)
+ok = partial(Item, PreflightLevel.OK)

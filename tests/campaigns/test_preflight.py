@@ -1,0 +1,179 @@
+import json
+from io import StringIO
+
+import pytest
+from django.core.management import call_command
+from django.core.management.base import CommandError
+
+from campaigns import breaker, mailer, services
+from campaigns.models import Campaign
+from campaigns.services.preflight import CHECKS
+from templates_app.services import archive_template
+from tests.factories import CampaignFactory, add_recipients
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def campaign() -> Campaign:
+    campaign = CampaignFactory.create(from_email="Team <team@posthaste.dev>")
+    add_recipients(campaign, 2)
+    return campaign
+
+
+def levels(campaign: Campaign) -> dict[str, str]:
+    """The worst level of each subject."""
+    found: dict[str, str] = {}
+    for item in services.preflight(campaign):
+        found.setdefault(item.code, item.level)
+    return found
+
+
+def message(campaign: Campaign, code: str) -> str:
+    return next(item.message for item in services.preflight(campaign) if item.code == code)
+
+
+def test_a_campaign_in_order_has_only_good_items(campaign, settings) -> None:
+    settings.PUBLIC_URL = "https://mail.posthaste.dev"
+    settings.SMTP_IS_CATCHER = False
+    assert set(levels(campaign).values()) == {"ok"}
+    assert services.problems(campaign) == []
+
+
+def test_every_check_says_something(campaign) -> None:
+    campaign.rate_per_minute = 100
+    for check in CHECKS:
+        items = list(check(campaign))
+        assert items
+        assert all(item.code and item.message for item in items)
+
+
+def test_what_blocks_comes_first(campaign) -> None:
+    campaign.from_email = "nobody"
+    found = [item.level for item in services.preflight(campaign)]
+    assert found[0] == "block"
+    assert found == sorted(found, key=["block", "warn", "ok"].index)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_an_audience_that_is_suppressed_blocks(when: str) -> None:
+    campaign = CampaignFactory.create()
+    if when == "before":
+        services.suppress("r0@example.com")
+    add_recipients(campaign, 2)
+    if when == "after":
+        services.suppress("r0@example.com")
+    assert levels(campaign)["audience"] == "ok"
+    services.suppress("r1@example.com")
+    assert levels(campaign)["audience"] == "block"
+    assert "all are on the suppression list" in message(campaign, "audience")
+
+
+def test_an_archived_template_blocks(campaign) -> None:
+    archive_template(template=campaign.template)
+    campaign.template.refresh_from_db()
+    assert levels(campaign)["template"] == "block"
+    assert "archived" in services.problems(campaign)[0]
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "code", "level"),
+    [
+        ("from_email", "", "sender", "block"),
+        ("from_email", "a@x.dev\nBcc: b@x.dev", "sender", "block"),
+        ("from_email", "a@posthaste.dev, b@posthaste.dev", "sender", "block"),
+        ("from_email", "a@example.com", "sender", "warn"),
+        ("from_email", "a@mail.test", "sender", "warn"),
+        ("from_email", "a@notexample.com", "sender", "ok"),
+        ("reply_to", "nobody", "reply_to", "block"),
+        ("reply_to", "a@x.dev, b@x.dev", "reply_to", "ok"),
+        ("reply_to", "x" * 320, "reply_to", "block"),
+    ],
+)
+def test_the_addresses_are_looked_at(campaign, field: str, value: str, code: str, level: str) -> None:
+    setattr(campaign, field, value)
+    assert levels(campaign)[code] == level
+
+
+@pytest.mark.parametrize(
+    ("address", "level"),
+    [
+        ("http://localhost:8000", "warn"),
+        ("https://127.0.0.1", "warn"),
+        ("https://[::1]:8000", "warn"),
+        ("https://10.1.2.3", "warn"),
+        ("https://web", "warn"),
+        ("https://mail.local", "warn"),
+        ("http://mail.posthaste.dev", "warn"),
+        ("https://mail.posthaste.dev", "ok"),
+        ("https://8.8.8.8", "ok"),
+    ],
+)
+def test_links_nobody_can_follow_are_a_warning(campaign, settings, address: str, level: str) -> None:
+    settings.PUBLIC_URL = address
+    assert levels(campaign)["public_url"] == level
+
+
+def test_a_transport_that_is_switched_off_blocks(campaign) -> None:
+    chosen = services.save_transport(name="Relay", host="mail.posthaste.dev", enabled=False)
+    assert "No transport is enabled" in message(campaign, "transport")
+    campaign.transport = chosen
+    assert "“Relay” is switched off" in message(campaign, "transport")
+    services.save_transport(row=chosen, enabled=True)
+    assert levels(campaign)["transport"] == "ok"
+
+
+def test_a_transport_without_its_secret_blocks(campaign) -> None:
+    services.save_transport(name="Relay", host="mail.posthaste.dev", username="me", secret_env="MAIL_NO_SUCH_VARIABLE")
+    assert levels(campaign)["transport"] == "block"
+    assert "MAIL_NO_SUCH_VARIABLE" in message(campaign, "transport")
+
+
+def test_a_breaker_that_is_open_is_a_warning(campaign) -> None:
+    made = services.save_transport(name="Relay", host="mail.posthaste.dev")
+    breaker.trip(made.breaker_key, "connection refused")
+    assert levels(campaign)["breaker"] == "warn"
+    assert "connection refused" in message(campaign, "breaker")
+    services.save_transport(name="Other", host="other.posthaste.dev")
+    assert "breaker" not in levels(campaign)
+
+
+def test_a_setting_that_cannot_be_used_blocks(campaign, monkeypatch) -> None:
+    def refuse() -> None:
+        raise ValueError("no host")
+
+    monkeypatch.setattr(mailer, "transport", refuse)
+    assert message(campaign, "transport") == "SMTP_URL cannot be used: no host"
+
+
+def test_a_rate_that_takes_for_ever_is_a_warning(campaign, settings) -> None:
+    assert "duration" not in levels(campaign)
+    campaign.rate_per_minute = 2
+    assert levels(campaign)["duration"] == "ok"
+    settings.CAMPAIGNS_SLOW_DAYS = 0.0001
+    assert levels(campaign)["duration"] == "warn"
+    services.save_transport(name="Relay", host="mail.posthaste.dev", rate_count=1, rate_seconds=3600)
+    settings.CAMPAIGNS_SLOW_DAYS = 3
+    assert "about 2 hours" in message(campaign, "duration")
+
+
+def check(campaign: Campaign, *options: str) -> str:
+    out = StringIO()
+    call_command("launch_campaign", str(campaign.pk), "--check", *options, stdout=out)
+    return out.getvalue()
+
+
+def test_the_command_checks_and_launches_nothing(campaign) -> None:
+    assert "✓ 2 recipients to mail." in check(campaign)
+    assert json.loads(check(campaign, "--json"))["ready"] is True
+    campaign.refresh_from_db()
+    assert campaign.state == "draft"
+    empty = CampaignFactory.create(from_email="nobody")
+    with pytest.raises(CommandError, match=f"2 things block the launch of campaign {empty.pk}"):
+        check(empty)
+
+
+def test_the_command_launches_for_scripts(campaign) -> None:
+    out = StringIO()
+    call_command("launch_campaign", str(campaign.pk), "--json", stdout=out)
+    assert json.loads(out.getvalue()) == {"id": campaign.pk, "state": "sending", "total": 2}

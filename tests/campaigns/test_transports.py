@@ -174,7 +174,9 @@ def test_a_transport_that_is_switched_off_is_not_used(smtp: SmtpServer, second: 
     launched(2)
     work()
     assert (smtp.connections, len(second.bodies)) == (0, 2)
+    MailTransport.objects.filter(pk=made.pk).update(enabled=True)
     campaign = launched(2, transport=made)
+    MailTransport.objects.filter(pk=made.pk).update(enabled=False)
     work()
     assert ledger(campaign) == [("pending", None)] * 2
     assert "No transport is enabled" in trouble_of(campaign)

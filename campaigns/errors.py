@@ -13,6 +13,14 @@ class WrongState(CampaignError):
         super().__init__(f"Campaign “{campaign}” is {state}; it cannot be {verb}.")
 
 
+class ScheduleRefused(CampaignError):
+    """A time at which nothing can be launched; `field` is what has to be changed: at, timezone, late_minutes."""
+
+    def __init__(self, field: str, text: str) -> None:
+        self.field = field
+        super().__init__(text)
+
+
 class NotReady(CampaignError):
     """A launch that would fail; `problems` are sentences."""
 

@@ -5,6 +5,7 @@ from django.db.models import TextChoices
 
 class CampaignState(TextChoices):
     DRAFT = "draft"
+    SCHEDULED = "scheduled"
     SENDING = "sending"
     PAUSED = "paused"
     COMPLETED = "completed"
@@ -13,12 +14,14 @@ class CampaignState(TextChoices):
 
 C = CampaignState
 CAMPAIGN_TRANSITIONS: dict[str, dict[CampaignState, frozenset[CampaignState]]] = {
-    "launch": {C.DRAFT: frozenset({C.SENDING})},
+    "schedule": {state: frozenset({C.SCHEDULED}) for state in (C.DRAFT, C.SCHEDULED)},
+    "unschedule": {C.SCHEDULED: frozenset({C.DRAFT})},
+    "launch": {state: frozenset({C.SENDING}) for state in (C.DRAFT, C.SCHEDULED)},
     "pause": {C.SENDING: frozenset({C.PAUSED})},
     "resume": {C.PAUSED: frozenset({C.SENDING})},
     "complete": {C.SENDING: frozenset({C.COMPLETED})},
     "reopen": {C.COMPLETED: frozenset({C.SENDING})},
-    "cancel": {state: frozenset({C.CANCELLED}) for state in (C.DRAFT, C.SENDING, C.PAUSED)},
+    "cancel": {state: frozenset({C.CANCELLED}) for state in (C.DRAFT, C.SCHEDULED, C.SENDING, C.PAUSED)},
 }
 
 

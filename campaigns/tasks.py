@@ -1,5 +1,6 @@
 """The tasks of campaigns: ids in, one service call, nothing else."""
 
+import datetime
 from typing import Any
 
 from django.conf import settings
@@ -9,8 +10,10 @@ from campaigns.services.chunk import CONDUCT, DELIVER
 from campaigns.services.conduct import conduct
 from campaigns.services.deliver import deliver_chunk
 from campaigns.services.import_file import FORGET_FILE, forget_file
+from campaigns.services.launch_task import LAUNCH_DUE
 from campaigns.services.read_bounces import READ_BOUNCES, read_bounces
 from campaigns.services.run_import import give_up_import, run_import
+from campaigns.services.schedule_campaign import launch_due
 from campaigns.services.start_import import IMPORT_FILE
 from queue_core.registry import task
 
@@ -26,6 +29,11 @@ def deliver_chunk_task(context: Any, *, chunk: int, **_: Any) -> None:
 @task(name=CONDUCT, queue="mail", priority=10, max_attempts=1_000, max_crashes=1_000)
 def conduct_task(*, campaign: int, **_: Any) -> None:
     conduct(campaign)
+
+
+@task(name=LAUNCH_DUE, queue="mail", priority=20, max_attempts=100, max_crashes=100)
+def launch_due_task(*, campaign: int, at: str, **_: Any) -> str:
+    return launch_due(campaign, datetime.datetime.fromisoformat(at))
 
 
 @task(name=READ_BOUNCES, queue="low", max_attempts=1)

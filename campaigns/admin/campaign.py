@@ -10,7 +10,7 @@ from django.utils.safestring import SafeString
 from unfold.decorators import display as label
 
 from campaigns import services
-from campaigns.admin import again_pages, campaign_pages
+from campaigns.admin import again_pages, campaign_pages, schedule_pages
 from campaigns.admin.forms import CampaignForm
 from campaigns.admin.progress import CAMPAIGN_LABELS, bar, grouped, panel, with_progress
 from campaigns.errors import CampaignError
@@ -58,6 +58,8 @@ class CampaignAdmin(LedgerAdmin):
         pages = {
             "status.json": ("status", campaign_pages.status),
             "launch/": ("launch", campaign_pages.launch),
+            "schedule/": ("schedule", schedule_pages.schedule),
+            "unschedule/": ("unschedule", schedule_pages.unschedule),
             "pause/": ("pause", campaign_pages.pause),
             "resume/": ("resume", campaign_pages.resume),
             "rate/": ("rate", campaign_pages.rate),
@@ -129,6 +131,7 @@ class CampaignAdmin(LedgerAdmin):
                 ("Transport", obj.transport or "by priority"),
                 ("Limit", f"{obj.rate_per_minute:,} mails per minute" if obj.rate_per_minute else "none"),
                 ("Created", moment(obj.created_at)),
+                ("Scheduled for", moment(obj.scheduled_at)),
                 ("Launched", moment(obj.launched_at)),
                 ("Launched by", obj.launched_by or "–"),  # noqa: RUF001
                 ("Finished", moment(obj.finished_at)),

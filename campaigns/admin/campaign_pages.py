@@ -35,7 +35,7 @@ def launch(model_admin: ModelAdmin, request: HttpRequest, pk: int) -> HttpRespon
     demand(model_admin.has_launch_permission(request))
     if request.method == "POST":
         return _do(request, campaign, "Launched", services.launch)
-    if campaign.state != CampaignState.DRAFT:
+    if campaign.state not in CAMPAIGN_TRANSITIONS["launch"]:
         messages.error(request, f"The campaign is {campaign.state}: it cannot be launched.")
         return _back_to(campaign)
     checked = checklist(campaign)
@@ -217,6 +217,8 @@ def buttons(
     if model_admin.has_launch_permission(request):
         verbs = {
             "launch": _button("Launch", "send", "launch", campaign, variant="primary"),
+            "schedule": _button("Schedule", "schedule_send", "schedule", campaign),
+            "unschedule": _button("Unschedule", "event_busy", "unschedule", campaign, post=True),
             "pause": _button("Pause", "pause", "pause", campaign, post=True),
             "resume": _button("Resume", "play_arrow", "resume", campaign, post=True, variant="primary"),
             "cancel": _button("Cancel", "block", "cancel", campaign),

@@ -1,13 +1,17 @@
 import json
 from typing import Any
+from zoneinfo import available_timezones
 
 from django import forms
 from unfold import widgets
 
 from campaigns.addresses import AddressError, parse_address
+from campaigns.errors import ScheduleRefused
 from campaigns.message import MessageError, Skeleton
 from campaigns.models import Campaign, Suppression
+from campaigns.services.schedule_campaign import LATE_MINUTES
 from campaigns.states import SuppressionReason
+from campaigns.wall_clock import at_wall_clock
 from queue_core.admin.forms import as_object
 from templates_app.models import EmailTemplate
 
@@ -66,6 +70,40 @@ def _checked(sender: str, reply_to: str) -> str:
     except MessageError as exc:
         raise forms.ValidationError(str(exc)) from None
     return sender
+
+
+class ScheduleForm(forms.Form):
+    """When a campaign shall be launched."""
+
+    at = forms.DateTimeField(
+        label="Launch at",
+        input_formats=["%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%S"],
+        widget=forms.DateTimeInput(attrs={"type": "datetime-local", "class": "ph-input"}, format="%Y-%m-%dT%H:%M"),
+    )
+    zone = forms.ChoiceField(
+        label="Time zone",
+        choices=lambda: [(name, name) for name in sorted(available_timezones())],
+        widget=widgets.UnfoldAdminSelectWidget,
+        help_text="On the night when clocks go back, the first of the two.",
+    )
+    late_minutes = forms.IntegerField(
+        label="Not later than, minutes",
+        initial=60,
+        min_value=1,
+        max_value=LATE_MINUTES[-1],
+        widget=widgets.UnfoldAdminIntegerFieldWidget,
+        help_text="If no worker gets to it in time it is a draft again, instead of going out at the wrong hour.",
+    )
+
+    def clean(self) -> dict[str, Any]:
+        given = super().clean() or {}
+        if "at" in given and "zone" in given:
+            try:
+                # Django took it for the server's own zone.
+                given["moment"] = at_wall_clock(given["at"].replace(tzinfo=None), given["zone"])
+            except ScheduleRefused as exc:
+                self.add_error("at", str(exc))
+        return given
 
 
 class RateForm(forms.Form):

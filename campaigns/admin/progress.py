@@ -17,6 +17,7 @@ S = RecipientState
 
 CAMPAIGN_LABELS = {
     "draft": "default",
+    "scheduled": "info",
     "sending": "primary",
     "paused": "warning",
     "completed": "success",

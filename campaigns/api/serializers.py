@@ -1,3 +1,4 @@
+import datetime
 from typing import Any
 
 from rest_framework import serializers
@@ -26,7 +27,7 @@ class CampaignSerializer(serializers.ModelSerializer[Campaign]):
         model = Campaign
         fields = [
             *("id", "name", "state", "template", "template_version", "from_email", "reply_to", "context"),
-            *("transport", "rate_per_minute"),
+            *("transport", "rate_per_minute", "scheduled_at", "late_minutes"),
             *("total", "trouble", "launched_by", "created_at", "launched_at", "finished_at"),
         ]
 
@@ -68,6 +69,21 @@ def _usable(sender: str, reply_to: str) -> str:
     except MessageError as exc:
         raise serializers.ValidationError(str(exc)) from None
     return sender
+
+
+class _Shown(serializers.DateTimeField):
+    """A time with or without an offset from UTC, kept as it was written."""
+
+    def enforce_timezone(self, value: datetime.datetime) -> datetime.datetime:
+        return value
+
+
+class ScheduleCampaignSerializer(serializers.Serializer[Any]):
+    at = _Shown(help_text="with an offset from UTC, or as the clocks of `timezone` show it")
+    timezone = serializers.CharField(default="UTC", max_length=60, help_text="IANA name, such as Europe/Berlin")
+    late_minutes = serializers.IntegerField(
+        default=60, help_text="launched no later than so long after that, else it is a draft again"
+    )
 
 
 class RetryFailedSerializer(serializers.Serializer[Any]):

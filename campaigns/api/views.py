@@ -21,6 +21,7 @@ from campaigns.api.parsers import Csv, Tsv, Xlsx
 from campaigns.errors import NotUnconfirmed
 from campaigns.intake import read_options
 from campaigns.models import Campaign, Recipient
+from campaigns.wall_clock import at_wall_clock
 from queue_core.api.actor import actor
 
 # A URL that no id can have is a 404 of the routing.
@@ -38,13 +39,15 @@ class CampaignViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericV
     ordering_fields = ["id", "name", "created_at"]
     lookup_value_regex = ID
     needs = {
-        **dict.fromkeys(("launch", "start", "pause", "cancel", "retry_failed"), _LAUNCH),
+        **dict.fromkeys(("launch", "start", "pause", "cancel", "retry_failed", "schedule", "unschedule"), _LAUNCH),
         "preflight": "campaigns.view_campaign",
     }
 
     def get_serializer_class(self) -> type[BaseSerializer[Any]]:
         if self.action in ("create", "partial_update"):
             return shapes.EditCampaignSerializer
+        if self.action == "schedule":
+            return shapes.ScheduleCampaignSerializer
         if self.action == "retry_failed":
             return shapes.RetryFailedSerializer
         return shapes.NoFields if self.request and self.request.method == "POST" else shapes.CampaignSerializer
@@ -78,6 +81,20 @@ class CampaignViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericV
         """Launch a draft, or resume a paused campaign."""
         campaign = self._verb(request)
         return self._shown(services.start(campaign, by=actor(request)), 202)
+
+    @extend_schema(request=shapes.ScheduleCampaignSerializer, responses=shapes.CampaignSerializer)
+    @action(detail=True, methods=["post"])
+    def schedule(self, request: Request, pk: str) -> Response:
+        """Launch it by itself at a time; again with another time changes that. 409 with `problems` when not ready."""
+        campaign, given = self.get_object(), self._given(request)
+        at = at_wall_clock(given["at"], given["timezone"])
+        return self._shown(services.schedule(campaign, at, late_minutes=given["late_minutes"], by=actor(request)))
+
+    @extend_schema(request=shapes.NoFields, responses=shapes.CampaignSerializer)
+    @action(detail=True, methods=["post"])
+    def unschedule(self, request: Request, pk: str) -> Response:
+        """Make a scheduled campaign a draft again."""
+        return self._shown(services.unschedule(self._verb(request), by=actor(request)))
 
     @extend_schema(request=shapes.NoFields, responses=shapes.CampaignSerializer)
     @action(detail=True, methods=["post"])

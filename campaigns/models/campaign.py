@@ -27,6 +27,13 @@ class Campaign(models.Model):
         help_text="blank: the transports by their priority",
     )
     rate_per_minute = models.IntegerField(null=True, blank=True, help_text="mails at most; blank for no limit")
+    scheduled_at = models.DateTimeField(null=True, editable=False, help_text="when it shall be launched")
+    late_minutes = models.IntegerField(
+        default=60, editable=False, help_text="launched no later than so long after scheduled_at, else a draft again"
+    )
+    scheduled_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+", editable=False
+    )
     total = models.IntegerField(default=0, editable=False, help_text="recipients at the launch")
     trouble = models.TextField(blank=True, default="", editable=False, help_text="why sending does not advance now")
     launched_by = models.ForeignKey(

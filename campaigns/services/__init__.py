@@ -20,6 +20,7 @@ from campaigns.services.retry_failed import retry_failed
 from campaigns.services.run_import import give_up_import, run_import
 from campaigns.services.save_dkim_key import add_dkim_key, delete_dkim_key, switch_dkim_key
 from campaigns.services.save_transport import check_transport, delete_transport, reset_transport, save_transport
+from campaigns.services.schedule_campaign import launch_due, schedule, unschedule
 from campaigns.services.start import start
 from campaigns.services.start_import import begin_import, start_import
 from campaigns.services.status import status
@@ -52,6 +53,7 @@ __all__ = [
     "import_sample",
     "import_suppressions",
     "launch",
+    "launch_due",
     "mark_sent",
     "pause",
     "preflight",
@@ -66,6 +68,7 @@ __all__ = [
     "run_check",
     "run_import",
     "save_transport",
+    "schedule",
     "send_again",
     "start",
     "start_import",
@@ -73,6 +76,7 @@ __all__ = [
     "suppress",
     "switch_dkim_key",
     "take_notice",
+    "unschedule",
     "unsubscribe",
     "unsubscribe_url",
     "unsuppress",

@@ -7,22 +7,24 @@ from campaigns import lifecycle
 from campaigns.errors import NotReady, WrongState
 from campaigns.models import Campaign
 from campaigns.services.chunk import submit_chunks, submit_conductor
+from campaigns.services.launch_task import withdraw_launch
 from campaigns.services.preflight import problems
-from campaigns.states import CampaignState, RecipientState
+from campaigns.states import CAMPAIGN_TRANSITIONS, RecipientState
 from queue_core.services import Actor, audit
 from queue_core.services.outcome import plural
 
 
 def launch(campaign: Campaign, *, by: Actor | None = None) -> Campaign:
-    """draft -> sending. Pins the template version and the audience, and puts the chunks in line.
+    """draft, scheduled -> sending. Pins the template version and the audience, and puts the chunks in line.
 
     The row is locked and the move guarded: of two launches at once, one gets WrongState. Raises NotReady with every
     problem found; then nothing has changed. Touches no recipient row.
     """
     with transaction.atomic():
         locked = Campaign.objects.select_for_update().get(pk=campaign.pk)
-        if locked.state != CampaignState.DRAFT:
+        if locked.state not in CAMPAIGN_TRANSITIONS["launch"]:
             raise WrongState(locked.name, locked.state, "launched")
+        withdraw_launch(locked.pk)
         found = problems(locked)
         if found:
             raise NotReady(found)
@@ -34,6 +36,7 @@ def launch(campaign: Campaign, *, by: Actor | None = None) -> Campaign:
             total=sum(people.values()),
             launched_at=timezone.now(),
             launched_by_id=audit.user_id(by),
+            trouble="",
         )
         message = f"Launched: {plural(people[RecipientState.PENDING], 'recipient')} to mail."
         audit.record(Campaign, [locked.pk], message, by=by, name=locked.name)

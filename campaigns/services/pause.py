@@ -7,6 +7,7 @@ from campaigns import lifecycle
 from campaigns.errors import WrongState
 from campaigns.models import Campaign
 from campaigns.services.chunk import submit_conductor
+from campaigns.services.launch_task import withdraw_launch
 from queue_core.services import Actor, audit
 
 
@@ -35,5 +36,8 @@ def resume(campaign: Campaign, *, by: Actor | None = None) -> Campaign:
 
 
 def cancel(campaign: Campaign, *, by: Actor | None = None) -> Campaign:
-    """draft, sending, paused -> cancelled, for good. Recipients not mailed by then stay pending on record."""
-    return _move("cancel", "cancelled", campaign, by, finished_at=timezone.now())
+    """draft, scheduled, sending, paused -> cancelled, for good. Those not mailed by then stay pending on record."""
+    with transaction.atomic():
+        cancelled = _move("cancel", "cancelled", campaign, by, finished_at=timezone.now())
+        withdraw_launch(campaign.pk)
+    return cancelled

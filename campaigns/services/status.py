@@ -7,6 +7,7 @@ from django.utils import timezone
 
 from campaigns import lifecycle
 from campaigns.models import Campaign
+from campaigns.services.launch_task import has_launch_task
 from campaigns.states import OPEN, CampaignState, RecipientState
 
 
@@ -30,8 +31,15 @@ def status(campaign: Campaign) -> dict[str, Any]:
         "eta": eta,
         "started_at": campaign.launched_at,
         "finished_at": campaign.finished_at,
-        "trouble": campaign.trouble,
+        "trouble": campaign.trouble or _lost(campaign),
     }
+
+
+def _lost(campaign: Campaign) -> str:
+    """Somebody may have cancelled in the queue what was to launch it."""
+    if campaign.state != CampaignState.SCHEDULED or has_launch_task(campaign.pk):
+        return ""
+    return "The task that was to launch it is gone from the queue: schedule it again."
 
 
 def headline(state: str, counts: dict[str, int]) -> str:

@@ -544,3 +544,24 @@ def test_a_list_of_suppressions_is_imported_and_exported(api):
     lines = b"".join(exported.streaming_content).decode().splitlines()
     assert lines[0] == "email,reason,source,campaign,created_at"
     assert lines[1].startswith("a@example.com,bounced,tool,,")
+
+
+def test_a_campaign_is_scheduled_and_unscheduled(api, ready):
+    url = f"{ROOT}{ready.pk}/"
+    answer = api.post(f"{url}schedule/", {"at": "2027-10-31T02:30", "timezone": "Europe/Berlin", "late_minutes": 5})
+    assert (answer.status_code, answer.data["state"]) == (200, "scheduled")
+    assert (answer.data["scheduled_at"], answer.data["late_minutes"]) == ("2027-10-31T00:30:00Z", 5)
+    assert api.get(url).data["scheduled_at"] == "2027-10-31T00:30:00Z"
+    for body, field in (
+        ({"at": "2027-03-28T02:30", "timezone": "Europe/Berlin"}, "at"),
+        ({"at": "2020-01-01T00:00:00Z"}, "at"),
+        ({"at": "x"}, "at"),
+        ({}, "at"),
+        ({"at": "2027-10-31T02:30", "timezone": "Mars"}, "timezone"),
+        ({"at": "2027-10-31T02:30", "late_minutes": 0}, "late_minutes"),
+    ):
+        answer = api.post(f"{url}schedule/", body)
+        assert (answer.status_code, list(answer.json()["errors"])) == (400, [field])
+    assert api.patch(url, {"name": "other"}).status_code == 409
+    assert api.post(f"{url}unschedule/").data["state"] == "draft"
+    assert api.post(f"{url}unschedule/").status_code == 409

@@ -95,6 +95,8 @@ CALLS = [
     ("delete", "campaigns/{campaign}/", "delete_campaign"),
     ("post", "campaigns/{campaign}/launch/", "launch_campaign"),
     ("post", "campaigns/{campaign}/start/", "launch_campaign"),
+    ("post", "campaigns/{campaign}/schedule/", "launch_campaign"),
+    ("post", "campaigns/{campaign}/unschedule/", "launch_campaign"),
     ("post", "campaigns/{campaign}/pause/", "launch_campaign"),
     ("post", "campaigns/{campaign}/cancel/", "launch_campaign"),
     ("get", "campaigns/{campaign}/preflight/", "view_campaign"),

@@ -5,6 +5,7 @@ import io
 import json
 import logging
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -64,6 +65,7 @@ NOT_OF_PERSONS = {
         "recipient_of",
         "export_suppressions",
         "forget_file",
+        "launch_due",
         "run_check",
         "run_import",
         "rejected_rows",
@@ -148,6 +150,10 @@ def draft() -> Campaign:
     campaign = CampaignFactory(name="Autumn")
     add_recipients(campaign, 3)
     return campaign
+
+
+def scheduled() -> Any:
+    return campaigns.schedule(draft(), datetime(2027, 10, 31, 1, 30, tzinfo=UTC))
 
 
 def uploaded() -> Any:
@@ -275,6 +281,11 @@ CAMPAIGNS: dict[str, tuple[Callable[[], Verb], str]] = {
     ),
     "delete_campaign": (_case(draft, campaigns.delete_campaign), "Deleted with 3 recipients."),
     "launch": (_case(draft, campaigns.launch), "Launched: 3 recipients to mail."),
+    "schedule": (
+        _case(draft, lambda made, by: campaigns.schedule(made, datetime(2027, 10, 31, 1, 30, tzinfo=UTC), by=by)),
+        "Scheduled for 2027-10-31 01:30 UTC.",
+    ),
+    "unschedule": (_case(scheduled, campaigns.unschedule), "Unscheduled."),
     "start": (_case(paused, campaigns.start), "Resumed."),
     "pause": (_case(sending, campaigns.pause), "Paused."),
     "resume": (_case(paused, campaigns.resume), "Resumed."),

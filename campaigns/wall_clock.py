@@ -1,0 +1,29 @@
+"""Times as the clock on a wall somewhere shows them."""
+
+import datetime
+from zoneinfo import ZoneInfo, available_timezones
+
+from campaigns.errors import ScheduleRefused
+
+
+def at_wall_clock(shown: datetime.datetime, timezone: str) -> datetime.datetime:
+    """The moment at which the clocks of a time zone (IANA name) show a naive time; an aware one is taken as it is.
+
+    Shown twice, on the night when clocks go back: the first of both. Raises ScheduleRefused for a time that the
+    clocks leave out, and for a zone that does not exist.
+    """
+    if shown.tzinfo is not None:
+        return shown
+    if timezone not in available_timezones():
+        raise ScheduleRefused("timezone", f"There is no time zone “{timezone[:60]}”; write one such as Europe/Berlin.")
+    zone = ZoneInfo(timezone)
+    try:
+        moment = shown.replace(tzinfo=zone).astimezone(datetime.UTC)
+        again = moment.astimezone(zone).replace(tzinfo=None, fold=0)
+    except OverflowError:
+        raise ScheduleRefused("at", "This time is too far away.") from None
+    if again != shown.replace(fold=0):
+        raise ScheduleRefused(
+            "at", f"The clocks in {timezone} are put forward over {shown:%H:%M} that night: choose another time."
+        )
+    return moment

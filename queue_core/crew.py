@@ -139,6 +139,11 @@ class Crew:
         """Whether the next task may only start when this outcome is written."""
         return self.hand.is_overdue() or acks_each(ended.task.name)
 
+    def is_due(self, ended: Ended) -> bool:
+        """Whether outcomes should be written soon; at once when this may release the only tasks there are."""
+        is_last = ended.task.awaited and not self.hand.ahead(coroutine=self.hand.is_async(ended.task.name))
+        return is_last or self.hand.is_due()
+
     def _serve(self) -> None:
         """What each of several threads does."""
         try:
@@ -159,7 +164,7 @@ class Crew:
         self.hand.done(run, ended)
         if self.must_wait(ended):
             self.writer.wait_for(ended)
-        elif self.hand.is_due():
+        elif self.is_due(ended):
             self.writer.kick()
         self.tell_freed()
 
@@ -219,7 +224,7 @@ class Loop(threading.Thread):
         crew.hand.done(run, ended)
         if crew.must_wait(ended):
             await asyncio.to_thread(crew.writer.wait_for, ended)
-        elif crew.hand.is_due():
+        elif crew.is_due(ended):
             crew.writer.kick()
 
     def _ended(self, task: "asyncio.Task[None]") -> None:

@@ -161,7 +161,11 @@ class Station:
         self.crew.start_new()
         if not self.crew.is_threaded:
             self.crew.run_here()
-            self.writer.kick()
+            # With nothing else in line, what these release is claimed at once, without a bell and another thread.
+            if len(batch) < max(2, self.size) and self.hand.is_awaited() and not self.stopping.is_set():
+                self.hand.flush(claims_next=self.queues if self.orders.may_take else ())
+            else:
+                self.writer.kick()
 
     def _isolate(self, batch: list[Claimed]) -> list[Claimed]:
         """A task that was lost with a worker before may be what kills workers: one at a time, last, behind a flush."""

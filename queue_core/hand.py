@@ -9,7 +9,7 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from django.db import DatabaseError, InterfaceError, OperationalError
 
@@ -24,6 +24,10 @@ logger = logging.getLogger(__name__)
 
 # The rest of a batch that was expected to take AHEAD_SECONDS is given back after so many times that.
 _PATIENCE = 5
+
+
+def _releases(ended: Ended) -> bool:
+    return ended.task.awaited and ended.state != TaskState.QUEUED
 
 
 class Hand:
@@ -168,10 +172,16 @@ class Hand:
             ended = [ended.task.id for ended in self._ended]
             return [*ahead, *running, *ended, *(task.id for task in self._leaving)]
 
-    def flush(self) -> None:
+    def is_awaited(self) -> bool:
+        """Whether an outcome that is not written yet may release other tasks."""
+        with self._lock:
+            return any(_releases(one) for one in self._ended)
+
+    def flush(self, claims_next: Collection[str] = ()) -> None:
         """Write what tasks said, and the outcomes that wait.
 
-        When the database is away they stay in hand and the error is raised.
+        Queues in `claims_next` are not rung for what these release. When the database is away they stay in hand and the
+        error is raised.
         """
         with self._writing:
             self.notes.write()  # before the outcomes: progress is written only for attempts that run
@@ -189,8 +199,8 @@ class Hand:
             with self._lock:
                 del self._ended[:count]
                 self._oldest = min((late.task.claimed_at + late.started for late in self._ended), default=0.0)
-            if any(one.task.awaited and one.state != TaskState.QUEUED for one in ended):
-                settle(slices=1)  # the ticker does the rest of a long one
+            if any(map(_releases, ended)):
+                settle(slices=1, claims_next=claims_next)  # the ticker does the rest of a long one
         if len(held) < count:
             logger.warning(
                 "%d outcomes came too late: their leases were lost and others run the tasks", count - len(held)

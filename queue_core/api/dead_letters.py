@@ -169,6 +169,7 @@ class DeadLetterGroupViewSet(_Verbs):
     lookup_value_regex = "[0-9a-f]{32}"
     lookup_url_kwarg = "fingerprint"
     needs = dict.fromkeys(("replay", "discard"), "queue_core.change_deadlettergroup")
+    own_transactions = ("replay", "discard")  # see config.api.idempotency
 
     def get_serializer_class(self) -> type[BaseSerializer[Any]]:
         return NoFields if self.action in ("replay", "discard") else DeadLetterGroupSerializer

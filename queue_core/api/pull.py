@@ -137,6 +137,7 @@ def given(view: GenericViewSet[Any], request: Request) -> dict[str, Any]:
 class PullActions(GenericViewSet[Worker]):
     """What a worker does about itself."""
 
+    own_transactions = ("claim",)  # see config.api.idempotency
     pull_shapes: dict[str, type[BaseSerializer[Any]]] = {
         "create": RegisterSerializer,
         "destroy": NoFields,

@@ -25,6 +25,7 @@ class QueueViewSet(GenericViewSet[Any]):
     filter_backends = ()
     lookup_field = "name"
     lookup_value_regex = "[^/]+"
+    own_transactions = ("purge",)  # see config.api.idempotency
     needs = {
         "pause": "queue_core.change_queue",
         "resume": "queue_core.change_queue",

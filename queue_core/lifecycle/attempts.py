@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from queue_core.lifecycle import sql
+from queue_core.lifecycle.room import refund
 
 
 @dataclass(slots=True)
@@ -75,17 +76,21 @@ WITH held AS MATERIALIZED (
     WHERE t.id = ANY(%(ids)s::bigint[]) ORDER BY t.id FOR UPDATE OF t
 )
 UPDATE tasks t {_BACK} WHERE t.id = ANY(ARRAY(SELECT id FROM held))
-RETURNING t.id
+RETURNING t.id, t.queue, t.lane
 """
 
 
 def release(tasks: Sequence[Claimed]) -> list[int]:
     """Give back tasks that were claimed but not started: running -> queued, no attempt used.
 
-    One that somebody asked to cancel meanwhile is cancelled.
+    One that somebody asked to cancel meanwhile is cancelled. What they took of rate limits is returned afterwards, when
+    no task is locked: a claim locks buckets first.
     """
     params = {"ids": sql.array(task.id for task in tasks), "leases": sql.array(task.lease for task in tasks)}
-    return [row[0] for row in sql.rows(_RELEASE, params)]
+    given = sql.rows(_RELEASE, params)
+    if given:
+        refund([(queue, lane) for _, queue, lane in given])
+    return [row[0] for row in given]
 
 
 _RELEASE_UNHELD = f"""

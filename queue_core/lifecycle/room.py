@@ -4,7 +4,8 @@ A scope is what a limit counts: `type:` for a whole type, `type:key` for one key
 """
 
 import math
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -97,6 +98,32 @@ def charge(rooms: Mapping[str, Room], started: Mapping[str, int]) -> None:
     ]
     if due:
         sql.rows(_CHARGE, [[d[0] for d in due], sql.array(d[1] for d in due), [d[2] for d in due]])
+
+
+# Locked as a claim does: queues first, then buckets in their order. What overflows is cut when a bucket is looked at.
+_REFUND_QUEUES = """
+WITH held AS MATERIALIZED (
+    SELECT name FROM queues WHERE name = ANY(%s::text[]) AND rate_count IS NOT NULL ORDER BY name FOR UPDATE
+)
+UPDATE queues q SET tokens = q.tokens + g.n FROM unnest(%s::text[], %s::int[]) AS g(name, n)
+WHERE q.name = g.name AND q.name = ANY(ARRAY(SELECT name FROM held)) RETURNING q.name
+"""
+_REFUND_LANES = """
+WITH held AS MATERIALIZED (SELECT lane FROM lanes WHERE lane = ANY(%s::text[]) ORDER BY lane COLLATE "C" FOR UPDATE)
+UPDATE lanes l SET tokens = l.tokens + g.n FROM unnest(%s::text[], %s::int[]) AS g(lane, n)
+WHERE l.lane = g.lane AND l.lane = ANY(ARRAY(SELECT lane FROM held)) RETURNING l.lane
+"""
+
+
+def refund(given: Iterable[tuple[str, str]]) -> None:
+    """Put back what tasks took out of buckets that did not start after all: a (queue, lane) for each."""
+    queues, scopes = Counter[str](), Counter[str]()
+    for queue, lane in given:
+        queues[queue] += 1
+        scopes.update(scopes_of(lane) if type_in(lane) else ())
+    for statement, counts in ((_REFUND_QUEUES, queues), (_REFUND_LANES, scopes)):
+        if counts:
+            sql.rows(statement, [list(counts), list(counts), sql.array(counts.values())])
 
 
 def scopes_of(lane: str) -> list[str]:

@@ -7,8 +7,7 @@ locked: they never wait while they hold something, so nobody can deadlock with t
 """
 
 import json
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +15,9 @@ from django.db import transaction
 
 from queue_core.lifecycle import sql
 
-_TURN = "SELECT pg_advisory_xact_lock(1886352245)"
+# Lost with a crash of PostgreSQL, it is done again: the marks `awaited` are back as well. So no commit has to wait
+# for the disk.
+_TURN = "SELECT set_config('synchronous_commit', 'off', true), pg_advisory_xact_lock(1886352245)"
 
 _ENDED = """
 SELECT id, workflow_id FROM tasks
@@ -58,35 +59,34 @@ WHERE t.id = judged.task_id AND t.id = ANY(ARRAY(SELECT id FROM ready))
 RETURNING t.queue, free AND NOT t.parked, dragged AND t.awaited
 """
 
-_LOCK_WORKFLOWS = """
-SELECT id FROM workflows WHERE id = ANY(%s::bigint[]) ORDER BY id FOR UPDATE SKIP LOCKED
-"""
-
-# An edge whose child is gone can be told to nobody.
-_UNMARK = """
-UPDATE tasks t SET awaited = false
-WHERE t.id = ANY(%s::bigint[])
-  AND (t.workflow_id IS NULL OR t.step IS NULL OR t.workflow_id = ANY(%s::bigint[]))
-  AND NOT EXISTS (SELECT 1 FROM task_dependencies d JOIN tasks child ON child.id = d.task_id
-                  WHERE d.parent_id = t.id AND d.outcome = '')
-RETURNING CASE WHEN t.step IS NOT NULL THEN t.workflow_id END
-"""
-
-# A step that did not succeed is excused when there are steps behind it and all of them go on without it.
+# Ended steps are counted to their workflows, as far as these can be locked now. An edge whose child is gone can be told
+# to nobody. A step that did not succeed is excused when there are steps behind it and all of them go on without it;
+# that is asked only when every step has been counted, and so by a transaction that is over.
 _COUNT = """
-WITH counted AS (
-    UPDATE workflows w SET done = w.done + c.steps
-    FROM unnest(%s::bigint[], %s::int[]) AS c(id, steps) WHERE w.id = c.id
+WITH free AS MATERIALIZED (
+    SELECT id FROM workflows WHERE id = ANY(%s::bigint[]) ORDER BY id FOR UPDATE SKIP LOCKED
+), unmarked AS (
+    UPDATE tasks t SET awaited = false
+    WHERE t.id = ANY(%s::bigint[])
+      AND (t.workflow_id IS NULL OR t.step IS NULL OR t.workflow_id = ANY(ARRAY(SELECT id FROM free)))
+      AND NOT EXISTS (SELECT 1 FROM task_dependencies d JOIN tasks child ON child.id = d.task_id
+                      WHERE d.parent_id = t.id AND d.outcome = '')
+    RETURNING CASE WHEN t.step IS NOT NULL THEN t.workflow_id END AS workflow_id
+), ended AS (
+    SELECT workflow_id AS id, count(*) AS steps FROM unmarked GROUP BY workflow_id
+), counted AS (
+    UPDATE workflows w SET done = w.done + ended.steps FROM ended
+    WHERE w.id = ended.id AND w.id = ANY(ARRAY(SELECT id FROM free))
     RETURNING w.id, w.done = w.total AS is_over, w.cancel_requested_at IS NOT NULL AS was_cancelled
 )
-SELECT c.id, CASE WHEN NOT EXISTS (
+SELECT ended.steps, c.id, CASE WHEN c.is_over IS NOT TRUE THEN '' WHEN NOT EXISTS (
     SELECT 1 FROM tasks t
     WHERE t.workflow_id = c.id AND t.step IS NOT NULL AND t.state <> 'succeeded'
       AND coalesce((SELECT bool_or(d.on_failure = 'cancel') FROM task_dependencies d
                     JOIN tasks child ON child.id = d.task_id AND child.workflow_id = t.workflow_id
                     WHERE d.parent_id = t.id), true)
 ) THEN 'succeeded' WHEN c.was_cancelled THEN 'cancelled' ELSE 'failed' END
-FROM counted c WHERE c.is_over
+FROM ended LEFT JOIN counted c ON c.id = ended.id
 """
 _END = """
 UPDATE workflows w SET state = e.state, finished_at = now()
@@ -118,7 +118,7 @@ def settle(limit: int) -> Settled:
 
     In one transaction; call it while no lock is held, because settlers wait for each other's turn.
     """
-    with transaction.atomic():
+    with transaction.atomic(savepoint=False):
         sql.hold_briefly()
         sql.rows(_TURN, [])
         ended = sql.rows(_ENDED, [limit])
@@ -127,11 +127,10 @@ def settle(limit: int) -> Settled:
         ids = [row[0] for row in ended]
         queues, dragged = tell(ids)
         of_workflows = {row[1] for row in ended if row[1] is not None}
-        locked = [row[0] for row in sql.rows(_LOCK_WORKFLOWS, [sql.array(of_workflows)])] if of_workflows else []
-        settled = [row[0] for row in sql.rows(_UNMARK, [sql.array(ids), sql.array(locked)])]
-        steps = [pk for pk in settled if pk is not None]
+        counted = sql.rows(_COUNT, [sql.array(of_workflows), sql.array(ids)])
+        settled = sum(steps for steps, _, _ in counted)
         more = bool(settled) and (len(ids) == limit or dragged)
-        return Settled(len(settled), queues, _count(steps) if steps else [], more)
+        return Settled(settled, queues, _end({pk: state for _, pk, state in counted if state}), more)
 
 
 def tell(ended: Sequence[int]) -> tuple[set[str], bool]:
@@ -143,11 +142,9 @@ def tell(ended: Sequence[int]) -> tuple[set[str], bool]:
     return {queue for queue, is_due, _ in rows if is_due}, any(dragged for _, _, dragged in rows)
 
 
-def _count(steps: Sequence[int]) -> list[EndedWorkflow]:
-    """Count ended steps to their workflows (an id per step), which are locked; answers the workflows that are over."""
-    counts = Counter(steps)
-    over = sql.rows(_COUNT, [sql.array(counts), sql.array(counts.values())])
+def _end(over: Mapping[int, str]) -> list[EndedWorkflow]:
+    """End workflows, which are locked, in these states by id."""
     if not over:
         return []
-    rows = sql.rows(_END, [sql.array(row[0] for row in over), sql.array(row[1] for row in over)])
+    rows = sql.rows(_END, [sql.array(over), sql.array(over.values())])
     return [EndedWorkflow(pk, name, state, json.loads(callbacks)) for pk, name, state, callbacks in sorted(rows)]

@@ -1,5 +1,6 @@
 """settle: what follows from the end of tasks that others wait for. Workers, the ticker and verbs call it."""
 
+from collections.abc import Collection
 from functools import partial
 
 from django.db import transaction
@@ -19,11 +20,12 @@ _FIRED = {
 WORKFLOW_FACTS = ("id", "name", "state")
 
 
-def settle(slices: int = 100) -> int:
+def settle(slices: int = 100, *, claims_next: Collection[str] = ()) -> int:
     """Release or cancel what waited for tasks that have ended, and end workflows. Returns how many were settled.
 
     Each slice, of up to 2 000, is a transaction. Callbacks are submitted in the one that ends their workflow, so once
     for each end. What it cannot get hold of now is left for the next call; the ticker makes one every second.
+    Queues from which the caller claims next are not rung.
     """
     total = 0
     for _ in range(slices):
@@ -32,7 +34,7 @@ def settle(slices: int = 100) -> int:
             callbacks = [row for workflow in settled.workflows for row in _callbacks(workflow)]
             if callbacks:
                 lifecycle.insert(callbacks)
-            for queue in settled.queues | {row.queue for row in callbacks}:
+            for queue in (settled.queues | {row.queue for row in callbacks}).difference(claims_next):
                 transaction.on_commit(partial(broker.ring, queue))
         total += settled.tasks
         if not settled.more:

@@ -1,3 +1,4 @@
+import hashlib
 import threading
 from typing import Any
 
@@ -5,8 +6,11 @@ import pytest
 from django.db import connection, connections
 
 from config.models import IdempotencyKey
-from queue_core import services
-from queue_core.models import Task
+from queue_core import lifecycle, services
+from queue_core.lifecycle import Ended, Failure
+from queue_core.models import DeadLetter, Task
+from queue_core.services import open_letters
+from queue_core.services.register_worker import register_worker
 from tests.api.conftest import client_of
 from tests.factories import UserFactory
 
@@ -126,3 +130,80 @@ def test_a_twin_at_the_same_time_is_a_409(api, monkeypatch):
     assert (answers[0].status_code, twin.status_code) == (201, 409)
     assert post(api, "k").content == answers[0].content
     assert Task.objects.count() == 1
+
+
+GROUP = "/api/v1/dead-letters/groups/{}/discard/"
+
+
+def dead(count: int) -> str:
+    """The address of the verb over a group of so many dead letters."""
+    ids = services.submit_many([services.build("tests.noop", {}) for _ in range(count)])
+    worker_id = register_worker(["default"])
+    failure = Failure("no", fingerprint="f" * 32, reason="discarded")
+    claimed = lifecycle.claim(["default"], worker_id, count)
+    lifecycle.finish([Ended(task, "failed", "failed", 0.0, 0.001, failure=failure) for task in claimed])
+    assert len(ids) == count
+    return GROUP.format("f" * 32)
+
+
+def test_a_verb_that_works_in_slices_is_given_its_first_answer(api):
+    path = dead(3)
+    first, second = post(api, "k", {}, path), post(api, "k", {}, path)
+    assert (first.status_code, second.status_code) == (200, 200)
+    assert first.content == second.content
+    assert second["Idempotency-Replayed"] == "true"
+    assert post(api, "other", {}, path).status_code == 409
+    assert IdempotencyKey.objects.count() == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_verb_that_works_in_slices_commits_them_and_keeps_twins_out(api, monkeypatch):
+    path, entered, go_on, answers = dead(3), threading.Event(), threading.Event(), []
+    monkeypatch.setattr(open_letters, "SLICE", 1)
+    discard = lifecycle.discard
+
+    def stop_at_the_last(letters: Any, **options: Any) -> int:
+        if DeadLetter.objects.filter(resolution="").count() == 1:
+            entered.set()
+            assert go_on.wait(10)
+        return discard(letters, **options)
+
+    monkeypatch.setattr(lifecycle, "discard", stop_at_the_last)
+
+    def first() -> None:
+        answers.append(post(api, "k", {}, path))
+        connections.close_all()
+
+    thread = threading.Thread(target=first)
+    thread.start()
+    assert entered.wait(10)
+    assert DeadLetter.objects.filter(resolution="discarded").count() == 2
+    twin = client_of(api.handler._force_user)
+    assert post(twin, "k", {}, path).status_code == 409
+    assert post(twin, "k", {"x": 1}, path).status_code == 422
+    go_on.set()
+    thread.join()
+    assert answers[0].status_code == 200
+    assert post(api, "k", {}, path).content == answers[0].content
+
+
+def test_a_verb_in_slices_that_was_interrupted_goes_on_after_ten_minutes(api):
+    path = dead(1)
+    user = api.handler._force_user
+    digest = hashlib.sha256(b"\x00{}").hexdigest()
+    kept = IdempotencyKey.objects.create(
+        user=user, path=path, key="k", request_sha256=digest, status=0, content_type="", body=b""
+    )
+    assert post(api, "k", {}, path).status_code == 409
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE idempotency_keys SET created_at = now() - interval '11 minutes'")
+    assert post(api, "k", {}, path).status_code == 200
+    kept.refresh_from_db()
+    assert kept.status == 200
+
+
+def test_a_refused_verb_in_slices_may_be_repeated_under_its_key(api):
+    path = dead(1)
+    assert post(api, "k", {"x": 1}, path).status_code == 400
+    assert not IdempotencyKey.objects.exists()
+    assert post(api, "k", {}, path).status_code == 200

@@ -14,7 +14,7 @@ from queue_core import conf, lifecycle, registry, services
 from queue_core.claims import Claims
 from queue_core.drain import Station
 from queue_core.errors import InvalidSubmission, UnknownTask
-from queue_core.models import Lane, Task, TypePolicy
+from queue_core.models import Lane, Queue, Task, TypePolicy
 from queue_core.services.prune import prune
 from queue_core.services.register_worker import register_worker
 
@@ -432,3 +432,24 @@ def test_the_claim_takes_a_share_of_each_lane_at_once(worker_id: int, thirty_tho
     batch = lifecycle.take(spots, 150, lifecycle.Taker(worker_id, uuid.uuid4(), ["tests.noop"]))
     assert keys_of(batch) == {f"c{n}": 3 for n in range(1, 50)}
     assert time.monotonic() - started < 0.5
+
+
+def test_what_is_given_back_before_it_started_returns_what_it_took_of_a_rate(worker_id: int) -> None:
+    Queue.objects.create(name="default", rate_count=3, rate_seconds=1)
+    submit(3)
+    batch = claims().batch(worker_id, 3)
+    assert len(batch) == 3
+    run_sql("UPDATE queues SET refilled_at = clock_timestamp()")
+    assert claims().batch(worker_id, 1) == []
+    lifecycle.release(batch[:2])
+    run_sql("UPDATE queues SET refilled_at = clock_timestamp() - interval '1 ms'")
+    assert len(claims().batch(worker_id, 3)) == 2
+
+
+def test_what_is_given_back_returns_what_it_took_of_the_rate_of_its_key(worker_id: int) -> None:
+    submit(2, "tests.rated_key", {"customer": "a"})
+    first = claims().batch(worker_id, 2)
+    assert (len(first), claims().batch(worker_id, 2)) == (1, [])
+    lifecycle.release(first)
+    assert len(claims().batch(worker_id, 2)) == 1
+    assert claims().batch(worker_id, 2) == []

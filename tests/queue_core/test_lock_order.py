@@ -1,5 +1,7 @@
 """Statements over several rows lock them by id: whoever waits for one holds none behind it, so nobody deadlocks."""
 
+import datetime
+import itertools
 import threading
 import time
 from collections.abc import Callable
@@ -75,14 +77,16 @@ def test_verbs_that_hammer_the_same_tasks_never_deadlock(worker_id: int, in_thre
         lifecycle.finish(ended)
         lifecycle.release(claimed[1::2])
 
-    # Not edit: a claim that skips locked rows still waits for a row whose place in the line changes under it, so those
-    # two may deadlock (and the worker claims again).
+    priorities = itertools.cycle(range(90))
+
     verbs: list[Callable[[], Any]] = [
         finish_and_release,
         finish_and_release,
         lambda: lifecycle.cancel(ids),
         lambda: lifecycle.retry(ids[::-1], by=None),
         lambda: lifecycle.release_unheld(worker_id, [], -1),
+        lambda: lifecycle.edit(ids, priority=next(priorities)),
+        lambda: lifecycle.edit(ids[::-1], run_at=datetime.datetime.now(datetime.UTC)),
     ]
     errors: list[Exception] = []
     deadline = time.monotonic() + 2

@@ -194,19 +194,40 @@ def a_schedule_fires_each_time_once(history: History) -> Iterator[str]:
 
 
 def a_limit_holds(history: History) -> Iterator[str]:
-    queues = {task.id: task.queue for task in history.tasks}
+    places = {task.id: {task.queue, task.lane} & history.limits.keys() for task in history.tasks}
     steps: dict[str, list[tuple[float, int]]] = defaultdict(list)
     for run in history.runs:
-        queue = queues.get(run.task, "")
-        if queue in history.limits and run.finished is not None and not history.was_lost(run):
-            steps[queue] += [(run.started, 1), (run.finished, -1)]
-    for queue, moves in steps.items():
+        if run.finished is not None and not history.was_lost(run):
+            for place in places.get(run.task, ()):
+                steps[place] += [(run.started, 1), (run.finished, -1)]
+    for place, moves in steps.items():
         running = most = 0
         for _, step in sorted(moves):
             running += step
             most = max(most, running)
-        if most > history.limits[queue]:
-            yield f"{most} tasks of queue {queue} ran at once; {history.limits[queue]} are allowed"
+        if most > history.limits[place]:
+            yield f"{most} tasks of {place} ran at once; {history.limits[place]} are allowed"
+
+
+def a_workflow_ends_as_its_steps_do(history: History) -> Iterator[str]:
+    steps: dict[int, list[str]] = defaultdict(list)
+    for task in history.tasks:
+        if task.workflow is not None:
+            steps[task.workflow].append(task.state)
+    for row in history.workflows:
+        states = steps[row.id]
+        if not row.total == row.done == len(states):
+            yield f"workflow {row.id} counts {row.done} of {row.total} steps; there are {len(states)}"
+        if row.state not in FINAL or (row.state == "succeeded") != (set(states) == {"succeeded"}):
+            yield f"workflow {row.id} is {row.state}; its steps are {sorted(set(states))}"
+
+
+def a_step_waits_for_its_parents(history: History) -> Iterator[str]:
+    for task, parent in history.edges:
+        ends = [run.finished for run in history.runs_of.get(parent, []) if run.end == "ok" and run.finished]
+        began = [run.started for run in history.runs_of.get(task, [])]
+        if began and (not ends or min(began) < min(ends)):
+            yield f"task {task} began before task {parent} had succeeded"
 
 
 CHECKS: tuple[Check, ...] = (
@@ -225,6 +246,8 @@ CHECKS: tuple[Check, ...] = (
     nothing_runs_after_it_expired,
     a_schedule_fires_each_time_once,
     a_limit_holds,
+    a_workflow_ends_as_its_steps_do,
+    a_step_waits_for_its_parents,
 )
 
 
@@ -247,6 +270,7 @@ def figures(history: History) -> dict[str, float | int]:
         "attempts": len(history.executions),
         "lost_attempts": sum(one.outcome == "lost" for one in history.executions),
         "repeated_runs": sum(times - 1 for times in succeeded.values()),
+        "workflows": len(history.workflows),
         "fires": sum(len(schedule.fires) for schedule in history.schedules),
         "kills": len(history.kills),
         "back_in_line": round(max(waits, default=0.0), 1),

@@ -5,17 +5,17 @@ from typing import Any
 from django.db import connection
 
 from queue_core.models import Schedule
-from tests.chaos.history import Execution, Fire, Group, History, Letter, ScheduleRow, TaskRow
+from tests.chaos.history import Execution, Fire, Group, History, Letter, ScheduleRow, TaskRow, WorkflowRow
 
 _TASKS = """
 SELECT id, name, queue, state, attempt, max_attempts, crashes, max_crashes, lease::text, unique_key,
        extract(epoch FROM created_at)::float8, extract(epoch FROM finished_at)::float8,
-       extract(epoch FROM expires_at)::float8
+       extract(epoch FROM expires_at)::float8, lane, CASE WHEN step IS NOT NULL THEN workflow_id END
 FROM tasks
 """
 _TASK_FIELDS = (
     *("id", "name", "queue", "state", "attempt", "max_attempts", "crashes", "max_crashes", "lease", "unique_key"),
-    *("created", "finished", "expires"),
+    *("created", "finished", "expires", "lane", "workflow"),
 )
 _EXECUTIONS = """
 SELECT e.task_id, e.attempt, e.outcome, e.error, w.pid,
@@ -47,4 +47,6 @@ def read_tables(history: History) -> None:
     history.results = dict(_rows("SELECT task_id, value::text::json FROM task_results"))
     history.letters = [Letter(*row) for row in _rows("SELECT task_id, fingerprint, resolution FROM dead_letter_queue")]
     history.groups = [Group(*row) for row in _rows("SELECT fingerprint, open, total FROM dead_letter_groups")]
+    history.workflows = [WorkflowRow(*row) for row in _rows("SELECT id, state, total, done FROM workflows")]
+    history.edges = [(row[0], row[1]) for row in _rows("SELECT task_id, parent_id FROM task_dependencies")]
     history.online_workers = _rows("SELECT count(*) FROM workers WHERE state = 'online'")[0][0]

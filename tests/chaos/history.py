@@ -33,6 +33,17 @@ class TaskRow:
     created: float = 0.0
     finished: float | None = 0.0
     expires: float | None = None
+    lane: str = ""
+    # Of which workflow it is a step.
+    workflow: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WorkflowRow:
+    id: int
+    state: str
+    total: int
+    done: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,7 +99,8 @@ class Kill:
 class History:
     """`accepted`: ids that a submission answered. `retried`: those a person put back in line.
 
-    `limits`: how many tasks of a queue may run at once. `frozen`: pids that were stopped for longer than their lease.
+    `limits`: how many tasks of a queue, or lane, may run at once. `frozen`: pids that were stopped for longer than
+    their lease.
     """
 
     tasks: list[TaskRow] = field(default_factory=list)
@@ -98,6 +110,9 @@ class History:
     results: dict[int, dict[str, object]] = field(default_factory=dict)
     letters: list[Letter] = field(default_factory=list)
     groups: list[Group] = field(default_factory=list)
+    workflows: list[WorkflowRow] = field(default_factory=list)
+    # (task, the one it waits for to succeed)
+    edges: list[tuple[int, int]] = field(default_factory=list)
     schedules: list[ScheduleRow] = field(default_factory=list)
     accepted: set[int] = field(default_factory=set)
     retried: set[int] = field(default_factory=set)

@@ -11,10 +11,11 @@ from typing import Any
 from django.db import Error, connection
 
 from queue_core import services
-from queue_core.models import DeadLetter
+from queue_core.models import DeadLetter, Task
 
 _RECENT = 300
 _LIMITED = ("low", 2)
+_CUSTOMERS = range(1, 6)
 
 
 class People(threading.Thread):
@@ -32,13 +33,15 @@ class People(threading.Thread):
             self.submit_work: 40,
             self.submit_careful: 10,
             self.submit_many: 2,
+            self.submit_coroutine: 5,
+            self.submit_temper: 14,
+            self.submit_delayed: 6,
+            self.submit_of_customer: 6,
+            self.submit_workflow: 3,
         }
         if not gentle:
             self._acts |= {
-                self.submit_coroutine: 5,
-                self.submit_temper: 14,
                 self.submit_keyed: 8,
-                self.submit_delayed: 6,
                 self.submit_expiring: 6,
                 self.submit_limited: 4,
                 self.submit_brutal: 1,
@@ -56,7 +59,8 @@ class People(threading.Thread):
 
     @property
     def limits(self) -> dict[str, int]:
-        return dict([_LIMITED])
+        """How many tasks of a queue, or of a lane, may run at once."""
+        return {**dict([_LIMITED]), **{f"tests.chaos.of_customer:{number}": 1 for number in _CUSTOMERS}}
 
     def leave(self) -> None:
         self._leaving.set()
@@ -133,6 +137,35 @@ class People(threading.Thread):
     def submit_expiring(self) -> None:
         soon = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=self.rng.uniform(0, 2))
         self._submit("work", {"seconds": 0.05}, queue="low", expires_at=soon)
+
+    def submit_of_customer(self) -> None:
+        self._submit("of_customer", {"customer": self.rng.choice(_CUSTOMERS), "seconds": self.rng.uniform(0, 0.03)})
+
+    def submit_workflow(self) -> None:
+        """A chain, or one step, several beside each other, and one behind them all; some of them fail."""
+        chained, steps = self.rng.random() < 0.5, [self._step(0, [])]
+        for number in range(1, self.rng.randint(3, 12)):
+            steps.append(self._step(number, [number - 1] if chained else [0]))
+        if not chained:
+            steps.append(self._step(len(steps), list(range(1, len(steps)))))
+        made = services.submit_workflow("chaos", steps)
+        self.accepted.update(Task.objects.filter(workflow=made).values_list("pk", flat=True))
+
+    def _step(self, number: int, waits_for: list[int]) -> dict[str, Any]:
+        name, payload = self.rng.choice(
+            [
+                *[("work", {"seconds": 0.005})] * 8,
+                *[("coroutine", {"seconds": 0.01}), ("careful", {})] * 2,
+                ("retry_later", {"seconds": 0.2}),
+                ("fail", {"times": self.rng.randint(1, 4)}),
+            ]
+        )
+        return {
+            "key": str(number),
+            "name": f"tests.chaos.{name}",
+            "payload": payload,
+            "depends_on": [str(parent) for parent in waits_for],
+        }
 
     def submit_limited(self) -> None:
         self._submit("work", {"seconds": 0.1}, queue=self.rng.choice(["low", "mail"]))

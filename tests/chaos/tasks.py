@@ -38,6 +38,14 @@ def careful(context: Any, *, seconds: float = 0.0) -> dict[str, Any]:
     return _answer(context)
 
 
+@task(name="tests.chaos.of_customer", key="customer", key_max_running=1, **_POLICY)
+def of_customer(context: Any, *, customer: int, seconds: float) -> dict[str, Any]:
+    """One at a time for each customer."""
+    with _journal(context):
+        time.sleep(seconds)
+    return _answer(context)
+
+
 @task(name="tests.chaos.coroutine", **_POLICY)
 async def coroutine(context: Any, *, seconds: float) -> dict[str, Any]:
     with _journal(context):

@@ -7,7 +7,7 @@ import pytest
 
 from tests.chaos import journal
 from tests.chaos.checker import CHECKS, figures, violations
-from tests.chaos.history import Execution, Fire, Group, History, Kill, Letter, Run, ScheduleRow, TaskRow
+from tests.chaos.history import Execution, Fire, Group, History, Kill, Letter, Run, ScheduleRow, TaskRow, WorkflowRow
 
 
 def run(task: int = 1, attempt: int = 1, lease: str = "a", *, at: float = 1.0, end: str = "ok", **more: Any) -> Run:
@@ -23,8 +23,8 @@ def sound() -> History:
             TaskRow(id=2, state="failed", max_attempts=1, finished=2.0),
             TaskRow(id=3, state="expired", attempt=0, expires=5.0, finished=5.1),
             TaskRow(id=4, finished=3.0),
-            TaskRow(id=5, unique_key="k", created=0.0, finished=10.0),
-            TaskRow(id=6, unique_key="k", created=11.0, finished=20.0, expires=30.0),
+            TaskRow(id=5, unique_key="k", created=0.0, finished=10.0, workflow=1),
+            TaskRow(id=6, unique_key="k", created=11.0, finished=20.0, expires=30.0, workflow=1),
         ],
         executions=[
             Execution(task=1, attempt=1, outcome="lost", pid=9, started=1.0, finished=21.0),
@@ -49,6 +49,8 @@ def sound() -> History:
         },
         letters=[Letter(2, "f", "")],
         groups=[Group("f", 1, 1)],
+        workflows=[WorkflowRow(1, "succeeded", 2, 2)],
+        edges=[(6, 5)],
         schedules=[ScheduleRow("tick", (1.0, 2.0), (Fire(1.0, "submitted", 5), Fire(2.0, "submitted", 6)))],
         accepted={1, 2, 3, 4, 5, 6},
         limits={"low": 1},
@@ -154,7 +156,22 @@ BROKEN: dict[str, list[Callable[[History], None]]] = {
     ],
     "a_limit_holds": [
         lambda history: (changed(4, queue="low")(history), put("runs", 4, run(4, lease="d", at=30.1))(history)),
+        lambda history: (
+            history.limits.update({"of:1": 1}),
+            changed(5, lane="of:1")(history),
+            changed(4, lane="of:1")(history),
+            put("runs", 4, run(4, lease="d", at=1.2))(history),
+        ),
     ],
+    "a_workflow_ends_as_its_steps_do": [
+        put("workflows", 0, WorkflowRow(1, "running", 2, 2)),
+        put("workflows", 0, WorkflowRow(1, "failed", 2, 2)),
+        put("workflows", 0, WorkflowRow(1, "succeeded", 2, 1)),
+        put("workflows", 0, WorkflowRow(1, "succeeded", 3, 3)),
+        changed(6, state="cancelled"),
+        changed(6, workflow=None),
+    ],
+    "a_step_waits_for_its_parents": [put("runs", 6, run(6, at=1.2)), put("runs", 5, run(5, end="ValueError"))],
 }
 CASES = [(name, breaks) for name, found in BROKEN.items() for breaks in found]
 

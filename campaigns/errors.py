@@ -21,6 +21,16 @@ class ScheduleRefused(CampaignError):
         super().__init__(text)
 
 
+class TestRefused(CampaignError):
+    """A test mail that nobody was sent; `field` is what has to be changed: to, recipient, transport."""
+
+    __test__ = False  # no test of pytest's
+
+    def __init__(self, field: str, text: str) -> None:
+        self.field = field
+        super().__init__(text)
+
+
 class NotReady(CampaignError):
     """A launch that would fail; `problems` are sentences."""
 

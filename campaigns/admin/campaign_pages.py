@@ -214,6 +214,8 @@ def buttons(
     offered = []
     if campaign.state == CampaignState.DRAFT and model_admin.has_import_permission(request):
         offered.append(_button("Import recipients", "upload_file", "import", campaign))
+    if request.user.has_perm("campaigns.view_recipient"):
+        offered.append(_button("Preview", "preview", "preview", campaign))
     if model_admin.has_launch_permission(request):
         verbs = {
             "launch": _button("Launch", "send", "launch", campaign, variant="primary"),

@@ -17,6 +17,7 @@ from campaigns import services
 from campaigns.api import serializers as shapes
 from campaigns.api.filters import CampaignFilter, RecipientFilter
 from campaigns.api.given import upload_of, validated
+from campaigns.api.messages import MessageActions, TestSendSerializer
 from campaigns.api.parsers import Csv, Tsv, Xlsx
 from campaigns.errors import NotUnconfirmed
 from campaigns.intake import read_options
@@ -29,7 +30,7 @@ ID = "[0-9]{1,19}"
 _LAUNCH = "campaigns.launch_campaign"
 
 
-class CampaignViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewSet[Campaign]):
+class CampaignViewSet(MessageActions, mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewSet[Campaign]):
     """Campaigns: a template, an audience, and the verbs that send it."""
 
     queryset = Campaign.objects.select_related("template_version", "launched_by").order_by("-id")
@@ -41,6 +42,8 @@ class CampaignViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericV
     needs = {
         **dict.fromkeys(("launch", "start", "pause", "cancel", "retry_failed", "schedule", "unschedule"), _LAUNCH),
         "preflight": "campaigns.view_campaign",
+        "preview": "campaigns.view_recipient",
+        "test_send": _LAUNCH,
     }
 
     def get_serializer_class(self) -> type[BaseSerializer[Any]]:
@@ -48,6 +51,8 @@ class CampaignViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericV
             return shapes.EditCampaignSerializer
         if self.action == "schedule":
             return shapes.ScheduleCampaignSerializer
+        if self.action == "test_send":
+            return TestSendSerializer
         if self.action == "retry_failed":
             return shapes.RetryFailedSerializer
         return shapes.NoFields if self.request and self.request.method == "POST" else shapes.CampaignSerializer

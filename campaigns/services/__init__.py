@@ -12,6 +12,7 @@ from campaigns.services.import_suppressions import SOURCE_MAX, import_suppressio
 from campaigns.services.launch import launch
 from campaigns.services.pause import cancel, pause, resume
 from campaigns.services.preflight import preflight, problems
+from campaigns.services.preview_message import MessagePreview, preview_message
 from campaigns.services.read_bounces import read_bounces, read_mails
 from campaigns.services.rejected_rows import rejected_rows
 from campaigns.services.report import Report
@@ -21,6 +22,7 @@ from campaigns.services.run_import import give_up_import, run_import
 from campaigns.services.save_dkim_key import add_dkim_key, delete_dkim_key, switch_dkim_key
 from campaigns.services.save_transport import check_transport, delete_transport, reset_transport, save_transport
 from campaigns.services.schedule_campaign import launch_due, schedule, unschedule
+from campaigns.services.send_test import TestOutcome, send_test
 from campaigns.services.start import start
 from campaigns.services.start_import import begin_import, start_import
 from campaigns.services.status import status
@@ -31,8 +33,10 @@ from campaigns.services.upload_import import edit_import, import_sample, upload_
 
 __all__ = [
     "SOURCE_MAX",
+    "MessagePreview",
     "Report",
     "Taken",
+    "TestOutcome",
     "add_dkim_key",
     "add_recipients",
     "begin_import",
@@ -57,6 +61,7 @@ __all__ = [
     "mark_sent",
     "pause",
     "preflight",
+    "preview_message",
     "problems",
     "read_bounces",
     "read_mails",
@@ -70,6 +75,7 @@ __all__ = [
     "save_transport",
     "schedule",
     "send_again",
+    "send_test",
     "start",
     "start_import",
     "status",

@@ -1,6 +1,8 @@
 """The letters of a campaign: what is the same for all is prepared once, each is made when its turn has come."""
 
 import json
+import secrets
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -13,7 +15,10 @@ from campaigns.message import Letter, Skeleton, message_id, return_path
 from campaigns.models import Campaign
 from campaigns.services.unsubscribe import unsubscribe_url
 from campaigns.smtp import Envelope
-from templates_app.rendering import compile_version
+from templates_app.rendering import Rendered, compile_version
+
+# No recipient has this id: its unsubscribe link is known to nobody.
+_NOBODY = 0
 
 
 class Letters:
@@ -23,9 +28,9 @@ class Letters:
     """
 
     def __init__(self, campaign: Campaign) -> None:
-        assert campaign.template_version is not None  # noqa: S101 - pinned by the launch
         self._campaign_id = campaign.pk
-        self._template = compile_version(campaign.template_version)
+        # Pinned by the launch; a draft is shown as it would be sent now.
+        self.template = compile_version(campaign.template_version or campaign.template.version)
         self._skeleton = Skeleton(
             campaign.from_email,
             campaign.reply_to,
@@ -38,24 +43,48 @@ class Letters:
 
     def make(self, row: Leased) -> Envelope:
         """The finished message to one recipient. Raises TemplateError or MessageError when it cannot be made."""
-        link = unsubscribe_url(row.id)
-        recipient: dict[str, Any] = {**json.loads(row.attributes), "email": row.email, "name": row.name}
-        rendered = self._template.render({**self._context, "recipient": recipient, "unsubscribe_url": link})
+        letter = self._letter(row, unsubscribe_url(row.id))
+        sender = return_path(self._bounces, letter.message_id) if self._bounces else self._skeleton.sender.email
+        return self._envelope(row.id, sender, letter)
+
+    def make_test(self, row: Leased, to: str, *, key: int) -> Envelope:
+        """The same message to somebody who tries it: marked, and with a link that unsubscribes nobody.
+
+        `key` tells its outcome from the others.
+        """
+        letter = self._letter(row, unsubscribe_url(_NOBODY))
         sender = self._skeleton.sender
-        own_id = message_id(self._campaign_id, row.id, sender.domain, self._key)
-        letter = Letter(
+        marked = replace(
+            letter,
+            to=to,
+            to_name="",
+            subject=f"[Test] {letter.subject}",
+            message_id=f"<test.{secrets.token_hex(8)}@{sender.domain}>",
+            headers={**letter.headers, "X-Posthaste-Test": f"campaign {self._campaign_id}"},
+        )
+        return self._envelope(key, sender.email, marked)
+
+    def render(self, row: Leased, link: str) -> Rendered:
+        """Subject, HTML and text for one recipient. Raises TemplateError."""
+        recipient: dict[str, Any] = {**json.loads(row.attributes), "email": row.email, "name": row.name}
+        return self.template.render({**self._context, "recipient": recipient, "unsubscribe_url": link})
+
+    def _letter(self, row: Leased, link: str) -> Letter:
+        rendered = self.render(row, link)
+        return Letter(
             to=row.email,
             to_name=row.name,
             subject=rendered.subject,
             html=rendered.html,
             text=rendered.text,
-            message_id=own_id,
+            message_id=message_id(self._campaign_id, row.id, self._skeleton.sender.domain, self._key),
             date=timezone.now(),
             headers={"List-Unsubscribe": f"<{link}>"},
         )
-        envelope_sender = return_path(self._bounces, own_id) if self._bounces else sender.email
+
+    def _envelope(self, key: int, sender: str, letter: Letter) -> Envelope:
         data = self._skeleton.build(letter)
         if not self._signers:
-            return Envelope(row.id, envelope_sender, row.email, data)
+            return Envelope(key, sender, letter.to, data)
         sign = partial(dkim.signatures, signers=self._signers)
-        return Envelope(row.id, envelope_sender, row.email, sign(data) + data, sign)
+        return Envelope(key, sender, letter.to, sign(data) + data, sign)

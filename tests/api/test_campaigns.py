@@ -2,7 +2,7 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection
 
-from campaigns import lifecycle, services
+from campaigns import lifecycle, mailer, services
 from campaigns.api.parsers import Xlsx
 from campaigns.models import (
     Campaign,
@@ -13,9 +13,11 @@ from campaigns.models import (
     RejectedRow,
     Suppression,
 )
+from campaigns.smtp import Transport
 from queue_core.models import Task
 from templates_app.services import archive_template
 from tests.campaigns.sheets import workbook
+from tests.campaigns.smtp_server import SmtpServer
 from tests.factories import CampaignFactory, TemplateFactory, add_recipients
 
 pytestmark = pytest.mark.django_db
@@ -565,3 +567,27 @@ def test_a_campaign_is_scheduled_and_unscheduled(api, ready):
     assert api.patch(url, {"name": "other"}).status_code == 409
     assert api.post(f"{url}unschedule/").data["state"] == "draft"
     assert api.post(f"{url}unschedule/").status_code == 409
+
+
+@pytest.fixture
+def mail_server(monkeypatch):
+    with SmtpServer() as server:
+        monkeypatch.setattr(mailer, "transport", lambda: Transport("127.0.0.1", server.port, timeout=3, connections=1))
+        mailer.close()
+        yield server
+        mailer.close()
+
+
+def test_the_mail_of_a_recipient_is_shown_and_tried(api, ready, mail_server):
+    url, recipient = f"{ROOT}{ready.pk}/", Recipient.objects.first()
+    shown = api.get(f"{url}preview/?recipient={recipient.pk}").data
+    assert (shown["to"], shown["problem"]) == (recipient.email, "")
+    assert {"name": "To", "value": f"{recipient.name} <{recipient.email}>"} in shown["headers"]
+    assert api.get(f"{url}preview/").status_code == 200
+    assert api.get(f"{url}preview/?recipient=999999").status_code == 404
+    assert api.get(f"{url}preview/?recipient=x").status_code == 400
+    answer = api.post(f"{url}test-send/", {"to": ["me@example.com"], "recipient": recipient.pk})
+    assert (answer.status_code, answer.data[0]["accepted"], len(mail_server.bodies)) == (200, True, 1)
+    for body in ({}, {"to": []}, {"to": ["nobody"]}, {"to": ["a@example.com"] * 11}, {"to": "a@example.com"}):
+        answer = api.post(f"{url}test-send/", body)
+        assert (answer.status_code, next(iter(answer.json()["errors"])).partition(".")[0]) == (400, "to")

@@ -99,6 +99,8 @@ CALLS = [
     ("post", "campaigns/{campaign}/unschedule/", "launch_campaign"),
     ("post", "campaigns/{campaign}/pause/", "launch_campaign"),
     ("post", "campaigns/{campaign}/cancel/", "launch_campaign"),
+    ("get", "campaigns/{campaign}/preview/", "view_recipient"),
+    ("post", "campaigns/{campaign}/test-send/", "launch_campaign"),
     ("get", "campaigns/{campaign}/preflight/", "view_campaign"),
     ("post", "campaigns/{campaign}/preflight/", "view_campaign"),
     ("get", "campaigns/{campaign}/status/", "view_campaign"),

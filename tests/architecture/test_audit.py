@@ -59,6 +59,7 @@ NOT_OF_PERSONS = {
         "give_up_import",
         "import_sample",
         "preflight",
+        "preview_message",
         "problems",
         "read_bounces",
         "read_mails",
@@ -286,6 +287,10 @@ CAMPAIGNS: dict[str, tuple[Callable[[], Verb], str]] = {
         "Scheduled for 2027-10-31 01:30 UTC.",
     ),
     "unschedule": (_case(scheduled, campaigns.unschedule), "Unscheduled."),
+    "send_test": (
+        _case(draft, lambda made, by: campaigns.send_test(made, ["jo@example.com"], by=by)),
+        "Test mail to jo@example.com.",
+    ),
     "start": (_case(paused, campaigns.start), "Resumed."),
     "pause": (_case(sending, campaigns.pause), "Paused."),
     "resume": (_case(paused, campaigns.resume), "Resumed."),

@@ -93,10 +93,7 @@ def test_what_the_mail_server_says_is_told(smtp: SmtpServer, campaign: Campaign)
     assert "no such user" in told.detail
 
 
-@pytest.mark.parametrize(
-    ("to", "field"),
-    [([], "to"), (["a@example.com"] * 11, "to"), (["nobody"], "to"), (["a@example.com\r\nBcc: x"], "to")],
-)
+@pytest.mark.parametrize("to", [[], ["a@example.com"] * 11, ["nobody"], ["a@example.com\r\nBcc: x"]])
 def test_nonsense_is_refused_and_nothing_sent(smtp: SmtpServer, campaign: Campaign, to: list[str]) -> None:
     with pytest.raises(TestRefused) as refused:
         services.send_test(campaign, to)

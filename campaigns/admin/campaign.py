@@ -10,7 +10,7 @@ from django.utils.safestring import SafeString
 from unfold.decorators import display as label
 
 from campaigns import services
-from campaigns.admin import again_pages, campaign_pages, preview_pages, schedule_pages
+from campaigns.admin import again_pages, campaign_pages, figures_pages, preview_pages, schedule_pages
 from campaigns.admin.forms import CampaignForm
 from campaigns.admin.progress import CAMPAIGN_LABELS, bar, grouped, panel, with_progress
 from campaigns.errors import CampaignError
@@ -60,6 +60,9 @@ class CampaignAdmin(LedgerAdmin):
             "launch/": ("launch", campaign_pages.launch),
             "schedule/": ("schedule", schedule_pages.schedule),
             "unschedule/": ("unschedule", schedule_pages.unschedule),
+            "figures/": ("figures", figures_pages.figures),
+            "export/": ("export", figures_pages.export),
+            "duplicate/": ("duplicate", figures_pages.duplicate),
             "preview/": ("preview", preview_pages.preview),
             "pause/": ("pause", campaign_pages.pause),
             "resume/": ("resume", campaign_pages.resume),

@@ -233,6 +233,11 @@ def buttons(
     is_under_way = campaign.state in (CampaignState.SENDING, CampaignState.PAUSED)
     if is_under_way and request.user.has_perm("campaigns.change_campaign"):
         offered.append(_button("Rate", "speed", "rate", campaign))
+    offered.append(_button("Figures", "monitoring", "figures", campaign))
+    if request.user.has_perm("campaigns.view_recipient"):
+        offered.append(_button("Export", "download", "export", campaign))
+    if model_admin.has_add_permission(request):
+        offered.append(_button("Duplicate", "content_copy", "duplicate", campaign))
     if not is_under_way and model_admin.has_delete_permission(request):
         offered.append(_button("Delete", "delete", "delete", campaign))
     return offered

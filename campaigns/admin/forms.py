@@ -106,6 +106,17 @@ class ScheduleForm(forms.Form):
         return given
 
 
+class DuplicateForm(forms.Form):
+    """What a copy of a campaign is called, and whether it goes to the same people."""
+
+    name = forms.CharField(max_length=200, widget=widgets.UnfoldAdminTextInputWidget)
+    recipients = forms.BooleanField(
+        label="To the same people: none of them mailed yet, suppressed as the list says now",
+        required=False,
+        widget=widgets.UnfoldBooleanWidget,
+    )
+
+
 class RateForm(forms.Form):
     """How fast a campaign may be sent."""
 

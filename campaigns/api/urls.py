@@ -3,6 +3,7 @@ from rest_framework.routers import SimpleRouter
 
 from campaigns.api import events, views
 from campaigns.api.dkim_keys import DkimKeyViewSet
+from campaigns.api.figures import CampaignTasks
 from campaigns.api.imports import CampaignImports
 from campaigns.api.suppressions import SuppressionViewSet
 from campaigns.api.transports import TransportViewSet
@@ -17,6 +18,7 @@ router.register("transports", TransportViewSet, basename="transport")
 in_campaign = SimpleRouter()
 in_campaign.register("recipients", views.CampaignRecipients, basename="campaign-recipient")
 in_campaign.register("imports", CampaignImports, basename="campaign-import")
+in_campaign.register("tasks", CampaignTasks, basename="campaign-task")
 in_campaign.register("events", events.CampaignEvents, basename="campaign-event")
 
 urlpatterns = [*router.urls, re_path(rf"^campaigns/(?P<campaign>{views.ID})/", include(in_campaign.urls))]

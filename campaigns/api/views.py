@@ -15,6 +15,7 @@ from rest_framework.viewsets import GenericViewSet
 
 from campaigns import services
 from campaigns.api import serializers as shapes
+from campaigns.api.figures import DuplicateSerializer, FigureActions
 from campaigns.api.filters import CampaignFilter, RecipientFilter
 from campaigns.api.given import upload_of, validated
 from campaigns.api.messages import MessageActions, TestSendSerializer
@@ -30,7 +31,9 @@ ID = "[0-9]{1,19}"
 _LAUNCH = "campaigns.launch_campaign"
 
 
-class CampaignViewSet(MessageActions, mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewSet[Campaign]):
+class CampaignViewSet(
+    MessageActions, FigureActions, mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewSet[Campaign]
+):
     """Campaigns: a template, an audience, and the verbs that send it."""
 
     queryset = Campaign.objects.select_related("template_version", "launched_by").order_by("-id")
@@ -44,6 +47,9 @@ class CampaignViewSet(MessageActions, mixins.ListModelMixin, mixins.RetrieveMode
         "preflight": "campaigns.view_campaign",
         "preview": "campaigns.view_recipient",
         "test_send": _LAUNCH,
+        "stats": "campaigns.view_campaign",
+        "export": "campaigns.view_recipient",
+        "duplicate": "campaigns.add_campaign",
     }
 
     def get_serializer_class(self) -> type[BaseSerializer[Any]]:
@@ -51,6 +57,8 @@ class CampaignViewSet(MessageActions, mixins.ListModelMixin, mixins.RetrieveMode
             return shapes.EditCampaignSerializer
         if self.action == "schedule":
             return shapes.ScheduleCampaignSerializer
+        if self.action == "duplicate":
+            return DuplicateSerializer
         if self.action == "test_send":
             return TestSendSerializer
         if self.action == "retry_failed":

@@ -5,7 +5,7 @@ counting. A recipient in flight is held by the lease of the chunk task that send
 and after, is an event; a mail that was sent is in the ledger and has none.
 """
 
-from campaigns.lifecycle.audience import add_incoming, preview_incoming
+from campaigns.lifecycle.audience import add_incoming, copy_audience, preview_incoming
 from campaigns.lifecycle.campaign import complete, counts, is_sending, is_under_way, move_campaign, note_trouble
 from campaigns.lifecycle.delivery import Leased, Settled, lease, recover, revive, settle
 from campaigns.lifecycle.events import Happened, record_events
@@ -18,6 +18,7 @@ __all__ = [
     "Settled",
     "add_incoming",
     "complete",
+    "copy_audience",
     "counts",
     "is_checking",
     "is_running",

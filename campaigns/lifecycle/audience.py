@@ -30,6 +30,26 @@ WHERE NOT EXISTS (SELECT 1 FROM email_recipients r WHERE r.campaign_id = %(campa
 """
 
 
+_COPY = f"""
+WITH added AS (
+    INSERT INTO email_recipients (campaign_id, key, email, name, attributes, state, detail)
+    SELECT %(target)s, r.key, r.email, r.name, r.attributes,
+           CASE WHEN s.id IS NULL THEN 'pending' ELSE 'suppressed' END, coalesce(s.reason, '')
+    FROM email_recipients r LEFT JOIN suppressions s ON s.key = r.key
+    WHERE r.campaign_id = %(source)s ORDER BY r.id
+    ON CONFLICT (campaign_id, key) DO NOTHING
+    RETURNING campaign_id, state
+), moved AS (SELECT campaign_id, NULL::text AS before, state FROM added),
+counted AS ({COUNT.replace("%s", "%(shard)s")})
+SELECT count(*) FROM added
+"""
+
+
+def copy_audience(source: int, target: int) -> int:
+    """The recipients of one campaign into another: pending, or suppressed as of now. How many."""
+    return int(rows(_COPY, {"source": source, "target": target, "shard": shard()})[0][0])
+
+
 def add_incoming(campaign_id: int, import_id: int | None) -> tuple[int, int, int]:
     """Merge the staging table `incoming_recipients`: new rows are pending, or suppressed.
 

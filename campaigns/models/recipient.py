@@ -41,6 +41,7 @@ class Recipient(models.Model):
         db_table = "email_recipients"
         constraints = [models.UniqueConstraint(fields=["campaign", "key"], name="email_recipients_address")]
         indexes = [
+            models.Index(fields=["campaign", "id"], name="email_recipients_list"),  # lists and export of a campaign
             models.Index(
                 fields=["campaign", "id"], condition=Q(state__in=OPEN), name="email_recipients_open"
             ),  # lifecycle: lease, complete

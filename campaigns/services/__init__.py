@@ -1,10 +1,13 @@
 """The verbs of campaigns: this is what admin, API, commands and tasks call."""
 
+from campaigns.services.campaign_stats import campaign_stats
 from campaigns.services.cancel_import import cancel_import
 from campaigns.services.check_import import check_import, run_check
 from campaigns.services.create_campaign import create_campaign
 from campaigns.services.delete_campaign import delete_campaign
+from campaigns.services.duplicate_campaign import duplicate_campaign
 from campaigns.services.edit_campaign import edit_campaign
+from campaigns.services.export_campaign import export_campaign
 from campaigns.services.export_suppressions import export_suppressions
 from campaigns.services.import_file import forget_file
 from campaigns.services.import_recipients import add_recipients, import_recipients
@@ -40,6 +43,7 @@ __all__ = [
     "add_dkim_key",
     "add_recipients",
     "begin_import",
+    "campaign_stats",
     "cancel",
     "cancel_import",
     "check_import",
@@ -48,8 +52,10 @@ __all__ = [
     "delete_campaign",
     "delete_dkim_key",
     "delete_transport",
+    "duplicate_campaign",
     "edit_campaign",
     "edit_import",
+    "export_campaign",
     "export_suppressions",
     "forget_file",
     "give_up_import",

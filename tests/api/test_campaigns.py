@@ -591,3 +591,27 @@ def test_the_mail_of_a_recipient_is_shown_and_tried(api, ready, mail_server):
     for body in ({}, {"to": []}, {"to": ["nobody"]}, {"to": ["a@example.com"] * 11}, {"to": "a@example.com"}):
         answer = api.post(f"{url}test-send/", body)
         assert (answer.status_code, next(iter(answer.json()["errors"])).partition(".")[0]) == (400, "to")
+
+
+def test_a_campaign_is_counted_exported_and_duplicated(api, ready):
+    url = f"{ROOT}{ready.pk}/"
+    stats = api.get(f"{url}stats/").data
+    people = Recipient.objects.filter(campaign=ready).count()
+    assert (stats["total"], stats["domains"][0]["recipients"]) == (people, people)
+    exported = b"".join(api.get(f"{url}export/").streaming_content).decode().splitlines()
+    assert len(exported) == people + 1
+    assert api.get(f"{url}export/?state=nonsense").status_code == 400
+    answer = api.post(f"{url}duplicate/", {"name": "Again", "recipients": True})
+    assert (answer.status_code, answer.data["name"], answer.data["state"]) == (201, "Again", "draft")
+    assert Recipient.objects.filter(campaign=answer.data["id"]).count() == people
+    assert api.post(f"{url}duplicate/", {"name": "x" * 201}).status_code == 400
+
+
+def test_the_chunks_of_a_campaign_are_listed_with_the_state_of_their_tasks(api, ready):
+    url = f"{ROOT}{ready.pk}/tasks/"
+    assert api.get(url).data["results"] == []
+    services.launch(ready)
+    (row,) = api.get(url).data["results"]
+    assert (row["state"], row["size"]) == ("queued", Recipient.objects.filter(campaign=ready, state="pending").count())
+    Task.objects.all().delete()
+    assert api.get(url).data["results"][0]["state"] is None

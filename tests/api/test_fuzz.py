@@ -36,6 +36,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "campaigns/{id}/imports/": {"delimiter": "", "encoding": "", "header": None, "sheet": "", "mapping": ""},
     "campaigns/{id}/preflight/": {},
     "campaigns/{id}/test-send/": {"to": ["a@example.com"], "recipient": 1},
+    "campaigns/{id}/duplicate/": {"name": "n", "recipients": True},
     "campaigns/{id}/schedule/": {"at": "2027-10-31T02:30", "timezone": "Europe/Berlin", "late_minutes": 60},
     "campaigns/{id}/retry-failed/": {"hard": False},
     "suppressions/": {"email": "a@example.com", "reason": "manual", "source": ""},

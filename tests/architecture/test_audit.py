@@ -54,6 +54,8 @@ NOT_OF_PERSONS = {
     | {"pull_register", "pull_deregister", "pull_beat", "pull_task_beat", "pull_claim", "pull_complete", "pull_fail"}
     | {"pull_progress"},
     "campaigns": {
+        "campaign_stats",
+        "export_campaign",
         "check_import",
         "check_transport",
         "give_up_import",
@@ -290,6 +292,10 @@ CAMPAIGNS: dict[str, tuple[Callable[[], Verb], str]] = {
     "send_test": (
         _case(draft, lambda made, by: campaigns.send_test(made, ["jo@example.com"], by=by)),
         "Test mail to jo@example.com.",
+    ),
+    "duplicate_campaign": (
+        _case(draft, lambda made, by: campaigns.duplicate_campaign(made, recipients=True, by=by)),
+        "Duplicated “Autumn” with 3 recipients.",
     ),
     "start": (_case(paused, campaigns.start), "Resumed."),
     "pause": (_case(sending, campaigns.pause), "Paused."),

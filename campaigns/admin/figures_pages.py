@@ -1,0 +1,72 @@
+"""The pages of a campaign as a whole: its figures, its ledger as a file, a copy of it."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
+from django.urls import reverse
+
+from campaigns import services
+from campaigns.admin.forms import DuplicateForm
+from campaigns.admin.progress import grouped
+from campaigns.errors import CampaignError
+from campaigns.states import RecipientState
+from queue_core.admin.ledger import actor, demand, find, page
+from queue_core.admin.times import moment
+
+_SHOWN_HOURS = 48
+_KINDS = ("sent", "deferred", "rejected", "bounced", "complained", "opened", "clicked", "unsubscribed")
+
+
+def figures(model_admin: Any, request: HttpRequest, pk: int) -> HttpResponse:
+    """Numbers by event, hour and domain."""
+    campaign = find(model_admin, request, pk)
+    stats = services.campaign_stats(campaign)
+    hours = stats["hours"][-_SHOWN_HOURS:]
+    kinds = [kind for kind in _KINDS if any(hour.get(kind) for hour in hours)]
+    return page(
+        model_admin,
+        request,
+        "campaigns/admin/figures.html",
+        title=f"Figures of {campaign}",
+        original=campaign,
+        facts=[(name.capitalize(), grouped(number)) for name, number in {**stats["states"], **stats["events"]}.items()],
+        kinds=kinds,
+        hours=[(moment(hour["hour"]), [grouped(hour.get(kind, 0)) for kind in kinds]) for hour in reversed(hours)],
+        domains=stats["domains"],
+        domains_of=grouped(stats["domains_of"]),
+        is_sample=stats["domains_of"] < stats["total"],
+        back=_page_of(pk),
+    )
+
+
+def export(model_admin: Any, request: HttpRequest, pk: int) -> HttpResponse | StreamingHttpResponse:
+    """The ledger as CSV, of one `?state=` or all."""
+    campaign = find(model_admin, request, pk)
+    demand(request.user.has_perm("campaigns.view_recipient"))
+    state = request.GET.get("state", "")
+    lines = services.export_campaign(campaign, state=state if state in RecipientState.values else "")
+    answer = StreamingHttpResponse(lines, content_type="text/csv; charset=utf-8")
+    answer["Content-Disposition"] = f'attachment; filename="campaign-{pk}.csv"'
+    return answer
+
+
+def duplicate(model_admin: Any, request: HttpRequest, pk: int) -> HttpResponse:
+    """Asks on GET for a name; on POST makes the copy and goes to it."""
+    campaign = find(model_admin, request, pk)
+    demand(model_admin.has_add_permission(request))
+    form = DuplicateForm(request.POST or None, initial={"name": f"Copy of {campaign.name}"[:200]})
+    if form.is_valid():
+        try:
+            made = services.duplicate_campaign(campaign, **form.cleaned_data, by=actor(request))
+        except CampaignError as exc:
+            form.add_error("recipients", str(exc))
+        else:
+            messages.success(request, f"“{made.name}” is a draft that says the same.")
+            return HttpResponseRedirect(_page_of(made.pk))
+    context = {"form": form, "button": "Duplicate", "back": _page_of(pk)}
+    return page(model_admin, request, "queue_core/admin/form.html", title=f"Duplicate {campaign}", **context)
+
+
+def _page_of(pk: int) -> str:
+    return reverse("admin:campaigns_campaign_change", args=[pk])

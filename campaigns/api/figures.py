@@ -1,0 +1,97 @@
+"""A campaign as a whole: its numbers, its ledger as a file, a copy of it, its chunks."""
+
+from typing import Any
+
+from django.db.models import QuerySet
+from django.http import HttpResponseBase
+from django.shortcuts import get_object_or_404
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema
+from rest_framework import mixins, serializers
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.viewsets import GenericViewSet
+
+from campaigns import services
+from campaigns.api.given import validated
+from campaigns.api.serializers import CampaignSerializer
+from campaigns.models import Campaign, CampaignTask
+from campaigns.states import RecipientState
+from queue_core.api.actor import actor
+from queue_core.api.csv_answer import AnyMediaType, csv_answer
+
+
+class DomainSerializer(serializers.Serializer[Any]):
+    domain = serializers.CharField()
+    recipients = serializers.IntegerField()
+    sent = serializers.IntegerField()
+    deferred = serializers.IntegerField()
+    refused = serializers.IntegerField(help_text="rejected or bounced")
+
+
+class CampaignStatsSerializer(serializers.Serializer[Any]):
+    total = serializers.IntegerField()
+    states = serializers.DictField(child=serializers.IntegerField())
+    events = serializers.DictField(child=serializers.IntegerField())
+    hours = serializers.ListField(child=serializers.DictField(), help_text="`hour` and a number for each kind")
+    domains = DomainSerializer(many=True)
+    domains_of = serializers.IntegerField(help_text="so many recipients were looked at for the domains")
+
+
+class DuplicateSerializer(serializers.Serializer[Any]):
+    name = serializers.CharField(max_length=200, allow_blank=True, default="", help_text="Copy of … if left out")
+    recipients = serializers.BooleanField(default=False, help_text="to the same people, none of them mailed yet")
+
+
+class ExportQuerySerializer(serializers.Serializer[Any]):
+    state = serializers.ChoiceField(choices=RecipientState.choices, required=False)
+
+
+class FigureActions:
+    """Of the campaigns' view set."""
+
+    @extend_schema(responses=CampaignStatsSerializer)
+    @action(detail=True)
+    def stats(self, request: Request, pk: str) -> Response:
+        """Numbers by state, event, hour and domain."""
+        campaign: Campaign = self.get_object()  # type: ignore[attr-defined]
+        return Response(CampaignStatsSerializer(services.campaign_stats(campaign)).data)
+
+    @extend_schema(parameters=[ExportQuerySerializer], responses={(200, "text/csv"): OpenApiTypes.STR})
+    @action(detail=True, content_negotiation_class=AnyMediaType)
+    def export(self, request: Request, pk: str) -> HttpResponseBase:
+        """The ledger, one row per recipient, as CSV."""
+        campaign: Campaign = self.get_object()  # type: ignore[attr-defined]
+        given = validated(ExportQuerySerializer(data=request.query_params))
+        lines = services.export_campaign(campaign, state=given.get("state", ""))
+        return csv_answer(lines, f"campaign-{campaign.pk}.csv")
+
+    @extend_schema(request=DuplicateSerializer, responses={201: CampaignSerializer})
+    @action(detail=True, methods=["post"])
+    def duplicate(self, request: Request, pk: str) -> Response:
+        """A new draft that says the same, with or without its recipients."""
+        campaign: Campaign = self.get_object()  # type: ignore[attr-defined]
+        given = validated(DuplicateSerializer(data=request.data))
+        made = services.duplicate_campaign(campaign, **given, by=actor(request))
+        return Response(CampaignSerializer(made).data, status=201)
+
+
+class ChunkSerializer(serializers.ModelSerializer[CampaignTask]):
+    state = serializers.CharField(source="task.state", default=None, help_text="of its task; null when that is pruned")
+
+    class Meta:
+        model = CampaignTask
+        fields = ["id", "task", "state", "first_id", "last_id", "size"]
+
+
+class CampaignTasks(mixins.ListModelMixin, GenericViewSet[CampaignTask]):
+    """The chunks of a launched campaign, each a range of recipients that one task of the queue works off."""
+
+    queryset = CampaignTask.objects.select_related("task").order_by("-id")
+    serializer_class = ChunkSerializer
+    ordering_fields = ["id"]
+    needs = {"list": "campaigns.view_campaign"}
+
+    def get_queryset(self) -> QuerySet[CampaignTask]:
+        return super().get_queryset().filter(campaign=get_object_or_404(Campaign, pk=self.kwargs["campaign"]))

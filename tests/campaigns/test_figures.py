@@ -1,0 +1,126 @@
+"""A campaign as a whole: numbers, the ledger as a file, a copy."""
+
+import csv
+import io
+from importlib import import_module
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from campaigns import lifecycle, services
+from campaigns.errors import ImportRefused
+from campaigns.lifecycle import Happened
+from campaigns.models import Campaign, Recipient
+from campaigns.states import EventKind
+from tests.factories import CampaignFactory, UserFactory, add_recipients, completed, counts_by_scan
+
+
+@pytest.fixture
+def over(db: None) -> Campaign:
+    campaign = CampaignFactory.create(name="Autumn", context={"season": "autumn"}, rate_per_minute=7)
+    add_recipients(campaign, 4)
+    add_recipients(campaign, 2, domain="mail.example")
+    return completed(services.launch(campaign), "sent", 250)
+
+
+def rows(chunks: Any) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(b"".join(chunks).decode())))
+
+
+def test_numbers_by_state_event_hour_and_domain(over: Campaign) -> None:
+    person = Recipient.objects.first()
+    lifecycle.record_events([Happened(person.pk, EventKind.OPENED), Happened(person.pk, EventKind.BOUNCED, 550)])
+    stats = services.campaign_stats(over)
+    assert (stats["total"], stats["states"]["sent"], stats["states"]["bounced"]) == (6, 5, 1)
+    assert (stats["events"]["opened"], stats["events"]["clicked"]) == (1, 0)
+    assert sum(hour.get("opened", 0) for hour in stats["hours"]) == 1
+    assert [tuple(row.values()) for row in stats["domains"]] == [
+        ("example.com", 4, 3, 0, 1),
+        ("mail.example", 2, 2, 0, 0),
+    ]
+    assert stats["domains_of"] == 6
+
+
+def test_a_campaign_without_anybody_has_numbers_too(db: None) -> None:
+    stats = services.campaign_stats(CampaignFactory.create())
+    assert (stats["total"], stats["hours"], stats["domains"]) == (0, [], [])
+
+
+def test_the_numbers_take_as_many_queries_for_many_as_for_few(over: Campaign) -> None:
+    with CaptureQueriesContext(connection) as few:
+        services.campaign_stats(over)
+    assert len(few) <= 5
+
+
+def test_the_ledger_is_a_file_that_runs_no_formula(over: Campaign) -> None:
+    Recipient.objects.filter(key="r0@example.com").update(name="=1+1", attributes={"city": "Köln"})
+    found = rows(services.export_campaign(over))
+    assert [row["email"] for row in found] == [row.email for row in Recipient.objects.order_by("pk")]
+    assert (found[0]["name"], found[0]["attributes"], found[0]["state"]) == ("'=1+1", '{"city": "Köln"}', "sent")
+    assert rows(services.export_campaign(over, state="pending")) == []
+
+
+def test_the_export_goes_on_behind_each_slice(over: Campaign, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(import_module("campaigns.services.export_campaign"), "_SLICE", 2)
+    assert len({row["id"] for row in rows(services.export_campaign(over))}) == 6
+
+
+def test_a_copy_says_the_same_to_the_same_people_and_knows_nothing_of_what_became_of_them(over: Campaign) -> None:
+    services.suppress("r1@example.com")
+    made = services.duplicate_campaign(over, recipients=True)
+    assert (made.state, made.name, made.context, made.rate_per_minute) == ("draft", "Copy of Autumn", over.context, 7)
+    assert (made.template_version, made.launched_at, made.total) == (None, None, 0)
+    states = dict(Recipient.objects.filter(campaign=made).values_list("key", "state"))
+    assert states.pop("r1@example.com") == "suppressed"
+    assert (len(states), set(states.values())) == (5, {"pending"})
+    assert lifecycle.counts(made.pk) == counts_by_scan(made)
+    assert sum(lifecycle.counts(over.pk).values()) == 6
+    services.launch(made)
+
+
+def test_a_copy_without_people_or_with_too_many(over: Campaign, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert not Recipient.objects.filter(campaign=services.duplicate_campaign(over, name="Other")).exists()
+    monkeypatch.setattr(import_module("campaigns.services.duplicate_campaign"), "COPIED_MAX", 5)
+    with pytest.raises(ImportRefused, match="import its export"):
+        services.duplicate_campaign(over, recipients=True)
+    assert Campaign.objects.count() == 2
+
+
+def test_the_admin_shows_exports_and_duplicates(client: Any, over: Campaign) -> None:
+    client.force_login(UserFactory(is_superuser=True))
+    page = client.get(reverse("admin:campaigns_campaign_change", args=[over.pk])).content.decode()
+    urls = {
+        name: reverse(f"admin:campaigns_campaign_{name}", args=[over.pk]) for name in ("figures", "export", "duplicate")
+    }
+    assert all(url in page for url in urls.values())
+    assert "mail.example" in client.get(urls["figures"]).content.decode()
+    assert len(rows(client.get(urls["export"]).streaming_content)) == 6
+    assert len(rows(client.get(urls["export"] + "?state=rejected").streaming_content)) == 0
+    assert "Copy of Autumn" in client.get(urls["duplicate"]).content.decode()
+    assert client.post(urls["duplicate"], {"name": ""}).context["form"].errors
+    answer = client.post(urls["duplicate"], {"name": "Again", "recipients": "on"}, follow=True)
+    assert "says the same" in answer.content.decode()
+    assert Recipient.objects.filter(campaign__name="Again").count() == 6
+    client.force_login(UserFactory(permissions=["view_campaign"]))
+    assert client.get(urls["figures"]).status_code == 200
+    assert [client.get(urls[name]).status_code for name in ("export", "duplicate")] == [403, 403]
+
+
+def test_an_empty_campaign_has_figures_too(client: Any, db: None) -> None:
+    client.force_login(UserFactory(is_superuser=True))
+    url = reverse("admin:campaigns_campaign_figures", args=[CampaignFactory.create().pk])
+    assert "Nothing has happened yet" in client.get(url).content.decode()
+
+
+def test_the_list_of_an_old_campaign_is_found_by_an_index(over: Campaign) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")
+        cursor.execute(
+            "EXPLAIN SELECT * FROM email_recipients WHERE campaign_id = %s ORDER BY id DESC LIMIT 50", [over.pk]
+        )
+        plan = "\n".join(row[0] for row in cursor.fetchall())
+    assert "email_recipients_list" in plan
+    assert "Sort" not in plan

@@ -6,4 +6,4 @@ class CampaignsConfig(AppConfig):
     verbose_name = "Campaigns"
 
     def ready(self) -> None:
-        from campaigns import checks  # noqa: F401
+        from campaigns import checks, webhooks  # noqa: F401

@@ -1,7 +1,13 @@
-from django.urls import path
+from django.conf import settings
+from django.urls import URLPattern, URLResolver, include, path
 
-from campaigns import views
+from campaigns import tracking_views, views
 
-urlpatterns = [
+urlpatterns: list[URLPattern | URLResolver] = [
     path("unsubscribe/<str:token>/", views.unsubscribe, name="unsubscribe"),
+    path("t/c/<str:token>/", tracking_views.click, name="tracked-click"),
+    path("t/o/<str:token>.gif", tracking_views.opened, name="tracked-open"),
 ]
+# Without a secret anybody could tell us anything.
+if settings.ANYMAIL.get("WEBHOOK_SECRET"):
+    urlpatterns.append(path("anymail/", include("anymail.urls")))

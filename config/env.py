@@ -57,3 +57,8 @@ def database(url: str) -> dict[str, Any]:
             "DATABASE_URL must start with postgres:// (PostgreSQL is the only database Posthaste runs on)."
         )
     return config
+
+
+def prefixed(prefix: str) -> dict[str, str]:
+    """All variables whose names begin so, without that beginning; blank ones are left out."""
+    return {name.removeprefix(prefix): text for name, text in os.environ.items() if name.startswith(prefix) and text}

@@ -41,7 +41,17 @@ class CampaignAdmin(LedgerAdmin):
     search_fields = ["name"]
     list_select_related = ["template"]
     actions = None
-    fields = ["name", "template", "from_email", "reply_to", "transport", "rate_per_minute", "context"]
+    fields = [
+        "name",
+        "template",
+        "from_email",
+        "reply_to",
+        "transport",
+        "rate_per_minute",
+        "track_opens",
+        "track_clicks",
+        "context",
+    ]
     change_form_outer_before_template = "campaigns/admin/panel.html"
     detail_template = "campaigns/admin/campaign.html"
 
@@ -134,6 +144,7 @@ class CampaignAdmin(LedgerAdmin):
                 ("Replies to", obj.reply_to or "the sender"),
                 ("Transport", obj.transport or "by priority"),
                 ("Limit", f"{obj.rate_per_minute:,} mails per minute" if obj.rate_per_minute else "none"),
+                ("Tracks", _tracked(obj)),
                 ("Created", moment(obj.created_at)),
                 ("Scheduled for", moment(obj.scheduled_at)),
                 ("Launched", moment(obj.launched_at)),
@@ -169,3 +180,8 @@ class CampaignAdmin(LedgerAdmin):
     @admin.display(description="Launched")
     def launched(self, campaign: Campaign) -> str:
         return moment(campaign.launched_at)
+
+
+def _tracked(campaign: Campaign) -> str:
+    kinds = [name for name, on in (("opens", campaign.track_opens), ("clicks", campaign.track_clicks)) if on]
+    return " and ".join(kinds) or "nothing"

@@ -30,7 +30,17 @@ class CampaignForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at
 
     class Meta:
         model = Campaign
-        fields = ["name", "template", "from_email", "reply_to", "transport", "rate_per_minute", "context"]
+        fields = [
+            "name",
+            "template",
+            "from_email",
+            "reply_to",
+            "transport",
+            "rate_per_minute",
+            "track_opens",
+            "track_clicks",
+            "context",
+        ]
         labels = {"from_email": "From", "reply_to": "Replies to"}
         # Django takes help texts for HTML.
         help_texts = {

@@ -27,7 +27,7 @@ class CampaignSerializer(serializers.ModelSerializer[Campaign]):
         model = Campaign
         fields = [
             *("id", "name", "state", "template", "template_version", "from_email", "reply_to", "context"),
-            *("transport", "rate_per_minute", "scheduled_at", "late_minutes"),
+            *("transport", "rate_per_minute", "scheduled_at", "late_minutes", "track_opens", "track_clicks"),
             *("total", "trouble", "launched_by", "created_at", "launched_at", "finished_at"),
         ]
 
@@ -54,6 +54,9 @@ class EditCampaignSerializer(serializers.Serializer[Any]):
         max_value=1_000_000_000,
         help_text="mails at most, over all workers; null for no limit; can be changed until the campaign is over",
     )
+
+    track_opens = serializers.BooleanField(required=False, help_text="a tiny picture tells when a mail is opened")
+    track_clicks = serializers.BooleanField(required=False, help_text="links go by way of this server")
 
     def validate_from_email(self, value: str) -> str:
         return _usable(value, "")

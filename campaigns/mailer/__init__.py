@@ -4,7 +4,7 @@ from functools import cache
 
 from django.conf import settings
 
-from campaigns.mailer.backend import Backend, BackendSender, is_backend
+from campaigns.mailer.backend import REFERENCE, Backend, BackendSender, is_backend
 from campaigns.mailer.crew import Crew, Report, Work
 from campaigns.mailer.pool import Pool, Sender
 from campaigns.mailer.route import SECRET, Route, route_of
@@ -14,6 +14,7 @@ from campaigns.smtp import Session, Transport
 from campaigns.smtp.connection import Connection, Refused
 
 __all__ = [
+    "REFERENCE",
     "SECRET",
     "Backend",
     "Crew",

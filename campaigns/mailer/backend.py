@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from email.message import EmailMessage as Parsed
 from typing import Any
 
+from anymail.backends.base import AnymailBaseBackend
 from anymail.exceptions import (
     AnymailConfigurationError,
     AnymailError,
@@ -26,6 +27,9 @@ from django.utils.module_loading import import_string
 from campaigns.smtp import Envelope, Outcome, Stage, Verdict
 from campaigns.smtp.outcome import Reply
 
+REFERENCE = "posthaste"
+# Services that refuse a mail which carries some.
+_WITHOUT_METADATA = {"MailerSend", "Postal"}
 # Django makes these itself, from what it is given.
 _NOT_HEADERS = {"from", "to", "subject", "reply-to", "mime-version", "content-type", "content-transfer-encoding"} | {
     "dkim-signature"  # made anew for the form that Django gives the message
@@ -49,6 +53,7 @@ class _Signed(EmailMultiAlternatives):
     """A message whose signatures are made of the very form in which Django hands it to a server."""
 
     sign: Callable[[bytes], bytes] | None = None
+    metadata: dict[str, str]
 
     def message(self, **options: Any) -> Any:
         made = super().message(**options)
@@ -130,6 +135,9 @@ def as_django(envelope: Envelope, connection: BaseEmailBackend | None = None) ->
     message.sign = envelope.sign
     if html is not None:
         message.attach_alternative(html.get_content(), "text/html")
+    if isinstance(connection, AnymailBaseBackend) and connection.esp_name not in _WITHOUT_METADATA:
+        # Comes back with what the service tells of this mail by its webhook.
+        message.metadata = {REFERENCE: str(parsed["Message-ID"])}
     return message
 
 

@@ -2,6 +2,7 @@ from campaigns.models.campaign import Campaign, CampaignCount, CampaignTask
 from campaigns.models.caught_message import CaughtMessage
 from campaigns.models.event import CampaignEvent, CampaignHour
 from campaigns.models.recipient import Recipient, RecipientImport, RejectedRow, SoftBounce, Suppression
+from campaigns.models.tracked_link import TrackedLink
 from campaigns.models.transport import DkimKey, MailBreaker, MailBucket, MailTransport
 
 __all__ = [
@@ -20,4 +21,5 @@ __all__ = [
     "RejectedRow",
     "SoftBounce",
     "Suppression",
+    "TrackedLink",
 ]

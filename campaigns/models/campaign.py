@@ -34,6 +34,8 @@ class Campaign(models.Model):
     scheduled_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+", editable=False
     )
+    track_opens = models.BooleanField(default=False, help_text="a tiny picture tells when the mail is opened")
+    track_clicks = models.BooleanField(default=False, help_text="links go by way of this server")
     total = models.IntegerField(default=0, editable=False, help_text="recipients at the launch")
     trouble = models.TextField(blank=True, default="", editable=False, help_text="why sending does not advance now")
     launched_by = models.ForeignKey(

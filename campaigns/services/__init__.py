@@ -31,6 +31,8 @@ from campaigns.services.start_import import begin_import, start_import
 from campaigns.services.status import status
 from campaigns.services.suppress import suppress, unsuppress
 from campaigns.services.take_notice import Taken, take_notice
+from campaigns.services.take_report import TooEarly, take_report
+from campaigns.services.track import take_click, take_open
 from campaigns.services.unsubscribe import recipient_of, unsubscribe, unsubscribe_url
 from campaigns.services.upload_import import edit_import, import_sample, upload_import
 
@@ -40,6 +42,7 @@ __all__ = [
     "Report",
     "Taken",
     "TestOutcome",
+    "TooEarly",
     "add_dkim_key",
     "add_recipients",
     "begin_import",
@@ -87,7 +90,10 @@ __all__ = [
     "status",
     "suppress",
     "switch_dkim_key",
+    "take_click",
     "take_notice",
+    "take_open",
+    "take_report",
     "unschedule",
     "unsubscribe",
     "unsubscribe_url",

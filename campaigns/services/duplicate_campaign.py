@@ -8,7 +8,17 @@ from queue_core.services.outcome import plural
 
 # As many as are copied while somebody waits.
 COPIED_MAX = 200_000
-_COPIED = ("template_id", "from_email", "reply_to", "context", "transport_id", "rate_per_minute", "late_minutes")
+_COPIED = (
+    "template_id",
+    "from_email",
+    "reply_to",
+    "context",
+    "transport_id",
+    "rate_per_minute",
+    "late_minutes",
+    "track_opens",
+    "track_clicks",
+)
 
 
 def duplicate_campaign(

@@ -13,6 +13,7 @@ from campaigns import dkim, mailer
 from campaigns.lifecycle import Leased
 from campaigns.message import Letter, Skeleton, message_id, return_path
 from campaigns.models import Campaign
+from campaigns.services.track import tracker_of
 from campaigns.services.unsubscribe import unsubscribe_url
 from campaigns.smtp import Envelope
 from templates_app.rendering import Rendered, compile_version
@@ -27,7 +28,7 @@ class Letters:
     Safe to share between threads; asks the database nothing after it was made.
     """
 
-    def __init__(self, campaign: Campaign) -> None:
+    def __init__(self, campaign: Campaign, *, tracks: bool = True) -> None:
         self._campaign_id = campaign.pk
         # Pinned by the launch; a draft is shown as it would be sent now.
         self.template = compile_version(campaign.template_version or campaign.template.version)
@@ -37,6 +38,7 @@ class Letters:
             {"Precedence": "bulk", "List-Unsubscribe-Post": "List-Unsubscribe=One-Click"},
         )
         self._context = {**campaign.context, "campaign": {"id": campaign.pk, "name": campaign.name}}
+        self._tracker = tracker_of(campaign, self.template.content.html) if tracks else None
         self._bounces: str = settings.BOUNCE_ADDRESS
         self._key = settings.SECRET_KEY.encode()
         self._signers = mailer.signers_of(self._skeleton.sender.domain)
@@ -44,6 +46,8 @@ class Letters:
     def make(self, row: Leased) -> Envelope:
         """The finished message to one recipient. Raises TemplateError or MessageError when it cannot be made."""
         letter = self._letter(row, unsubscribe_url(row.id))
+        if self._tracker is not None and letter.html:
+            letter = replace(letter, html=self._tracker.applied(letter.html, row.id))
         sender = return_path(self._bounces, letter.message_id) if self._bounces else self._skeleton.sender.email
         return self._envelope(row.id, sender, letter)
 

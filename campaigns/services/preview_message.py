@@ -34,12 +34,13 @@ class MessagePreview:
 
 
 def preview_message(campaign: Campaign, recipient: Recipient | None = None) -> MessagePreview:
-    """The mail to this recipient, or, without one, to somebody made up from sample values. Writes nothing.
+    """The mail to this recipient, or, without one, to somebody made up from sample values; links are as they
+    will lead, not as they are tracked. Writes nothing.
 
     A draft is shown with the current version of its template, a launched campaign with the one it was launched with.
     """
     try:
-        letters = Letters(campaign)
+        letters = Letters(campaign, tracks=False)
         row = leased(recipient) if recipient is not None else made_up(letters)
         rendered = letters.render(row, unsubscribe_url(row.id))
         data = letters.make(row).data

@@ -68,7 +68,7 @@ def _checked(to: Sequence[str]) -> dict[str, str]:
 
 def _prepared(campaign: Campaign, recipient: Recipient | None) -> tuple[Letters, Leased]:
     try:
-        letters = Letters(campaign)
+        letters = Letters(campaign, tracks=False)
         row = leased(recipient) if recipient is not None else made_up(letters)
         letters.make(row)
     except (TemplateError, MessageError) as exc:

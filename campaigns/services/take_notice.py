@@ -1,5 +1,6 @@
 """take_notice: a mail that came back, and what it means for the recipient it is about."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from django.conf import settings
@@ -41,9 +42,13 @@ def take_notice(raw: bytes) -> Taken:
     Only a notice with a signed reference of ours changes anything, and only for the recipient of that mail; the same
     notice twice counts once. Delays, receipts and automatic answers change nothing.
     """
-    notice = parse(raw)
+    return act_on(parse(raw))
+
+
+def act_on(notice: Notice) -> Taken:
+    """The same for what was told in another way than by a mail."""
     with transaction.atomic():
-        recipient = _recipient(notice)
+        recipient = recipient_of_references(notice.references)
         if recipient is None:
             return Taken(notice)
         kind = _EVENTS.get(notice.kind)
@@ -56,10 +61,10 @@ def take_notice(raw: bytes) -> Taken:
         return Taken(notice, recipient.pk, bool(new), bool(new) and _suppress(recipient, notice))
 
 
-def _recipient(notice: Notice) -> Recipient | None:
+def recipient_of_references(references: Sequence[str]) -> Recipient | None:
     """The recipient of the mail, by the first genuine reference."""
     key = settings.SECRET_KEY.encode()
-    for reference in notice.references:
+    for reference in references:
         found = parse_message_id(reference, key)
         if found and all(0 < number < 2**63 for number in found):
             campaign_id, recipient_id = found

@@ -48,8 +48,8 @@ def recipient_of(token: str) -> Recipient | None:
         return None
 
 
-def unsubscribe(recipient: Recipient) -> None:
-    """Never mail this address again, from any campaign; heard by the next group that is leased.
+def unsubscribe(recipient: Recipient, *, source: str = "unsubscribe link") -> bool:
+    """Never mail this address again, from any campaign; heard by the next group that is leased. Whether it was news.
 
     Safe to repeat: it is one event of the recipient, however often the link is used.
     """
@@ -59,9 +59,9 @@ def unsubscribe(recipient: Recipient) -> None:
             defaults={
                 "email": recipient.email,
                 "reason": SuppressionReason.UNSUBSCRIBED,
-                "source": "unsubscribe link",
+                "source": source,
                 "campaign_id": recipient.campaign_id,
             },
         )
         event = Happened(recipient.pk, EventKind.UNSUBSCRIBED, source_id=f"unsubscribed:{recipient.pk}")
-        lifecycle.record_events([event])
+        return bool(lifecycle.record_events([event]))

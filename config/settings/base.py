@@ -22,6 +22,7 @@ INSTALLED_APPS = [
     "whitenoise.runserver_nostatic",
     "django.contrib.staticfiles",
     "django.contrib.postgres",
+    "anymail",
     "axes",
     "django_tasks",
     "django_rq",
@@ -107,6 +108,10 @@ PUBLIC_URL = env.text("PUBLIC_URL", "http://127.0.0.1:8000")
 BOUNCE_ADDRESS = env.text("BOUNCE_ADDRESS", "")
 # imaps://user:password@host/folder or pop3s://…: the mailbox where bounces arrive.
 BOUNCE_MAILBOX_URL = env.text("BOUNCE_MAILBOX_URL", "")
+
+# ANYMAIL_WEBHOOK_SECRET (user:password) opens /anymail/<service>/tracking/; the keys of services, such as
+# ANYMAIL_MAILGUN_WEBHOOK_SIGNING_KEY, are called as django-anymail calls them.
+ANYMAIL = env.prefixed("ANYMAIL_")
 
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}

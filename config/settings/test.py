@@ -13,6 +13,11 @@ SECRET_KEY = "for-tests-only-and-long-enough-to-pass-the-checks-0123456789"  # n
 ALLOWED_HOSTS = ["testserver", "127.0.0.1", "localhost"]
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 PUBLIC_URL = "http://testserver"
+ANYMAIL = {
+    "WEBHOOK_SECRET": "hook:secret",
+    "MAILGUN_WEBHOOK_SIGNING_KEY": "signing",
+    "POSTMARK_SERVER_TOKEN": "token",
+}
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},

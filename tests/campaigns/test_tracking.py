@@ -1,0 +1,195 @@
+"""Openings and clicks: off by default, looked up and never taken raw, machines left out as far as can be told."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.core.signing import Signer
+from django.test import Client
+from django.utils import timezone
+from hypothesis import given
+from hypothesis import strategies as st
+
+from campaigns import services
+from campaigns.models import Campaign, CampaignEvent, Recipient, TrackedLink
+from campaigns.services.letters import Letters
+from campaigns.services.preview_message import leased
+from campaigns.tracking import Tracker, links_in, read_click, read_open
+from tests.campaigns.smtp_server import SmtpServer
+from tests.factories import CampaignFactory, TemplateFactory, add_recipients, completed
+
+TEA = "https://shop.example/tea?a=1&b=2"
+HTML = (
+    f'<body><a class="x" href="{TEA.replace("&", "&amp;")}">Tea</a> <A HREF=\'https://shop.example/\'>Shop</A>'
+    '<a href="https://shop.example/{{ recipient.name }}">Yours</a> <a href="mailto:a@example.com">Mail</a>'
+    '<a href="#top">Top</a> <a href="javascript:x">x</a> <a href="{{ unsubscribe_url }}">Unsubscribe</a></body>'
+)
+BROWSER = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/140.0 Safari/537.36"
+
+
+def made(**flags: bool) -> Campaign:
+    campaign: Campaign = CampaignFactory.create(template=TemplateFactory.create(html=HTML), **flags)
+    add_recipients(campaign, 2)
+    return campaign
+
+
+@pytest.fixture
+def campaign(db: None) -> Campaign:
+    """Over for a while."""
+    over = completed(services.launch(made(track_opens=True, track_clicks=True)), "sent", 250)
+    Recipient.objects.update(sent_at=timezone.now() - timezone.timedelta(hours=1))
+    return over
+
+
+def mail(campaign: Campaign) -> str:
+    return Letters(campaign).make(leased(person())).data.decode().replace("=\r\n", "").replace("=3D", "=")
+
+
+def person() -> Recipient:
+    return Recipient.objects.order_by("pk")[0]
+
+
+def urls(campaign: Campaign) -> tuple[str, str]:
+    """(path of the link to the tea, path of the picture)."""
+    body = mail(campaign)
+    (click, *_), (opened,) = re.findall(r"/t/c/[^\"']+/", body), re.findall(r"/t/o/[^\"]+\.gif", body)
+    return click, opened
+
+
+def get(path: str, agent: str = BROWSER, **headers: str) -> Any:
+    return Client().get(path, headers={"User-Agent": agent, **headers})
+
+
+def kinds() -> list[str]:
+    return list(CampaignEvent.objects.order_by("id").values_list("kind", flat=True))
+
+
+def test_nothing_is_tracked_unless_it_was_asked_for(db: None) -> None:
+    body = mail(services.launch(made()))
+    assert "/t/" not in body
+    assert not TrackedLink.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("flags", "links", "pictures"), [({"track_opens": True}, 0, 1), ({"track_clicks": True}, 2, 0)]
+)
+def test_each_is_tracked_by_itself(db: None, flags: dict[str, bool], links: int, pictures: int) -> None:
+    body = mail(services.launch(made(**flags)))
+    assert (body.count("/t/c/"), body.count("/t/o/")) == (links, pictures)
+
+
+def test_only_links_that_stand_in_the_template_are_rewritten(campaign: Campaign) -> None:
+    body = mail(campaign)
+    html = body[body.index("text/html") :]
+    assert set(TrackedLink.objects.values_list("url", flat=True)) == {TEA, "https://shop.example/"}
+    assert "shop.example/tea" not in html
+    for kept in ("https://shop.example/Reader 0", "mailto:a@example.com", "#top", "/unsubscribe/"):
+        assert kept in html
+    assert html.index("/t/o/") < html.index("</body>")
+    assert person().email not in "".join(urls(campaign))
+
+
+def test_a_click_is_one_event_and_leads_where_the_template_says(campaign: Campaign) -> None:
+    click, _ = urls(campaign)
+    for _ in range(2):
+        answer = get(click)
+        assert (answer.status_code, answer["Location"]) == (302, TEA)
+        assert "no-store" in answer["Cache-Control"]
+        assert not answer.cookies
+    event = CampaignEvent.objects.get()
+    assert (event.kind, event.detail, event.recipient_id) == ("clicked", TEA, person().pk)
+    assert services.campaign_stats(campaign)["events"]["clicked"] == 1
+
+
+def test_an_opening_is_one_event_and_a_picture(campaign: Campaign) -> None:
+    _, opened = urls(campaign)
+    for _ in range(2):
+        answer = get(opened)
+        assert (answer.status_code, answer["Content-Type"]) == (200, "image/gif")
+        assert "no-store" in answer["Cache-Control"]
+    assert kinds() == ["opened"]
+
+
+@pytest.mark.parametrize(
+    "agent",
+    [
+        "",
+        "Mozilla/5.0",
+        "Mozilla/5.0 (Windows NT 5.1; rv:11.0) Gecko Firefox/11.0 (via ggpht.com GoogleImageProxy)",
+        "Slackbot-LinkExpanding 1.0",
+        "WhatsApp/2.2",
+        "python-requests/2.32",
+        "curl/8.0",
+        "Mimecast",
+        "x" * 100_000 + "bot",
+    ],
+)
+def test_programs_that_say_who_they_are_are_not_counted(campaign: Campaign, agent: str) -> None:
+    click, opened = urls(campaign)
+    if not agent.startswith("xxx"):
+        assert get(click, agent)["Location"] == TEA
+        assert get(opened, agent).status_code == 200
+        assert kinds() == []
+    else:
+        assert get(click, agent).status_code == 302
+
+
+def test_looks_prefetches_and_what_comes_at_once_are_not_counted(campaign: Campaign) -> None:
+    click, opened = urls(campaign)
+    assert Client().head(click, headers={"User-Agent": BROWSER}).status_code == 302
+    assert get(click, **{"Sec-Purpose": "prefetch;prerender"}).status_code == 302
+    Recipient.objects.update(sent_at=timezone.now())
+    assert get(click).status_code == 302
+    assert get(opened).status_code == 200
+    assert kinds() == []
+    assert Client().post(click).status_code == 405
+
+
+def test_a_token_leads_nowhere_else(campaign: Campaign) -> None:
+    other = services.launch(made(track_clicks=True))
+    Letters(other)
+    link = TrackedLink.objects.filter(campaign=other)[0]
+    forged = [
+        "x",
+        "https://evil.example",
+        Signer(salt="campaigns.opened").sign(f"{person().pk}.{link.pk}"),
+        Signer(salt="campaigns.unsubscribe").sign(f"{person().pk}.{link.pk}"),
+        Signer(salt="campaigns.click", key="another").sign(f"{person().pk}.{link.pk}"),
+        Signer(salt="campaigns.click").sign(f"{person().pk}.{link.pk}"),  # a link of another campaign
+        Signer(salt="campaigns.click").sign(f"{person().pk}.{'9' * 18}"),
+        "%00",
+        "a" * 3_000,
+    ]
+    for token in forged:
+        answer = get(f"/t/c/{token}/")
+        assert answer.status_code == 404
+        assert get(f"/t/o/{token}.gif")["Content-Type"] in ("image/gif", "text/html; charset=utf-8")
+    assert "This link is not known" in get("/t/c/x/").content.decode()
+    assert kinds() == []
+
+
+def test_previews_and_tests_are_not_tracked(smtp: SmtpServer, campaign: Campaign) -> None:
+    assert "/t/" not in services.preview_message(campaign, person()).source
+    services.send_test(campaign, ["me@example.com"])
+    assert b"/t/" not in smtp.bodies[0]
+
+
+def test_a_whole_campaign_is_sent_tracked(smtp: SmtpServer, work: Callable[..., None]) -> None:
+    services.launch(made(track_opens=True, track_clicks=True))
+    work()
+    assert len(smtp.bodies) == 2
+    assert all(body.count(b"/t/c/") >= 1 for body in smtp.bodies)
+    assert TrackedLink.objects.count() == 2
+
+
+@given(st.text(max_size=300))
+def test_any_html_is_rewritten_without_harm(text: str) -> None:
+    tracker = Tracker(dict.fromkeys(links_in(text), 1), opens=False)
+    assert tracker.applied(text, 1).count("<a") == text.count("<a")
+
+
+@given(st.text(max_size=80))
+def test_any_token_is_read_without_harm(token: str) -> None:
+    assert read_click(token) is None
+    assert read_open(token) is None

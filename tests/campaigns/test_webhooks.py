@@ -1,0 +1,162 @@
+"""What mail services tell by their webhooks, posted as they post it."""
+
+import base64
+import hashlib
+import hmac
+import json
+import time
+from typing import Any
+
+import pytest
+from django.conf import settings
+from django.core.mail import EmailMultiAlternatives
+from django.test import Client
+
+from campaigns import services
+from campaigns.mailer.backend import REFERENCE, as_django
+from campaigns.message import message_id
+from campaigns.models import Campaign, CampaignEvent, Recipient, Suppression
+from campaigns.services.letters import Letters
+from campaigns.services.preview_message import leased
+from tests.factories import CampaignFactory, add_recipients, completed, counts_by_scan
+
+POSTMARK, MAILGUN = "/anymail/postmark/tracking/", "/anymail/mailgun/tracking/"
+
+
+@pytest.fixture
+def campaign(db: None) -> Campaign:
+    made = CampaignFactory.create()
+    add_recipients(made, 3)
+    return completed(services.launch(made), "sent", 250)
+
+
+@pytest.fixture
+def person(campaign: Campaign) -> Recipient:
+    return Recipient.objects.order_by("pk")[0]
+
+
+def reference(person: Recipient, *, secret: str = settings.SECRET_KEY) -> str:
+    return message_id(person.campaign_id, person.pk, "example.com", secret.encode())
+
+
+def post(url: str, body: dict[str, Any], *, secret: str = "hook:secret", raw: str | None = None) -> int:
+    header = "Basic " + base64.b64encode(secret.encode()).decode()
+    content = json.dumps(body) if raw is None else raw
+    return Client().post(url, content, content_type="application/json", headers={"Authorization": header}).status_code
+
+
+def postmark(person: Recipient, **fields: Any) -> dict[str, Any]:
+    body = {"MessageID": "0c6a-1", "Recipient": "somebody@else.example", "Metadata": {REFERENCE: reference(person)}}
+    return {**body, **fields}
+
+
+def bounce(person: Recipient, kind: str = "HardBounce", **fields: Any) -> dict[str, Any]:
+    details = "smtp;550 5.1.1 The email account does not exist" if kind == "HardBounce" else "mailbox is full, soft"
+    known = {"RecordType": "Bounce", "ID": 42, "Type": kind, "Details": details, "BouncedAt": "2026-11-05T16:33:54Z"}
+    return postmark(person, **{**known, **fields})
+
+
+def kinds() -> list[str]:
+    return list(CampaignEvent.objects.order_by("id").values_list("kind", flat=True))
+
+
+def test_a_hard_bounce_moves_the_recipient_and_suppresses_the_address(campaign: Campaign, person: Recipient) -> None:
+    assert post(POSTMARK, bounce(person)) == 200
+    person.refresh_from_db()
+    assert (person.state, person.code) == ("bounced", 550)
+    assert "5.1.1" in person.detail
+    assert Suppression.objects.get().key == person.key
+    assert post(POSTMARK, bounce(person)) == 200
+    assert kinds() == ["bounced"]
+    assert counts_by_scan(campaign)["bounced"] == 1
+
+
+def test_a_soft_bounce_suppresses_nobody_at_once(person: Recipient) -> None:
+    assert post(POSTMARK, bounce(person, "SoftBounce")) == 200
+    assert kinds() == ["bounced"]
+    assert not Suppression.objects.exists()
+
+
+def test_a_complaint_suppresses_and_leaves_the_mail_sent(person: Recipient) -> None:
+    body = bounce(person, "SpamComplaint", RecordType="SpamComplaint")
+    assert post(POSTMARK, body) == 200
+    person.refresh_from_db()
+    assert (person.state, kinds(), Suppression.objects.get().reason) == ("sent", ["complained"], "complained")
+
+
+def test_what_is_read_is_recorded_once(person: Recipient) -> None:
+    opened = postmark(person, RecordType="Open", ReceivedAt="2026-11-05T16:33:54Z", UserAgent="x")
+    clicked = postmark(
+        person, RecordType="Click", ReceivedAt="2026-11-05T16:34:54Z", OriginalLink="https://example.com/tea"
+    )
+    for body in (opened, clicked, opened, clicked):
+        assert post(POSTMARK, body) == 200
+    assert kinds() == ["opened", "clicked"]
+    assert CampaignEvent.objects.get(kind="clicked").detail == "https://example.com/tea"
+    assert person.state == "sent"
+
+
+def test_an_unsubscription_is_one_wherever_it_was_made(person: Recipient) -> None:
+    body = postmark(
+        person, RecordType="SubscriptionChange", SuppressSending=True, SuppressionReason="ManualSuppression"
+    )
+    assert post(POSTMARK, body) == 200
+    assert (Suppression.objects.get().reason, kinds()) == ("unsubscribed", ["unsubscribed"])
+
+
+@pytest.mark.parametrize("kind", ["Transient", "AutoResponder", "DnsError", "ChallengeVerification"])
+def test_delays_and_automatic_answers_change_nothing(person: Recipient, kind: str) -> None:
+    assert post(POSTMARK, bounce(person, kind, Details="later")) == 200
+    assert post(POSTMARK, postmark(person, RecordType="Delivery", DeliveredAt="2026-11-05T16:33:54Z")) == 200
+    assert kinds() == []
+
+
+def test_nobody_is_found_by_address_or_a_forged_reference(person: Recipient) -> None:
+    forged = {REFERENCE: reference(person, secret="another")}
+    for metadata in ({}, forged, {REFERENCE: 7}, {REFERENCE: "x" * 10_000}, {REFERENCE: "<1.2.0123456789abcdef@x>"}):
+        assert post(POSTMARK, bounce(person, Metadata=metadata, Recipient=person.email, Email=person.email)) == 200
+    assert (kinds(), Suppression.objects.exists()) == ([], False)
+
+
+@pytest.mark.parametrize("secret", ["hook:wrong", ":", "x"])
+def test_a_wrong_secret_is_refused(person: Recipient, secret: str) -> None:
+    assert post(POSTMARK, bounce(person), secret=secret) == 400
+    assert Client().post(POSTMARK, bounce(person), content_type="application/json").status_code == 400
+    assert kinds() == []
+
+
+def test_a_signed_report_of_mailgun_is_taken_and_a_badly_signed_one_is_not(person: Recipient) -> None:
+    stamp, token = str(int(time.time())), "t" * 50
+
+    def report(key: bytes) -> dict[str, Any]:
+        signature = hmac.new(key, (stamp + token).encode(), hashlib.sha256).hexdigest()
+        failed = {
+            **{"event": "failed", "severity": "permanent", "reason": "bounce", "id": "e1", "timestamp": time.time()},
+            "delivery-status": {"code": 550, "message": "5.1.1 no such user"},
+            "message": {"headers": {"message-id": reference(person).strip("<>")}},
+            "user-variables": {},
+            "recipient": "x@y.example",
+        }
+        return {"signature": {"timestamp": stamp, "token": token, "signature": signature}, "event-data": failed}
+
+    assert post(MAILGUN, report(b"forged")) == 400
+    assert kinds() == []
+    assert post(MAILGUN, report(b"signing")) == 200
+    assert kinds() == ["bounced"]
+
+
+def test_a_report_about_a_mail_under_way_is_told_again_later(campaign: Campaign, person: Recipient) -> None:
+    Recipient.objects.filter(pk=person.pk).update(state="sending")
+    with pytest.raises(services.TooEarly):
+        post(POSTMARK, bounce(person))
+    assert kinds() == []
+
+
+def test_the_reference_goes_out_with_mail_through_a_service(campaign: Campaign, person: Recipient) -> None:
+    from anymail.backends.postmark import EmailBackend
+
+    envelope = Letters(campaign).make(leased(person))
+    message = as_django(envelope, EmailBackend(server_token="t"))
+    assert message.metadata == {REFERENCE: reference(person).replace("example.com", "example.com")}
+    assert not hasattr(as_django(envelope), "metadata")
+    assert isinstance(message, EmailMultiAlternatives)

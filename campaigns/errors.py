@@ -69,3 +69,12 @@ class ImportOver(CampaignError):
 
 class DkimKeyRefused(TransportRefused):
     """A DKIM key that could not sign; `errors` likewise."""
+
+
+class NoAttribute(CampaignError):
+    """A variable that is none of the recipient's; `field` says so to the API."""
+
+    field = "variable"
+
+    def __init__(self, variable: str) -> None:
+        super().__init__(f"“{variable[:100]}” is not a value of the recipient; write one such as recipient.first_name.")

@@ -71,6 +71,7 @@ class CampaignAdmin(LedgerAdmin):
             "schedule/": ("schedule", schedule_pages.schedule),
             "unschedule/": ("unschedule", schedule_pages.unschedule),
             "figures/": ("figures", figures_pages.figures),
+            "lacking/": ("lacking", figures_pages.lacking),
             "export/": ("export", figures_pages.export),
             "duplicate/": ("duplicate", figures_pages.duplicate),
             "preview/": ("preview", preview_pages.preview),

@@ -1,6 +1,7 @@
 """The pages of a campaign as a whole: its figures, its ledger as a file, a copy of it."""
 
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
@@ -15,6 +16,8 @@ from queue_core.admin.ledger import actor, demand, find, page
 from queue_core.admin.times import moment
 
 _SHOWN_HOURS = 48
+_SHOWN_PEOPLE = 100
+_CSV = "text/csv; charset=utf-8"
 _KINDS = ("sent", "deferred", "rejected", "bounced", "complained", "opened", "clicked", "unsubscribed")
 
 
@@ -46,9 +49,36 @@ def export(model_admin: Any, request: HttpRequest, pk: int) -> HttpResponse | St
     demand(request.user.has_perm("campaigns.view_recipient"))
     state = request.GET.get("state", "")
     lines = services.export_campaign(campaign, state=state if state in RecipientState.values else "")
-    answer = StreamingHttpResponse(lines, content_type="text/csv; charset=utf-8")
+    answer = StreamingHttpResponse(lines, content_type=_CSV)
     answer["Content-Disposition"] = f'attachment; filename="campaign-{pk}.csv"'
     return answer
+
+
+def lacking(model_admin: Any, request: HttpRequest, pk: int) -> HttpResponse | StreamingHttpResponse:
+    """Who lacks `?variable=`: the first hundred, or all as `?csv=1`."""
+    campaign = find(model_admin, request, pk)
+    demand(request.user.has_perm("campaigns.view_recipient"))
+    variable = request.GET.get("variable", "")
+    try:
+        if request.GET.get("csv"):
+            answer = StreamingHttpResponse(services.export_lacking(campaign, variable), content_type=_CSV)
+            answer["Content-Disposition"] = f'attachment; filename="campaign-{pk}-lacking.csv"'
+            return answer
+        people = services.who_lacks(campaign, variable, limit=_SHOWN_PEOPLE + 1)
+    except CampaignError as exc:
+        messages.error(request, str(exc))
+        return HttpResponseRedirect(_page_of(pk))
+    return page(
+        model_admin,
+        request,
+        "campaigns/admin/lacking.html",
+        title=f"Who lacks {variable}",
+        original=campaign,
+        people=[(reverse("admin:campaigns_recipient_change", args=[key]), email, name) for key, email, name in people],
+        is_more=len(people) > _SHOWN_PEOPLE,
+        csv=f"{request.path}?{urlencode({'variable': variable, 'csv': '1'})}",
+        back=_page_of(pk),
+    )
 
 
 def duplicate(model_admin: Any, request: HttpRequest, pk: int) -> HttpResponse:

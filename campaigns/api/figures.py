@@ -48,6 +48,10 @@ class ExportQuerySerializer(serializers.Serializer[Any]):
     state = serializers.ChoiceField(choices=RecipientState.choices, required=False)
 
 
+class LackingQuerySerializer(serializers.Serializer[Any]):
+    variable = serializers.CharField(max_length=500, help_text="such as recipient.first_name")
+
+
 class FigureActions:
     """Of the campaigns' view set."""
 
@@ -66,6 +70,14 @@ class FigureActions:
         given = validated(ExportQuerySerializer(data=request.query_params))
         lines = services.export_campaign(campaign, state=given.get("state", ""))
         return csv_answer(lines, f"campaign-{campaign.pk}.csv")
+
+    @extend_schema(parameters=[LackingQuerySerializer], responses={(200, "text/csv"): OpenApiTypes.STR})
+    @action(detail=True, content_negotiation_class=AnyMediaType)
+    def lacking(self, request: Request, pk: str) -> HttpResponseBase:
+        """Who lacks a value that the template needs, as CSV."""
+        campaign: Campaign = self.get_object()  # type: ignore[attr-defined]
+        variable = validated(LackingQuerySerializer(data=request.query_params))["variable"]
+        return csv_answer(services.export_lacking(campaign, variable), f"campaign-{campaign.pk}-lacking.csv")
 
     @extend_schema(request=DuplicateSerializer, responses={201: CampaignSerializer})
     @action(detail=True, methods=["post"])

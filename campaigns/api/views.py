@@ -49,6 +49,7 @@ class CampaignViewSet(
         "test_send": _LAUNCH,
         "stats": "campaigns.view_campaign",
         "export": "campaigns.view_recipient",
+        "lacking": "campaigns.view_recipient",
         "duplicate": "campaigns.add_campaign",
     }
 

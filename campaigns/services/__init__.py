@@ -12,6 +12,7 @@ from campaigns.services.export_suppressions import export_suppressions
 from campaigns.services.import_file import forget_file
 from campaigns.services.import_recipients import add_recipients, import_recipients
 from campaigns.services.import_suppressions import SOURCE_MAX, import_suppressions
+from campaigns.services.lacking import export_lacking, who_lacks
 from campaigns.services.launch import launch
 from campaigns.services.pause import cancel, pause, resume
 from campaigns.services.preflight import preflight, problems
@@ -59,6 +60,7 @@ __all__ = [
     "edit_campaign",
     "edit_import",
     "export_campaign",
+    "export_lacking",
     "export_suppressions",
     "forget_file",
     "give_up_import",
@@ -99,4 +101,5 @@ __all__ = [
     "unsubscribe_url",
     "unsuppress",
     "upload_import",
+    "who_lacks",
 ]

@@ -101,6 +101,7 @@ CALLS = [
     ("post", "campaigns/{campaign}/cancel/", "launch_campaign"),
     ("get", "campaigns/{campaign}/stats/", "view_campaign"),
     ("get", "campaigns/{campaign}/export/", "view_recipient"),
+    ("get", "campaigns/{campaign}/lacking/?variable=recipient.x", "view_recipient"),
     ("get", "campaigns/{campaign}/tasks/", "view_campaign"),
     ("post", "campaigns/{campaign}/duplicate/", "add_campaign"),
     ("get", "campaigns/{campaign}/preview/", "view_recipient"),
@@ -228,7 +229,7 @@ def test_another_method_is_a_405(path, ids, api):
 def test_a_browser_is_shown_a_page(path, ids, api):
     answer = api.get(ROOT + path.format(**ids), headers={"Accept": "text/html,*/*;q=0.8"})
     assert answer.status_code == 200
-    csv_or_schema = path.endswith(("errors/", "export/")) or path.startswith("schema")
+    csv_or_schema = path.partition("?")[0].endswith(("errors/", "export/", "lacking/")) or path.startswith("schema")
     assert csv_or_schema or answer["Content-Type"].startswith("text/html")
 
 

@@ -56,6 +56,8 @@ NOT_OF_PERSONS = {
     "campaigns": {
         "campaign_stats",
         "export_campaign",
+        "export_lacking",
+        "who_lacks",
         "check_import",
         "check_transport",
         "give_up_import",

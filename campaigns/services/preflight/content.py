@@ -2,16 +2,14 @@
 
 from collections.abc import Iterator
 
-from django.db import connection
-
 from campaigns.models import Campaign
+from campaigns.services.lacking import OF_RECIPIENT, count_lacking
 from campaigns.services.preflight.item import Item, block, ok
 from templates_app.errors import TemplateError
 from templates_app.rendering import CompiledTemplate, compile_version
 
 # What every recipient has, whatever was imported.
 _GIVEN = {"recipient.email", "recipient.name", "campaign.name", "campaign.id", "unsubscribe_url"}
-_LACKING = "SELECT count(*) FROM email_recipients WHERE campaign_id = %s AND state = 'pending' AND NOT attributes ? %s"
 
 
 def content(campaign: Campaign) -> Iterator[Item]:
@@ -32,25 +30,23 @@ def content(campaign: Campaign) -> Iterator[Item]:
 
 
 def _variables(campaign: Campaign, compiled: CompiledTemplate) -> Iterator[Item]:
-    found = [item for path in sorted(compiled.required - _GIVEN) for item in _missing(campaign, path)]
+    needed = sorted(compiled.required - _GIVEN)
+    found = [*_unset(campaign, needed), *_lacking(campaign, needed)]
     yield from found or [ok("variables", "Everything that the template needs is there.")]
 
 
-def _missing(campaign: Campaign, path: str) -> Iterator[Item]:
-    root, _, rest = path.partition(".")
-    if root == "recipient":
-        yield from _lacking(campaign, rest)
-    elif root not in campaign.context:
-        message = f"The template needs “{path}”: set it in the campaign's context, or give it a default."
-        yield block("variables", message, path)
+def _unset(campaign: Campaign, needed: list[str]) -> Iterator[Item]:
+    for path in needed:
+        if not path.startswith(OF_RECIPIENT) and path.partition(".")[0] not in campaign.context:
+            message = f"The template needs “{path}”: set it in the campaign's context, or give it a default."
+            yield block("variables", message, path)
 
 
-def _lacking(campaign: Campaign, attribute: str) -> Iterator[Item]:
-    with connection.cursor() as cursor:
-        cursor.execute(_LACKING, [campaign.pk, attribute.partition(".")[0]])
-        (count,) = cursor.fetchone()
-    if count:
-        some = "1 recipient lacks" if count == 1 else f"{count} recipients lack"
+def _lacking(campaign: Campaign, needed: list[str]) -> Iterator[Item]:
+    attributes = [path.removeprefix(OF_RECIPIENT) for path in needed if path.startswith(OF_RECIPIENT)]
+    total, lacking = count_lacking(campaign, attributes)
+    for attribute, count in lacking.items():
+        some = f"{count:,} of {total:,} recipients lack" if total > 1 else "The recipient lacks"
         default = f"{{{{ recipient.{attribute}|default('…') }}}}"
         message = f"{some} “{attribute}”, which the template needs: import it, or write {default}."
-        yield block("variables", message, f"recipient.{attribute}")
+        yield block("variables", message, f"{OF_RECIPIENT}{attribute}")

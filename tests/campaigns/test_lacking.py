@@ -1,0 +1,97 @@
+"""Who lacks a value that the template needs: counted before the launch, and named."""
+
+import csv
+import io
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
+
+from campaigns import services
+from campaigns.errors import NoAttribute
+from campaigns.models import Campaign, Recipient
+from tests.factories import CampaignFactory, TemplateFactory, UserFactory
+
+HTML = (
+    '{{ recipient.city }} {{ recipient.address.street }} {{ recipient.nick|default("you") }} {{ season }}'
+    '<a href="{{ unsubscribe_url }}">x</a>'
+)
+PEOPLE: list[dict[str, Any]] = [
+    {"email": "whole@example.com", "attributes": {"city": "Bonn", "address": {"street": "Am Hof"}}},
+    {"email": "cityless@example.com", "attributes": {"address": {"street": "Am Hof"}}},
+    {"email": "null@example.com", "name": "=1+1", "attributes": {"city": None, "address": {"street": None}}},
+    {"email": "flat@example.com", "attributes": {"city": "Bonn", "address": "Am Hof 1"}},
+]
+
+
+@pytest.fixture
+def campaign(db: None) -> Campaign:
+    made: Campaign = CampaignFactory.create(template=TemplateFactory.create(html=HTML), context={"season": "autumn"})
+    services.add_recipients(made, PEOPLE)
+    return made
+
+
+def who(campaign: Campaign, variable: str, **options: int) -> list[str]:
+    return [email.partition("@")[0] for _, email, _ in services.who_lacks(campaign, variable, **options)]
+
+
+def test_the_checklist_counts_them_for_each_variable_in_one_pass(campaign: Campaign) -> None:
+    items = [item for item in services.preflight(campaign) if item.code == "variables"]
+    assert [item.detail for item in items] == ["recipient.address.street", "recipient.city"]
+    assert "2 of 4 recipients lack “address.street”" in items[0].message
+    assert "2 of 4 recipients lack “city”" in items[1].message
+    with CaptureQueriesContext(connection) as queries:
+        services.preflight(campaign)
+    assert sum("FILTER (WHERE coalesce(attributes" in query["sql"] for query in queries) == 1
+
+
+def test_it_names_them(campaign: Campaign) -> None:
+    assert who(campaign, "recipient.city") == ["cityless", "null"]
+    assert who(campaign, "recipient.address.street") == ["null", "flat"]
+    assert who(campaign, "recipient.nick") == ["whole", "cityless", "null", "flat"]
+    assert who(campaign, "recipient.nick", limit=1) == ["whole"]
+    Recipient.objects.filter(key="null@example.com").update(state="suppressed")
+    assert who(campaign, "recipient.city") == ["cityless"]
+
+
+def test_nobody_lacks_what_all_have(campaign: Campaign) -> None:
+    Recipient.objects.exclude(key="whole@example.com").delete()
+    assert [item.level for item in services.preflight(campaign) if item.code == "variables"] == ["ok"]
+
+
+@pytest.mark.parametrize("variable", ["", "city", "recipient.", "recipient", "campaign.name", "recipient.\x00"])
+def test_what_is_no_value_of_the_recipient_is_refused(campaign: Campaign, variable: str) -> None:
+    with pytest.raises(NoAttribute):
+        services.export_lacking(campaign, variable)
+
+
+@pytest.mark.parametrize(
+    "variable", ["recipient.{}", "recipient.a,b", 'recipient."', "recipient.'; --", "recipient.é." * 50]
+)
+def test_odd_names_are_looked_for_and_break_nothing(campaign: Campaign, variable: str) -> None:
+    assert len(who(campaign, variable)) == 4
+
+
+def test_the_admin_and_the_api_tell_which(client: Any, campaign: Campaign) -> None:
+    client.force_login(UserFactory(is_superuser=True))
+    page = reverse("admin:campaigns_campaign_lacking", args=[campaign.pk])
+    form = client.get(reverse("admin:campaigns_campaign_change", args=[campaign.pk])).content.decode()
+    assert f"{page}?variable=recipient.city" in form
+    shown = client.get(page, {"variable": "recipient.city"}).content.decode()
+    assert "cityless@example.com" in shown
+    assert "whole@example.com" not in shown
+    for answer in (
+        client.get(page, {"variable": "recipient.city", "csv": "1"}),
+        client.get(f"/api/v1/campaigns/{campaign.pk}/lacking/?variable=recipient.city"),
+    ):
+        rows = list(csv.reader(io.StringIO(b"".join(answer.streaming_content).decode())))
+        assert [row[1:] for row in rows] == [
+            ["email", "name"],
+            ["cityless@example.com", ""],
+            ["null@example.com", "'=1+1"],
+        ]
+    assert "not a value of the recipient" in client.get(page, {"variable": "x"}, follow=True).content.decode()
+    assert client.get(f"/api/v1/campaigns/{campaign.pk}/lacking/?variable=x").status_code == 400
+    assert client.get(f"/api/v1/campaigns/{campaign.pk}/lacking/").status_code == 400

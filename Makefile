@@ -23,8 +23,8 @@ install: .venv/installed  ## create .venv and install requirements/dev.txt, when
 run: install  ## run everything on this machine; options in ARGS="--port 9000"
 	@exec $(BIN)/python manage.py up $(ARGS)
 
-test: install  ## all tests; a selection in ARGS="tests/config -k stop", on two cores ARGS="-n 2 --dist loadfile"
-	$(BIN)/python -m pytest $(ARGS)
+test: install  ## all tests, in two processes; a selection in one: ARGS="tests/config -k stop"
+	$(BIN)/python -m pytest $(or $(ARGS),-n 2 --dist loadfile)
 
 lint: install  ## format, lint, layers, types, migrations, system checks, the API's description
 	$(BIN)/ruff format --check .

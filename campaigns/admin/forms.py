@@ -88,7 +88,7 @@ class ScheduleForm(forms.Form):
     at = forms.DateTimeField(
         label="Launch at",
         input_formats=["%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%S"],
-        widget=forms.DateTimeInput(attrs={"type": "datetime-local", "class": "ph-input"}, format="%Y-%m-%dT%H:%M"),
+        widget=forms.DateTimeInput(attrs={"type": "datetime-local", "class": "ph-field"}, format="%Y-%m-%dT%H:%M"),
     )
     zone = forms.ChoiceField(
         label="Time zone",

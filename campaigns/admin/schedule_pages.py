@@ -13,7 +13,6 @@ from campaigns.admin.forms import ScheduleForm
 from campaigns.errors import CampaignError, NotReady, ScheduleRefused
 from campaigns.models import Campaign
 from queue_core.admin.ledger import actor, demand, find, page
-from queue_core.admin.times import moment
 
 
 def schedule(model_admin: Any, request: HttpRequest, pk: int) -> HttpResponse:
@@ -32,7 +31,9 @@ def schedule(model_admin: Any, request: HttpRequest, pk: int) -> HttpResponse:
                 messages.error(request, text)
             return _back_to(pk)
         else:
-            messages.success(request, f"“{made.name}” will be launched at {moment(made.scheduled_at)}.")
+            messages.success(
+                request, f"“{made.name}” will be launched at {given['at']:%d %b %Y, %H:%M} ({given['zone']})."
+            )
             return _back_to(pk)
     context = {"form": form, "button": "Schedule", "back": _page_of(pk)}
     return page(model_admin, request, "queue_core/admin/form.html", title=f"Schedule {campaign}", **context)

@@ -1,3 +1,4 @@
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Self
 
 from django.db.models import Q, QuerySet
@@ -19,6 +20,15 @@ SHOWN_STATES: dict[str, Q] = {
     "retrying": _RETRYING & (Q(parked=True) | Q(parked=False)),
     **{state.value: Q(state=state) for state in TaskState if state is not TaskState.QUEUED},
 }
+
+
+def in_states(states: Iterable[str]) -> Q:
+    """Rows in any of these states of the column, each as its index has it."""
+    found = Q(pk__in=[])
+    for state in states:
+        queued = Q(state=state, parked=False) | Q(state=state, parked=True)
+        found |= queued if state == TaskState.QUEUED else Q(state=state)
+    return found
 
 
 class TaskQuerySet(QuerySet["Task"]):

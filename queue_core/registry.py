@@ -5,6 +5,7 @@ import importlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from inspect import iscoroutinefunction
 from typing import Any, Literal
 
 from django_tasks.base import Task as DjangoTask
@@ -52,12 +53,15 @@ class TaskType(DjangoTask[Any, Any]):
     key_rate: str | None = None
     # Described in the settings, run by workers of the pull protocol.
     external: bool = False
+    # Looked up once: a worker asks for each task several times.
+    is_coroutine: bool = field(default=False, init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.external:
             return  # the checks have judged it, and no code of ours can be called by its name
         # Not super(): a slots dataclass is a second class object, which zero-argument super() does not know.
         DjangoTask.__post_init__(self)
+        object.__setattr__(self, "is_coroutine", iscoroutinefunction(self.func))
         if not self.label:
             object.__setattr__(self, "label", default_name(self.func))
         if self.schema is _BY_SIGNATURE:

@@ -3,6 +3,7 @@ from django.db.models import QuerySet
 from django_filters import rest_framework as filters
 
 from queue_core.models import Task, Worker
+from queue_core.querysets import in_states
 from queue_core.states import TaskState, WorkerState
 
 
@@ -19,8 +20,8 @@ class AnyTextFilter(filters.BaseInFilter, filters.CharFilter):  # type: ignore[m
 
 
 class TaskFilter(filters.FilterSet):  # type: ignore[misc]
-    state = filters.ChoiceFilter(choices=TaskState)
-    state__in = AnyStateFilter(field_name="state", lookup_expr="in", choices=TaskState)
+    state = filters.ChoiceFilter(choices=TaskState, method="in_state")
+    state__in = AnyStateFilter(field_name="state", lookup_expr="in", choices=TaskState, method="in_state")
     name = filters.CharFilter()
     queue = filters.CharFilter()
     queue__in = AnyTextFilter(field_name="queue", lookup_expr="in")
@@ -42,6 +43,9 @@ class TaskFilter(filters.FilterSet):  # type: ignore[misc]
     class Meta:
         model = Task
         fields: list[str] = []
+
+    def in_state(self, tasks: QuerySet[Task], name: str, value: str | list[str]) -> QuerySet[Task]:
+        return tasks.filter(in_states([value] if isinstance(value, str) else value))
 
     def look_for(self, tasks: QuerySet[Task], name: str, value: str) -> QuerySet[Task]:
         if value.isascii() and value.isdigit() and len(value) <= 19:

@@ -11,7 +11,7 @@ from django.db import connections
 from queue_core import registry
 from queue_core.execution.alarms import CoroutineAlarm
 from queue_core.execution.outcomes import check_in_time, ended_by, result_text
-from queue_core.execution.run import Run, surroundings
+from queue_core.execution.run import Run, Surroundings
 from queue_core.execution.runner import arguments
 from queue_core.lifecycle import Ended
 from queue_core.registry import TaskType
@@ -30,7 +30,7 @@ async def _arguments(task_type: TaskType, run: Run) -> tuple[list[Any], dict[str
 
 async def run_coroutine(run: Run, clock: Callable[[], float]) -> Ended:
     """How the task ended. Its timeout and a request to end it arrive in it as CancelledError."""
-    with surroundings(run):
+    with Surroundings(run):
         return await _run(run, clock)
 
 

@@ -1,7 +1,6 @@
 """Runs functions one after the other in the thread it is made in."""
 
 from collections.abc import Callable
-from inspect import iscoroutinefunction
 from typing import Any
 
 from django.db import connection as default_connection
@@ -11,7 +10,7 @@ from queue_core import registry
 from queue_core.errors import TaskCancelled, TaskTimeout
 from queue_core.execution.alarms import Alarm
 from queue_core.execution.outcomes import check_in_time, ended_by, result_text
-from queue_core.execution.run import Context, Run, surroundings
+from queue_core.execution.run import Context, Run, Surroundings
 from queue_core.lifecycle import Ended
 from queue_core.registry import TaskType
 from queue_core.services.step_payload import step_payload
@@ -30,7 +29,7 @@ def is_async(name: str) -> bool:
     One whose module is not imported yet counts as a function.
     """
     known = registry.find(name)
-    return known is not None and not known.isolate and iscoroutinefunction(known.func)
+    return known is not None and known.is_coroutine and not known.isolate
 
 
 def arguments(task_type: TaskType, run: Run) -> tuple[list[Any], dict[str, Any]]:
@@ -67,7 +66,7 @@ class Runner:
 
     def run(self, run: Run) -> Ended:
         """Run a task, and leave the connections as they were. See `_run`."""
-        with surroundings(run):
+        with Surroundings(run):
             ended = self._run(run)
         _mend_connections(self._was_atomic, suspicious=ended.state != TaskState.SUCCEEDED)
         return ended
@@ -84,7 +83,8 @@ class Runner:
                 args, kwargs = arguments(task_type, run)
                 run.timeout, run.alarm = task_type.timeout, self.alarm
                 self.alarm.arm(run, task_type.timeout)
-                result = result_text(task_type.call(*args, **kwargs))
+                call = task_type.call if task_type.is_coroutine else task_type.func
+                result = result_text(call(*args, **kwargs))
             finally:
                 self.alarm.disarm()
                 run.alarm = None

@@ -78,6 +78,13 @@ class Task(models.Model):
             ),  # lifecycle.rescue, lifecycle.room
             models.Index(fields=["-id"], condition=Q(state="failed"), name="tasks_failed"),  # the admin's failed tab
             models.Index(
+                fields=["name", "-id"], condition=Q(state="failed"), name="tasks_failed_name"
+            ),  # search: failed tasks of a type
+            models.Index(fields=["-id"], condition=Q(state="blocked"), name="tasks_blocked"),  # the admin's blocked tab
+            # The few rows of lists that are asked for by these.
+            models.Index(fields=["-id"], condition=Q(pinned=True), name="tasks_pinned"),
+            models.Index(fields=["replay_of"], condition=Q(replay_of__isnull=False), name="tasks_replays"),
+            models.Index(
                 fields=["-id"], condition=Q(state__in=["blocked", "cancelled", "expired"]), name="tasks_uncommon"
             ),  # the admin's other tabs
             BrinIndex(fields=["created_at"], autosummarize=True, name="tasks_created"),  # ranges of time in lists

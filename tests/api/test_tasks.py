@@ -2,7 +2,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.db import connection
+from django.http import QueryDict
 
+from queue_core import services
+from queue_core.api.filters import TaskFilter
 from queue_core.models import Execution, Result, Task
 from queue_core.services import cancel, submit
 from queue_core.services.register_worker import register_worker
@@ -331,3 +334,36 @@ def test_a_queue_that_is_not_there_is_a_404(api):
         api.patch("/api/v1/queues/no/", {}),
     ):
         assert answer.status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("asked", "found"), [("state=queued", 2), ("state__in=queued,cancelled", 3), ("state__in=cancelled", 1)]
+)
+def test_the_list_finds_what_is_queued_whether_due_or_not(api, asked, found):
+    first, *_ = services.submit_many([services.build("tests.noop", {}) for _ in range(2)])
+    services.submit("tests.noop", delay=60)
+    services.cancel([first])
+    assert len(api.get(f"/api/v1/tasks/?{asked}").data["results"]) == found
+
+
+@pytest.mark.parametrize(
+    ("asked", "index"),
+    [
+        ("state=queued", "tasks_parked"),
+        ("state=blocked", "tasks_blocked"),
+        ("pinned=true", "tasks_pinned"),
+        ("replay_of=5", "tasks_replays"),
+        ("state=failed&name=x", "tasks_failed_name"),
+    ],
+)
+def test_few_rows_are_found_by_an_index_of_their_own(api, asked, index):
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO tasks (name, queue, state, finished_at) SELECT 'x' || i % 100, 'default',"
+            " CASE WHEN i % 5 = 0 THEN 'failed' ELSE 'succeeded' END, now() FROM generate_series(1, 20000) AS i"
+        )
+        cursor.execute("ANALYZE tasks")
+        rows = TaskFilter(QueryDict(asked), queryset=Task.objects.order_by("-id")).qs[:101]
+        text, params = rows.query.sql_with_params()
+        cursor.execute(f"EXPLAIN {text}", params)
+        assert index in "\n".join(row[0] for row in cursor.fetchall())

@@ -19,6 +19,13 @@ _SAMPLES = {
     "recipient.name": "Ada Lovelace",
     "unsubscribe_url": "https://example.com/unsubscribe/sample/",
 }
+_HINTS: dict[frozenset[str], Any] = {
+    frozenset({"url", "link", "href"}): "https://example.com/",
+    frozenset({"image", "img", "picture", "logo"}): "https://example.com/image.png",
+    frozenset({"email", "mail"}): "ada@example.com",
+    frozenset({"date", "day", "at", "on", "until", "birthday"}): "2026-03-31",
+    frozenset({"price", "total", "sum", "amount", "count", "quantity", "number", "points", "age", "year"}): 42,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +54,17 @@ def sample_context(variables: Iterable[Variable]) -> dict[str, Any]:
     sample: dict[str, Any] = {}
     for variable in variables:
         keys = variable.path.split(".")
-        _plant(sample, keys, _SAMPLES.get(variable.path, keys[-1].removesuffix("[]")))
+        _plant(sample, keys, _SAMPLES.get(variable.path) or _made_up(keys[-1].removesuffix("[]")))
     return sample
 
 
-def _plant(branch: dict[str, Any], keys: list[str], value: str) -> None:
+def _made_up(name: str) -> Any:
+    """A value such as the last part of a path hints at; the name itself where it hints at nothing."""
+    last = name.lower().rpartition("_")[2]
+    return next((value for words, value in _HINTS.items() if last in words), name)
+
+
+def _plant(branch: dict[str, Any], keys: list[str], value: Any) -> None:
     """Put `value` under `keys`. What holds others becomes a dictionary; a key that ends in [] a list of one."""
     key, *rest = keys
     name = key.removesuffix("[]")

@@ -6,6 +6,7 @@ from rest_framework.validators import UniqueValidator
 
 from templates_app.models import EmailTemplate, TemplateVersion
 from templates_app.rendering import Content, compile_version
+from templates_app.services import Finding
 from templates_app.variables import Variable
 
 
@@ -80,3 +81,13 @@ class VersionDetailSerializer(VersionSerializer):
 
 def listed(variables: Iterable[Variable]) -> list[dict[str, Any]]:
     return [{"name": variable.path, "required": variable.required} for variable in variables]
+
+
+def by_part(findings: Iterable[Finding]) -> dict[str, list[str]]:
+    """The errors as `{"html": ["line 3: …"]}`."""
+    errors: dict[str, list[str]] = {}
+    for finding in findings:
+        if finding.level == "error":
+            line = f"line {finding.line}: " if finding.line else ""
+            errors.setdefault(finding.part, []).append(f"{line}{finding.message}")
+    return errors

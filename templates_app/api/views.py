@@ -23,10 +23,10 @@ from templates_app.api.serializers import (
     TemplateSummarySerializer,
     VersionDetailSerializer,
     VersionSerializer,
+    by_part,
     listed,
 )
 from templates_app.api.translation import refusals
-from templates_app.errors import InvalidTemplate
 from templates_app.models import EmailTemplate, TemplateVersion
 from templates_app.rendering import Content, compile_content, content_of
 
@@ -107,14 +107,19 @@ class TemplateViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericV
 
     @action(detail=True, methods=["post"], permission_classes=[LookPermissions])
     def validate(self, request: Request, pk: str) -> Response:
-        """Checks the parts given, with the current ones for those left out; changes nothing."""
+        """Checks the parts given, with the current ones for those left out; changes nothing.
+
+        `errors` keep the template from being sent; `findings` holds them and the warnings, with code and line.
+        """
         current = content_of(self.get_object().version)
         given = self._given(request, partial=True)
-        try:
-            compiled = compile_content(current._replace(**given))
-        except InvalidTemplate as error:
-            return Response({"valid": False, "errors": error.by_part(), "variables": []})
-        return Response({"valid": True, "errors": {}, "variables": listed(compiled.variables)})
+        content = current._replace(**given)
+        findings = services.lint(content=content)
+        errors = by_part(findings)
+        readable = all(finding.code != "syntax" for finding in findings)
+        variables = listed(compile_content(content).variables) if readable else []
+        shown = [asdict(finding) for finding in findings]
+        return Response({"valid": not errors, "errors": errors, "findings": shown, "variables": variables})
 
     @extend_schema(responses=VersionSerializer(many=True))
     @action(detail=True)

@@ -3,7 +3,6 @@
 from templates_app.rendering.compiled import CompiledTemplate, Rendered, compile_content, compile_version
 from templates_app.rendering.content import Content, content_of
 from templates_app.rendering.html_text import html_to_text
-from templates_app.rendering.warnings import warnings_about
 
 __all__ = [
     "CompiledTemplate",
@@ -13,5 +12,4 @@ __all__ = [
     "compile_version",
     "content_of",
     "html_to_text",
-    "warnings_about",
 ]

@@ -2,17 +2,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from templates_app.rendering import Content, compile_content, warnings_about
+from templates_app.rendering import Content, compile_content
+from templates_app.services.lint import Finding, lint
 
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """One mail as it would be sent. `headers` is filled by whoever sends; `missing` is empty unless lenient."""
+    """One mail as it would be sent. `headers` is filled by whoever sends; `missing` is empty unless lenient.
+
+    `size` is that of the HTML, in bytes; `warnings` are the messages of `findings`.
+    """
 
     subject: str
     html: str
     text: str
+    size: int
     warnings: list[str]
+    findings: list[Finding]
     missing: list[str]
     headers: dict[str, str] = field(default_factory=dict)
 
@@ -28,4 +34,11 @@ def preview(*, content: Content, context: Mapping[str, Any], lenient: bool = Fal
         rendered, missing = compiled.render_leniently(context)
     else:
         rendered = compiled.render(context)
-    return Preview(*rendered, warnings=warnings_about(compiled, rendered), missing=list(missing))
+    findings = lint(content=content, context=context)
+    return Preview(
+        *rendered,
+        size=len(rendered.html.encode()),
+        warnings=[str(finding) for finding in findings],
+        findings=findings,
+        missing=list(missing),
+    )

@@ -60,6 +60,11 @@ def test_saving_makes_the_next_version(editor):
     assert (template.version.number, template.version.subject) == (2, "New")
 
 
+def test_saving_tells_what_the_check_found(editor):
+    answer = editor.post(page("add"), form(html=f'{HTML}\n<a href="/x">x</a>'), follow=True)
+    assert "html, line 2: The link “/x” is relative" in answer.content.decode()
+
+
 def test_saving_what_a_browser_sends_back_unchanged_makes_no_version(editor):
     template = make_template(html="a\nb", subject="S")
     editor.post(page("change", template.pk), form(html="a\r\nb"))

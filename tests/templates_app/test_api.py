@@ -156,6 +156,19 @@ def test_validate_checks_a_draft_and_changes_nothing(api):
     assert template.versions.count() == 1
 
 
+def test_validate_lists_what_it_found(api):
+    template = make_template()
+    answer = api.post(
+        f"{ROOT}{template.pk}/validate/", {"html": f'{HTML}\n<a href="/x">x</a><img src="https://e.com/x">'}
+    )
+    assert (answer.data["valid"], len(answer.data["errors"]["html"])) == (False, 1)
+    assert answer.data["errors"]["html"][0].startswith("line 2: The link “/x” is relative")
+    assert [(found["level"], found["code"], found["part"], found["line"]) for found in answer.data["findings"]] == [
+        ("error", "link-relative", "html", 2),
+        ("warning", "image-alt", "html", 2),
+    ]
+
+
 def test_versions_can_be_listed_read_restored_and_compared(api):
     url = f"{ROOT}{make_template().pk}/"
     api.patch(url, {"html": "<p>new</p>"})

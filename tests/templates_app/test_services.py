@@ -141,8 +141,7 @@ def test_preview_has_nothing_to_warn_of_in_a_good_mail():
 )
 def test_preview_warns_of(html, warning):
     warnings = services.preview(content=Content("Hi", HTML + html), context=CONTEXT).warnings
-    assert len(warnings) == 1
-    assert warning in warnings[0]
+    assert any(warning in text for text in warnings)
 
 
 def test_preview_refuses_missing_values_unless_lenient():

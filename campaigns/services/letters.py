@@ -70,8 +70,12 @@ class Letters:
 
     def render(self, row: Leased, link: str) -> Rendered:
         """Subject, HTML and text for one recipient. Raises TemplateError."""
+        return self.template.render(self.context_of(row, link))
+
+    def context_of(self, row: Leased, link: str) -> dict[str, Any]:
+        """What the template is given for one recipient."""
         recipient: dict[str, Any] = {**json.loads(row.attributes), "email": row.email, "name": row.name}
-        return self.template.render({**self._context, "recipient": recipient, "unsubscribe_url": link})
+        return {**self._context, "recipient": recipient, "unsubscribe_url": link}
 
     def _letter(self, row: Leased, link: str) -> Letter:
         rendered = self.render(row, link)

@@ -11,7 +11,7 @@ from campaigns.models import Campaign, Recipient
 from campaigns.services.letters import Letters
 from campaigns.services.unsubscribe import unsubscribe_url
 from templates_app.errors import TemplateError
-from templates_app.rendering import warnings_about
+from templates_app.services import lint
 from templates_app.variables import sample_context
 
 # Of the source that is shown; the size is that of the whole.
@@ -42,7 +42,9 @@ def preview_message(campaign: Campaign, recipient: Recipient | None = None) -> M
     try:
         letters = Letters(campaign, tracks=False)
         row = leased(recipient) if recipient is not None else made_up(letters)
-        rendered = letters.render(row, unsubscribe_url(row.id))
+        link = unsubscribe_url(row.id)
+        rendered = letters.render(row, link)
+        found = lint(content=letters.template.content, context=letters.context_of(row, link))
         data = letters.make(row).data
     except (TemplateError, MessageError) as exc:
         return MessagePreview(to=recipient.email if recipient else "", problem=str(exc))
@@ -55,7 +57,7 @@ def preview_message(campaign: Campaign, recipient: Recipient | None = None) -> M
         text=rendered.text,
         size=len(data),
         source=data[:_SHOWN_CHARS].decode(errors="replace"),
-        warnings=tuple(warnings_about(letters.template, rendered)),
+        warnings=tuple(map(str, found)),
     )
 
 

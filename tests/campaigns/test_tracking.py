@@ -23,7 +23,7 @@ TEA = "https://shop.example/tea?a=1&b=2"
 HTML = (
     f'<body><a class="x" href="{TEA.replace("&", "&amp;")}">Tea</a> <A HREF=\'https://shop.example/\'>Shop</A>'
     '<a href="https://shop.example/{{ recipient.name }}">Yours</a> <a href="mailto:a@example.com">Mail</a>'
-    '<a href="#top">Top</a> <a href="javascript:x">x</a> <a href="{{ unsubscribe_url }}">Unsubscribe</a></body>'
+    '<a href="#top">Top</a> <a href="{{ unsubscribe_url }}">Unsubscribe</a></body>'
 )
 BROWSER = "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 Chrome/140.0 Safari/537.36"
 
@@ -181,6 +181,13 @@ def test_a_whole_campaign_is_sent_tracked(smtp: SmtpServer, work: Callable[..., 
     assert len(smtp.bodies) == 2
     assert all(body.count(b"/t/c/") >= 1 for body in smtp.bodies)
     assert TrackedLink.objects.count() == 2
+
+
+@pytest.mark.parametrize(
+    "url", ["javascript:x", "data:text/html,x", "//x.example", "/x", "http://[", "ftp://x", "tel:1"]
+)
+def test_what_is_no_web_address_is_no_link_to_track(url: str) -> None:
+    assert links_in(f'<a href="{url}">x</a>') == []
 
 
 @given(st.text(max_size=300))

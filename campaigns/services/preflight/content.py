@@ -4,9 +4,10 @@ from collections.abc import Iterator
 
 from campaigns.models import Campaign
 from campaigns.services.lacking import OF_RECIPIENT, count_lacking
-from campaigns.services.preflight.item import Item, block, ok
+from campaigns.services.preflight.item import Item, block, ok, warn
 from templates_app.errors import TemplateError
 from templates_app.rendering import CompiledTemplate, compile_version
+from templates_app.services import lint
 
 # What every recipient has, whatever was imported.
 _GIVEN = {"recipient.email", "recipient.name", "campaign.name", "campaign.id", "unsubscribe_url"}
@@ -27,6 +28,9 @@ def content(campaign: Campaign) -> Iterator[Item]:
     if template.archived_at is None:
         yield ok("template", f"The template “{template}”, {template.current_version}, can be read.")
     yield from _variables(campaign, compiled)
+    for finding in lint(content=compiled.content):
+        level = block if finding.level == "error" else warn
+        yield level("content", str(finding), finding.code)
 
 
 def _variables(campaign: Campaign, compiled: CompiledTemplate) -> Iterator[Item]:

@@ -210,6 +210,25 @@ def test_who_unsubscribes_after_the_launch_is_not_mailed(smtp: SmtpServer, work:
     assert row.email not in smtp.recipients
 
 
+def test_who_unsubscribes_in_mid_campaign_is_not_mailed(smtp: SmtpServer, work: Work, settings: Any) -> None:
+    settings.CAMPAIGNS_GROUP_SIZE = 1
+    campaign = launched(6)
+    last = Recipient.objects.order_by("pk").last()
+    take_body = smtp._take_body
+
+    def unsubscribe_meanwhile(*arguments: Any) -> None:
+        if not smtp.bodies:
+            services.unsubscribe(last)
+            connections.close_all()  # those of the server's thread
+        take_body(*arguments)
+
+    smtp._take_body = unsubscribe_meanwhile
+    work()
+    assert states(campaign) == {"sent": 5, "suppressed": 1}
+    assert last.email not in smtp.recipients
+    assert lifecycle.counts(campaign.pk) == counts_by_scan(campaign)
+
+
 def test_an_unsubscribe_link_that_is_not_ours_changes_nothing(client: Client) -> None:
     row = add_recipients(CampaignFactory.create(), 1)[0]
     good = services.unsubscribe_url(row.pk).removeprefix("http://testserver/unsubscribe/").rstrip("/")

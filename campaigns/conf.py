@@ -22,6 +22,8 @@ DEFAULTS: dict[str, Any] = {
     # Outcomes are written again for so long when the database is away; then they are lost, and shown as unconfirmed.
     "SETTLE_SECONDS": 10.0,
     "CONDUCT_SECONDS": 2.0,
+    # Where the policy is to send unconfirmed mails again: a mail may be what kills its senders, so not for ever.
+    "RESEND_ATTEMPTS": 3,
     # News that takes longer to send than this is none any more for the last ones: the preflight says so.
     "SLOW_DAYS": 3,
     # So many mails returned for a reason that may pass (a full mailbox), within so many days, suppress the address.

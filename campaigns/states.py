@@ -47,6 +47,14 @@ class RecipientState(TextChoices):
 OPEN = (RecipientState.PENDING, RecipientState.SENDING, RecipientState.DEFERRED)
 
 
+class UnconfirmedPolicy(TextChoices):
+    """What becomes of mails of which nobody knows whether they arrived."""
+
+    ASK = "ask", "Ask: a person decides"
+    MARK = "mark", "Mark as sent: nobody gets it twice, somebody may not get it"
+    RESEND = "resend", "Send again: everybody gets it, somebody may get it twice"
+
+
 class EventKind(TextChoices):
     """deferred, rejected: an answer of the mail server · the others become known after the mail was sent."""
 

@@ -37,17 +37,19 @@ class CampaignForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at
             "reply_to",
             "transport",
             "rate_per_minute",
+            "unconfirmed",
             "track_opens",
             "track_clicks",
             "context",
         ]
-        labels = {"from_email": "From", "reply_to": "Replies to"}
+        labels = {"from_email": "From", "reply_to": "Replies to", "unconfirmed": "Unconfirmed mails"}
         # Django takes help texts for HTML.
         help_texts = {
             "from_email": "An address, or “Name &lt;address&gt;”.",
             "reply_to": "Blank: the sender.",
             "transport": "Blank: the transports by their priority.",
             "rate_per_minute": "Mails at most, over all workers; can be changed while it is sent. Blank: no limit.",
+            "unconfirmed": "Those whose sender was lost in the moment that decides: nobody knows whether they arrived.",
         }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

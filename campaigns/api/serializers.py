@@ -7,7 +7,7 @@ from campaigns.addresses import AddressError, parse_address
 from campaigns.message import MessageError, Skeleton
 from campaigns.models import Campaign, MailTransport, Recipient, RecipientImport, Suppression
 from campaigns.services.preflight import Item
-from campaigns.states import PreflightLevel, RecipientState, SuppressionReason
+from campaigns.states import PreflightLevel, RecipientState, SuppressionReason, UnconfirmedPolicy
 from templates_app.models import EmailTemplate
 
 SHOWN_ERRORS = 100
@@ -27,7 +27,8 @@ class CampaignSerializer(serializers.ModelSerializer[Campaign]):
         model = Campaign
         fields = [
             *("id", "name", "state", "template", "template_version", "from_email", "reply_to", "context"),
-            *("transport", "rate_per_minute", "scheduled_at", "late_minutes", "track_opens", "track_clicks"),
+            *("transport", "rate_per_minute", "unconfirmed", "scheduled_at", "late_minutes"),
+            *("track_opens", "track_clicks"),
             *("total", "trouble", "launched_by", "created_at", "launched_at", "finished_at"),
         ]
 
@@ -57,6 +58,11 @@ class EditCampaignSerializer(serializers.Serializer[Any]):
 
     track_opens = serializers.BooleanField(required=False, help_text="a tiny picture tells when a mail is opened")
     track_clicks = serializers.BooleanField(required=False, help_text="links go by way of this server")
+    unconfirmed = serializers.ChoiceField(
+        choices=UnconfirmedPolicy.choices,
+        required=False,
+        help_text="what becomes of mails of which nobody knows whether they arrived",
+    )
 
     def validate_from_email(self, value: str) -> str:
         return _usable(value, "")

@@ -9,25 +9,43 @@ from campaigns.states import RecipientState
 _RESOLVE = f"""
 WITH held AS (
     SELECT r.id FROM email_recipients r
-    WHERE r.campaign_id = %s AND r.state = 'unconfirmed' AND (%s::bigint[] IS NULL OR r.id = ANY(%s::bigint[]))
+    WHERE r.campaign_id = %(campaign)s AND r.state = 'unconfirmed'
+      AND (%(ids)s::bigint[] IS NULL OR r.id = ANY(%(ids)s::bigint[]))
+      AND (%(attempts)s::int IS NULL OR r.attempts < %(attempts)s::int)
     ORDER BY r.id FOR UPDATE
 ), moved AS (
     UPDATE email_recipients r SET
-        state = %s, lease = NULL,
-        sent_at = CASE WHEN %s = 'sent' THEN now() END,
-        detail = CASE WHEN %s = 'sent' THEN 'marked as sent by hand' ELSE 'sent again by hand' END
+        state = %(target)s, lease = NULL,
+        sent_at = CASE WHEN %(target)s = 'sent' THEN now() END,
+        detail = CASE WHEN %(target)s = 'sent' THEN 'marked as sent ' ELSE 'sent again ' END || %(who)s
     FROM held WHERE r.id = held.id
     RETURNING r.campaign_id, 'unconfirmed' AS before, r.state
-), counted AS ({COUNT})
+), counted AS ({COUNT.replace("%s", "%(shard)s")})
 SELECT count(*) FROM moved
 """
 
 
-def resolve(campaign_id: int, ids: Sequence[int] | None, *, arrived: bool) -> int:
-    """Unconfirmed recipients, those of `ids` or all: -> sent when they have `arrived`, else -> pending. How many."""
-    chosen = None if ids is None else list(ids)
-    target = str(RecipientState.SENT if arrived else RecipientState.PENDING)
-    return int(rows(_RESOLVE, [campaign_id, chosen, chosen, target, target, target, shard()])[0][0])
+def resolve(
+    campaign_id: int,
+    ids: Sequence[int] | None = None,
+    *,
+    arrived: bool,
+    who: str = "by hand",
+    attempts: int | None = None,
+) -> int:
+    """Unconfirmed recipients, those of `ids` or all: -> sent when they have `arrived`, else -> pending. How many.
+
+    With `attempts` only those who were tried fewer times. `who` goes on record.
+    """
+    values = {
+        "campaign": campaign_id,
+        "ids": None if ids is None else list(ids),
+        "target": str(RecipientState.SENT if arrived else RecipientState.PENDING),
+        "who": who,
+        "attempts": attempts,
+        "shard": shard(),
+    }
+    return int(rows(_RESOLVE, values)[0][0])
 
 
 # A suppressed address would only be skipped again, so its row keeps the reply that it got.

@@ -2,7 +2,7 @@ from django.conf import settings
 from django.contrib.postgres.functions import TransactionNow
 from django.db import models
 
-from campaigns.states import CampaignState, RecipientState
+from campaigns.states import CampaignState, RecipientState, UnconfirmedPolicy
 
 
 class Campaign(models.Model):
@@ -27,6 +27,12 @@ class Campaign(models.Model):
         help_text="blank: the transports by their priority",
     )
     rate_per_minute = models.IntegerField(null=True, blank=True, help_text="mails at most; blank for no limit")
+    unconfirmed = models.CharField(
+        max_length=6,
+        choices=UnconfirmedPolicy,
+        default=UnconfirmedPolicy.ASK,
+        help_text="what becomes of mails of which nobody knows whether they arrived",
+    )
     scheduled_at = models.DateTimeField(null=True, editable=False, help_text="when it shall be launched")
     late_minutes = models.IntegerField(
         default=60, editable=False, help_text="launched no later than so long after scheduled_at, else a draft again"

@@ -5,6 +5,7 @@ from django.db import transaction
 from campaigns import breaker, conf, lifecycle, mailer
 from campaigns.models import Campaign
 from campaigns.services.chunk import chunk_error, has_live_chunks, submit_chunks
+from campaigns.services.decide_unconfirmed import decide_unconfirmed
 from campaigns.states import RecipientState
 from queue_core.errors import Snooze
 
@@ -12,7 +13,7 @@ _REVIVE_SLICE = 10_000
 
 
 def conduct(campaign_id: int) -> None:
-    """Show the recipients of lost senders, bring deferred ones back in line, and end the campaign when all are done.
+    """Bring deferred recipients back in line, end the campaign when all are done, and see to those of lost senders.
 
     Raises Snooze until the campaign is completed or cancelled and nothing of it is in flight. It stays through a
     pause: one that left could not be replaced by a resume that comes before its end is on record.
@@ -20,6 +21,8 @@ def conduct(campaign_id: int) -> None:
     lifecycle.recover(campaign_id)
     if lifecycle.is_sending(campaign_id) and not lifecycle.complete(campaign_id):
         _advance(campaign_id)
+    # After the end: from then on none can become unconfirmed of whom nobody would hear.
+    decide_unconfirmed(campaign_id)
     if lifecycle.is_under_way(campaign_id) or lifecycle.counts(campaign_id)[RecipientState.SENDING]:
         raise Snooze(conf.get("CONDUCT_SECONDS"))
 

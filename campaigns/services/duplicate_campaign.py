@@ -15,6 +15,7 @@ _COPIED = (
     "context",
     "transport_id",
     "rate_per_minute",
+    "unconfirmed",
     "late_minutes",
     "track_opens",
     "track_clicks",

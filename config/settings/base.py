@@ -191,6 +191,7 @@ SPECTACULAR_SETTINGS = {
         "RecipientState": "campaigns.states.RecipientState",
         "ImportState": "campaigns.states.ImportState",
         "PreflightLevel": "campaigns.states.PreflightLevel",
+        "UnconfirmedPolicy": "campaigns.states.UnconfirmedPolicy",
         "EventKind": "campaigns.states.EventKind",
         "TransportKind": "campaigns.states.TransportKind",
         "DkimAlgorithm": "campaigns.states.DkimAlgorithm",

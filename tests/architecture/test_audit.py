@@ -585,7 +585,10 @@ def test_a_request_leaves_one_entry(
     assert (entry.user, entry.change_message) == (person, f"{text} (api)")
 
 
-CAMPAIGN = {"name": "Winter", "template": "{template}", "from_email": "a@example.com", "reply_to": "", "context": "{}"}
+CAMPAIGN = {
+    **{"name": "Winter", "template": "{template}", "from_email": "a@example.com", "reply_to": ""},
+    **{"unconfirmed": "ask", "context": "{}"},
+}
 TICKED = {"_selected_action": "{queued}", "action": "cancel_selected"}
 # page, the id in its address, what is sent, what the entry says
 ADMIN_CALLS: list[tuple[str, str, dict[str, str], str]] = [

@@ -61,7 +61,8 @@ def state_of(campaign):
 
 def form(campaign=None, **changes):
     template = campaign.template if campaign else TemplateFactory()
-    given = {"name": "Spring", "template": template.pk, "from_email": "Jo <jo@example.com>", "reply_to": ""}
+    given = {"name": "Spring", "template": template.pk, "from_email": "Jo <jo@example.com>"}
+    given |= {"reply_to": "", "unconfirmed": "ask"}
     return {**given, "context": '{"season": "spring"}', **changes}
 
 

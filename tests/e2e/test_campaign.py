@@ -115,13 +115,3 @@ def test_pause_is_obeyed_by_other_processes_within_a_second(manage: Manage, rece
     assert wait_until(is_over(campaign), 90)
     assert counts_by_scan(campaign)["sent"] == 2_000
     assert max(handler.accepted.values()) == 1
-
-
-def test_of_two_processes_that_launch_it_at_once_one_does(manage: Manage) -> None:
-    campaign = CampaignFactory.create()
-    add_recipients(campaign, 500)
-    launches = [manage.start("launch_campaign", str(campaign.pk)) for _ in range(2)]
-    assert sorted(launch.wait(60) for launch in launches) == [0, 1]
-    campaign.refresh_from_db()
-    assert (campaign.state, campaign.total) == (CampaignState.SENDING, 500)
-    assert sum(chunk.size for chunk in campaign.chunks.all()) == 500

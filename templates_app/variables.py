@@ -121,7 +121,7 @@ class _Place:
             case nodes.Test(name="defined" | "undefined" as word, node=inner) if (word == "defined") is outcome:
                 return self._paths(inner)
             case nodes.Filter(name="default" | "d", node=inner) if outcome and inner is not None:
-                return self._paths(inner)
+                return self._paths(inner) if _stands_for_nothing(test) else frozenset()
             case nodes.Name() | nodes.Getattr() | nodes.Getitem() if outcome:
                 return self._paths(test)
         return frozenset()
@@ -129,6 +129,12 @@ class _Place:
     def _paths(self, node: nodes.Node) -> frozenset[str]:
         path = self.path(node)
         return frozenset({path}) if path else frozenset()
+
+
+def _stands_for_nothing(default: nodes.Filter) -> bool:
+    """Whether what `|default` puts in place of an absent value counts as false; one that counts as true tells nothing."""
+    given = [*default.args, *(pair.value for pair in default.kwargs if pair.key == "default_value")]
+    return not given or (isinstance(given[0], nodes.Const) and not given[0].value)
 
 
 class _Reader:

@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from templates_app.errors import RenderError
@@ -90,6 +90,7 @@ _EXPRESSIONS = st.recursive(
 
 
 @given(_EXPRESSIONS, st.sets(_NAMES))
+@example("((a|default('x')) and a)", set())
 def test_never_calls_a_variable_optional_whose_absence_fails_a_mail(expression, given_names):
     compiled = compile_content(Content("", f"{{{{ {expression} }}}}"))
     required = {found.path for found in compiled.variables if found.required}

@@ -132,7 +132,7 @@ class _Place:
 
 
 def _stands_for_nothing(default: nodes.Filter) -> bool:
-    """Whether what `|default` puts in place of an absent value counts as false; one that counts as true tells nothing."""
+    """Whether what `|default` puts in the place of an absent value counts as false: one that is true tells nothing."""
     given = [*default.args, *(pair.value for pair in default.kwargs if pair.key == "default_value")]
     return not given or (isinstance(given[0], nodes.Const) and not given[0].value)
 

@@ -72,9 +72,20 @@ class DkimKeyRefused(TransportRefused):
 
 
 class NoAttribute(CampaignError):
-    """A variable that is none of the recipient's; `field` says so to the API."""
+    """A variable that recipients cannot lack; `field` says so to the API."""
 
     field = "variable"
 
     def __init__(self, variable: str) -> None:
-        super().__init__(f"“{variable[:100]}” is not a value of the recipient; write one such as recipient.first_name.")
+        super().__init__(
+            f"The template does not ask recipients for “{variable[:100]}”; name a value that it does, such as "
+            "recipient.first_name."
+        )
+
+
+class RecipientRefused(CampaignError):
+    """What a recipient cannot be; `field` is what has to be changed: email, name, attributes."""
+
+    def __init__(self, field: str, text: str) -> None:
+        self.field = field
+        super().__init__(text)

@@ -15,9 +15,10 @@ from campaigns.errors import CampaignError
 from campaigns.models import Campaign, Recipient
 from queue_core.admin.ledger import actor, demand, find, page
 
-# A mail shown here runs nothing and, unless pictures are asked for, loads nothing; the sandbox is the second lock.
+# A mail shown here runs nothing, its links lead nowhere (the sandbox opens no window) and, unless pictures are asked
+# for, loads nothing; the sandbox is the second lock.
 _POLICY = (
-    '<!doctype html><meta http-equiv="Content-Security-Policy" '
+    '<!doctype html><base target="_blank"><meta http-equiv="Content-Security-Policy" '
     "content=\"default-src 'none'; style-src 'unsafe-inline'; img-src data:{}\">"
 )
 _PARTS = {"html": "HTML", "text": "Text", "headers": "Headers", "source": "Source"}

@@ -15,11 +15,11 @@ from campaigns.models import Campaign, Recipient
 from campaigns.services.send_test import ADDRESSES_MAX
 from queue_core.api.actor import actor
 
-_ID: dict[str, Any] = {"min_value": 1, "max_value": 2**63 - 1, "required": False, "allow_null": True}
+ID_FIELD: dict[str, Any] = {"min_value": 1, "max_value": 2**63 - 1, "required": False, "allow_null": True}
 
 
 class PreviewQuerySerializer(serializers.Serializer[Any]):
-    recipient = serializers.IntegerField(**_ID, help_text="id; without one, somebody made up")
+    recipient = serializers.IntegerField(**ID_FIELD, help_text="id; without one, somebody made up")
 
 
 class HeaderSerializer(serializers.Serializer[Any]):
@@ -46,7 +46,7 @@ class TestSendSerializer(serializers.Serializer[Any]):
     __test__ = False  # no test of pytest's
 
     to = serializers.ListField(child=serializers.CharField(max_length=320), min_length=1, max_length=ADDRESSES_MAX)
-    recipient = serializers.IntegerField(**_ID, help_text="whose mail; without one, that of somebody made up")
+    recipient = serializers.IntegerField(**ID_FIELD, help_text="whose mail; without one, that of somebody made up")
 
 
 class TestOutcomeSerializer(serializers.Serializer[Any]):

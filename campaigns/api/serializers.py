@@ -56,6 +56,11 @@ class EditCampaignSerializer(serializers.Serializer[Any]):
         help_text="mails at most, over all workers; null for no limit; can be changed until the campaign is over",
     )
 
+    scheduled_at = serializers.DateTimeField(
+        required=False,
+        allow_null=True,
+        help_text="when a launch takes place, once somebody asked for it; null: at once",
+    )
     track_opens = serializers.BooleanField(required=False, help_text="a tiny picture tells when a mail is opened")
     track_clicks = serializers.BooleanField(required=False, help_text="links go by way of this server")
     unconfirmed = serializers.ChoiceField(
@@ -162,6 +167,10 @@ class _AddressSerializer(serializers.Serializer[Any]):
 class AddRecipientSerializer(_AddressSerializer):
     name = serializers.CharField(max_length=320, allow_blank=True, default="")
     attributes = serializers.DictField(default=dict, help_text="values for the template")
+
+
+class EditRecipientSerializer(AddRecipientSerializer):
+    """What is left out stays; `attributes` are replaced as a whole."""
 
 
 class ReadingSerializer(serializers.Serializer[Any]):

@@ -6,6 +6,7 @@ from campaigns.api.dkim_keys import DkimKeyViewSet
 from campaigns.api.figures import CampaignTasks
 from campaigns.api.imports import CampaignImports
 from campaigns.api.suppressions import SuppressionViewSet
+from campaigns.api.templates import CampaignTemplateViewSet
 from campaigns.api.transports import TransportViewSet
 
 router = SimpleRouter()
@@ -13,6 +14,7 @@ router.register("campaigns", views.CampaignViewSet, basename="campaign")
 router.register("recipients", views.RecipientViewSet, basename="recipient")
 router.register("suppressions", SuppressionViewSet, basename="suppression")
 router.register("dkim-keys", DkimKeyViewSet, basename="dkim-key")
+router.register("templates", CampaignTemplateViewSet, basename="template")
 router.register("transports", TransportViewSet, basename="transport")
 
 in_campaign = SimpleRouter()

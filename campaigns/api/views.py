@@ -73,7 +73,7 @@ class CampaignViewSet(
 
     @extend_schema(request=shapes.EditCampaignSerializer, responses=shapes.CampaignSerializer)
     def partial_update(self, request: Request, pk: str) -> Response:
-        """Change a draft; 409 after the launch."""
+        """Change a draft; after the launch its rate, and the time of one that is scheduled: all else is 409 then."""
         campaign = self.get_object()
         return self._shown(services.edit_campaign(campaign, **self._given(request, partial=True), by=actor(request)))
 
@@ -85,9 +85,9 @@ class CampaignViewSet(
     @extend_schema(request=shapes.NoFields, responses={202: shapes.CampaignSerializer})
     @action(detail=True, methods=["post"])
     def launch(self, request: Request, pk: str) -> Response:
-        """Send a draft, once; 409 with `problems` when it is not ready."""
+        """Send a draft, once: now, or at its `scheduled_at`; 409 with `problems` when it is not ready."""
         campaign = self._verb(request)
-        return self._shown(services.launch(campaign, by=actor(request)), 202)
+        return self._shown(services.launch_as_planned(campaign, by=actor(request)), 202)
 
     @extend_schema(request=shapes.NoFields, responses={202: shapes.CampaignSerializer})
     @action(detail=True, methods=["post"])
@@ -232,7 +232,21 @@ class RecipientViewSet(mixins.RetrieveModelMixin, GenericViewSet[Recipient]):
     needs = dict.fromkeys(("mark", "resend"), _LAUNCH)
 
     def get_serializer_class(self) -> type[BaseSerializer[Any]]:
+        if self.action == "partial_update":
+            return shapes.EditRecipientSerializer
         return shapes.NoFields if self.request and self.request.method == "POST" else shapes.RecipientSerializer
+
+    @extend_schema(request=shapes.EditRecipientSerializer, responses=shapes.RecipientSerializer)
+    def partial_update(self, request: Request, pk: str) -> Response:
+        """Change somebody in a draft; 409 after the launch."""
+        recipient = self.get_object()
+        given = validated(self.get_serializer(data=request.data, partial=True))
+        return Response(shapes.RecipientSerializer(services.edit_recipient(recipient, **given, by=actor(request))).data)
+
+    def destroy(self, request: Request, pk: str) -> Response:
+        """Take somebody out of a draft; 409 after the launch."""
+        services.remove_recipient(self.get_object(), by=actor(request))
+        return Response(status=204)
 
     @extend_schema(request=shapes.NoFields, responses=shapes.RecipientSerializer)
     @action(detail=True, methods=["post"])

@@ -5,7 +5,7 @@ counting. A recipient in flight is held by the lease of the chunk task that send
 and after, is an event; a mail that was sent is in the ledger and has none.
 """
 
-from campaigns.lifecycle.audience import add_incoming, copy_audience, preview_incoming
+from campaigns.lifecycle.audience import add_incoming, copy_audience, preview_incoming, remove, rewrite
 from campaigns.lifecycle.campaign import complete, counts, is_sending, is_under_way, move_campaign, note_trouble
 from campaigns.lifecycle.delivery import Leased, Settled, lease, recover, revive, settle
 from campaigns.lifecycle.events import Happened, record_events
@@ -31,8 +31,10 @@ __all__ = [
     "preview_incoming",
     "record_events",
     "recover",
+    "remove",
     "reopen_rejected",
     "resolve",
     "revive",
+    "rewrite",
     "settle",
 ]

@@ -50,6 +50,39 @@ def copy_audience(source: int, target: int) -> int:
     return int(rows(_COPY, {"source": source, "target": target, "shard": shard()})[0][0])
 
 
+_REWRITE = f"""
+WITH held AS (
+    SELECT r.id, r.state FROM email_recipients r
+    WHERE r.id = %(id)s AND r.state IN ('pending', 'suppressed') FOR UPDATE
+), rewritten AS (
+    UPDATE email_recipients r SET key = %(key)s, email = %(email)s, name = %(name)s, attributes = %(attributes)s::jsonb,
+        state = CASE WHEN s.id IS NULL THEN 'pending' ELSE 'suppressed' END, detail = coalesce(s.reason, '')
+    FROM held LEFT JOIN suppressions s ON s.key = %(key)s WHERE r.id = held.id
+    RETURNING r.campaign_id, held.state AS before, r.state
+), moved AS (SELECT * FROM rewritten WHERE before <> state),
+counted AS ({COUNT.replace("%s", "%(shard)s")})
+SELECT count(*) FROM rewritten
+"""
+
+_REMOVE = f"""
+WITH gone AS (DELETE FROM email_recipients WHERE id = %(id)s RETURNING campaign_id, state),
+moved AS (SELECT campaign_id, state AS before, NULL::text AS state FROM gone),
+counted AS ({COUNT.replace("%s", "%(shard)s")})
+SELECT count(*) FROM gone
+"""
+
+
+def rewrite(recipient_id: int, *, key: str, email: str, name: str, attributes: str) -> bool:
+    """Say anew who a recipient is who was not mailed yet: pending, or suppressed as of now. `attributes` is JSON."""
+    values = {"id": recipient_id, "key": key, "email": email, "name": name, "attributes": attributes, "shard": shard()}
+    return bool(rows(_REWRITE, values)[0][0])
+
+
+def remove(recipient_id: int) -> bool:
+    """Take a recipient of a draft out of the ledger."""
+    return bool(rows(_REMOVE, {"id": recipient_id, "shard": shard()})[0][0])
+
+
 def add_incoming(campaign_id: int, import_id: int | None) -> tuple[int, int, int]:
     """Merge the staging table `incoming_recipients`: new rows are pending, or suppressed.
 

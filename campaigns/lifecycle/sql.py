@@ -20,12 +20,13 @@ def shard() -> int:
     return os.getpid() % _SHARDS
 
 
-# `moved` must have (campaign_id, before, state). Rows are written in order, so that two processes never deadlock.
+# `moved` must have (campaign_id, before, state); a row that came or went has no state on that side. Rows are written in
+# order, so that two processes never deadlock.
 COUNT = """
 INSERT INTO campaign_counts (campaign_id, state, shard, n)
 SELECT campaign_id, state, %s, sum(n) FROM (
     SELECT campaign_id, before AS state, -1 AS n FROM moved WHERE before IS NOT NULL
-    UNION ALL SELECT campaign_id, state, 1 FROM moved
+    UNION ALL SELECT campaign_id, state, 1 FROM moved WHERE state IS NOT NULL
 ) change GROUP BY campaign_id, state HAVING sum(n) <> 0 ORDER BY campaign_id, state
 ON CONFLICT (campaign_id, state, shard) DO UPDATE SET n = campaign_counts.n + excluded.n
 """

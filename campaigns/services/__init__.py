@@ -7,6 +7,7 @@ from campaigns.services.create_campaign import create_campaign
 from campaigns.services.delete_campaign import delete_campaign
 from campaigns.services.duplicate_campaign import duplicate_campaign
 from campaigns.services.edit_campaign import edit_campaign
+from campaigns.services.edit_recipient import edit_recipient, remove_recipient
 from campaigns.services.export_campaign import export_campaign
 from campaigns.services.export_suppressions import export_suppressions
 from campaigns.services.import_file import forget_file
@@ -16,7 +17,7 @@ from campaigns.services.lacking import export_lacking, who_lacks
 from campaigns.services.launch import launch
 from campaigns.services.pause import cancel, pause, resume
 from campaigns.services.preflight import preflight, problems
-from campaigns.services.preview_message import MessagePreview, preview_message
+from campaigns.services.preview_message import MessagePreview, context_of, preview_message
 from campaigns.services.read_bounces import read_bounces, read_mails
 from campaigns.services.rejected_rows import rejected_rows
 from campaigns.services.report import Report
@@ -26,8 +27,8 @@ from campaigns.services.run_import import give_up_import, run_import
 from campaigns.services.save_dkim_key import add_dkim_key, delete_dkim_key, switch_dkim_key
 from campaigns.services.save_transport import check_transport, delete_transport, reset_transport, save_transport
 from campaigns.services.schedule_campaign import launch_due, schedule, unschedule
-from campaigns.services.send_test import TestOutcome, send_test
-from campaigns.services.start import start
+from campaigns.services.send_test import TestOutcome, send_template_test, send_test
+from campaigns.services.start import launch_as_planned, start
 from campaigns.services.start_import import begin_import, start_import
 from campaigns.services.status import status
 from campaigns.services.suppress import suppress, unsuppress
@@ -52,6 +53,7 @@ __all__ = [
     "cancel_import",
     "check_import",
     "check_transport",
+    "context_of",
     "create_campaign",
     "delete_campaign",
     "delete_dkim_key",
@@ -59,6 +61,7 @@ __all__ = [
     "duplicate_campaign",
     "edit_campaign",
     "edit_import",
+    "edit_recipient",
     "export_campaign",
     "export_lacking",
     "export_suppressions",
@@ -68,6 +71,7 @@ __all__ = [
     "import_sample",
     "import_suppressions",
     "launch",
+    "launch_as_planned",
     "launch_due",
     "mark_sent",
     "pause",
@@ -78,6 +82,7 @@ __all__ = [
     "read_mails",
     "recipient_of",
     "rejected_rows",
+    "remove_recipient",
     "reset_transport",
     "resume",
     "retry_failed",
@@ -86,6 +91,7 @@ __all__ = [
     "save_transport",
     "schedule",
     "send_again",
+    "send_template_test",
     "send_test",
     "start",
     "start_import",

@@ -3,11 +3,17 @@ from typing import Any
 from django.db import transaction
 
 from campaigns.models import Campaign
+from campaigns.services.schedule_campaign import check_time
 from queue_core.services import Actor, audit
 
 
 def create_campaign(*, by: Actor | None = None, **values: Any) -> Campaign:
-    """A new draft; `values` are fields of the model. It has no recipients yet."""
+    """A new draft; `values` are fields of the model. It has no recipients yet.
+
+    With `scheduled_at` it is launched then, once somebody has started it. Raises ScheduleRefused for a time past.
+    """
+    if values.get("scheduled_at") is not None:
+        check_time(values["scheduled_at"], "scheduled_at")
     with transaction.atomic():
         campaign = Campaign.objects.create(**values)
         audit.record(Campaign, [campaign.pk], "Created.", by=by, flag=audit.ADDITION, name=campaign.name)

@@ -1,9 +1,11 @@
+from datetime import datetime
 from typing import Any
 
 from django.db import transaction
 
 from campaigns.errors import WrongState
 from campaigns.models import Campaign
+from campaigns.services.schedule_campaign import check_time, schedule, unschedule
 from campaigns.states import CampaignState
 from queue_core.services import Actor, audit
 
@@ -11,8 +13,14 @@ from queue_core.services import Actor, audit
 def edit_campaign(campaign: Campaign, *, by: Actor | None = None, **values: Any) -> Campaign:
     """Change fields of a draft; `rate_per_minute` (None: no limit) until it is over, heard by its senders at once.
 
-    Raises WrongState after that, also when it happens at the same moment.
+    `scheduled_at` alone moves a campaign that is scheduled to another time, None makes it a draft again. Raises
+    WrongState in any other state, also when it changes at the same moment, and ScheduleRefused.
     """
+    at = values.get("scheduled_at")
+    if campaign.state == CampaignState.SCHEDULED and set(values) == {"scheduled_at"}:
+        return unschedule(campaign, by=by) if at is None else _moved(campaign, at, by)
+    if at is not None and at != campaign.scheduled_at:
+        check_time(at, "scheduled_at")
     with transaction.atomic():
         locked = Campaign.objects.select_for_update().get(pk=campaign.pk)
         is_over = locked.state in (CampaignState.COMPLETED, CampaignState.CANCELLED)
@@ -25,3 +33,8 @@ def edit_campaign(campaign: Campaign, *, by: Actor | None = None, **values: Any)
             locked.save(update_fields=changed)
             audit.record(Campaign, [locked.pk], f"Changed {', '.join(changed)}.", by=by, name=locked.name)
     return locked
+
+
+def _moved(campaign: Campaign, at: datetime, by: Actor | None) -> Campaign:
+    check_time(at, "scheduled_at")
+    return schedule(campaign, at, late_minutes=campaign.late_minutes, by=by)

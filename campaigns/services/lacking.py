@@ -10,8 +10,11 @@ from django.db import connection
 from campaigns.errors import NoAttribute
 from campaigns.models import Campaign
 from queue_core.csv_export import safe_cell
+from templates_app.rendering import compile_version
 
 OF_RECIPIENT = "recipient."
+# What every recipient has, whatever was imported.
+GIVEN = {"recipient.email", "recipient.name"}
 _SLICE = 5_000
 
 # An attribute that is null is as good as none; `#>` walks `address.street` into the objects.
@@ -36,10 +39,15 @@ def count_lacking(campaign: Campaign, attributes: Sequence[str]) -> tuple[int, d
 
 
 def who_lacks(campaign: Campaign, variable: str, *, limit: int = _SLICE, after: int = 0) -> list[tuple[int, str, str]]:
-    """(id, address, name) of the first pending recipients behind `after` that lack it. Raises NoAttribute."""
-    attribute = variable.removeprefix(OF_RECIPIENT)
-    if attribute == variable or not attribute or "\x00" in attribute:
+    """(id, address, name) of the first pending recipients behind `after` that lack a value of the template.
+
+    Raises NoAttribute for one that the template does not use, or that every recipient has.
+    """
+    template = compile_version(campaign.template_version or campaign.template.version)
+    used = {found.path for found in template.variables if found.path.startswith(OF_RECIPIENT)}
+    if variable not in used - GIVEN or "[]" in variable:
         raise NoAttribute(variable)
+    attribute = variable.removeprefix(OF_RECIPIENT)
     with connection.cursor() as cursor:
         cursor.execute(_WHO, [campaign.pk, after, attribute.split("."), limit])
         return list(cursor.fetchall())

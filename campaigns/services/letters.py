@@ -18,8 +18,8 @@ from campaigns.services.unsubscribe import unsubscribe_url
 from campaigns.smtp import Envelope
 from templates_app.rendering import Rendered, compile_version
 
-# No recipient has this id: its unsubscribe link is known to nobody.
-_NOBODY = 0
+# No recipient has this id: its unsubscribe link unsubscribes nobody.
+NOBODY = 0
 
 
 class Letters:
@@ -43,9 +43,12 @@ class Letters:
         self._key = settings.SECRET_KEY.encode()
         self._signers = mailer.signers_of(self._skeleton.sender.domain)
 
-    def make(self, row: Leased) -> Envelope:
-        """The finished message to one recipient. Raises TemplateError or MessageError when it cannot be made."""
-        letter = self._letter(row, unsubscribe_url(row.id))
+    def make(self, row: Leased, link: str = "") -> Envelope:
+        """The finished message to one recipient; `link` takes the place of their own to unsubscribe.
+
+        Raises TemplateError or MessageError when it cannot be made.
+        """
+        letter = self._letter(row, link or unsubscribe_url(row.id))
         if self._tracker is not None and letter.html:
             letter = replace(letter, html=self._tracker.applied(letter.html, row.id))
         sender = return_path(self._bounces, letter.message_id) if self._bounces else self._skeleton.sender.email
@@ -56,7 +59,7 @@ class Letters:
 
         `key` tells its outcome from the others.
         """
-        letter = self._letter(row, unsubscribe_url(_NOBODY))
+        letter = self._letter(row, unsubscribe_url(NOBODY))
         sender = self._skeleton.sender
         marked = replace(
             letter,

@@ -22,7 +22,7 @@ _COPY = "COPY incoming_recipients (line, key, email, name, attributes) FROM STDI
 
 
 def lock_draft(campaign_id: int) -> Campaign:
-    """Until the transaction ends nobody else launches it or adds to it. Raises WrongState."""
+    """Until the transaction ends nobody else launches it or changes its audience. Raises WrongState."""
     return _draft(Campaign.objects.select_for_update().get(pk=campaign_id))
 
 
@@ -33,7 +33,7 @@ def demand_draft(campaign_id: int) -> Campaign:
 
 def _draft(campaign: Campaign) -> Campaign:
     if campaign.state != CampaignState.DRAFT:
-        raise WrongState(campaign.name, campaign.state, "given more recipients")
+        raise WrongState(campaign.name, campaign.state, "given other recipients")
     return campaign
 
 

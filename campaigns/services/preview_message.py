@@ -4,11 +4,12 @@ import email
 import email.policy
 import json
 from dataclasses import dataclass
+from typing import Any
 
 from campaigns.lifecycle import Leased
 from campaigns.message import MessageError
 from campaigns.models import Campaign, Recipient
-from campaigns.services.letters import Letters
+from campaigns.services.letters import NOBODY, Letters
 from campaigns.services.unsubscribe import unsubscribe_url
 from templates_app.errors import TemplateError
 from templates_app.services import lint
@@ -35,17 +36,17 @@ class MessagePreview:
 
 def preview_message(campaign: Campaign, recipient: Recipient | None = None) -> MessagePreview:
     """The mail to this recipient, or, without one, to somebody made up from sample values; links are as they
-    will lead, not as they are tracked. Writes nothing.
+    will lead, not as they are tracked, but the one to unsubscribe, which unsubscribes nobody. Writes nothing.
 
     A draft is shown with the current version of its template, a launched campaign with the one it was launched with.
     """
     try:
         letters = Letters(campaign, tracks=False)
         row = leased(recipient) if recipient is not None else made_up(letters)
-        link = unsubscribe_url(row.id)
+        link = unsubscribe_url(NOBODY)
         rendered = letters.render(row, link)
         found = lint(content=letters.template.content, context=letters.context_of(row, link))
-        data = letters.make(row).data
+        data = letters.make(row, link).data
     except (TemplateError, MessageError) as exc:
         return MessagePreview(to=recipient.email if recipient else "", problem=str(exc))
     message = email.message_from_bytes(data, policy=email.policy.default)
@@ -59,6 +60,12 @@ def preview_message(campaign: Campaign, recipient: Recipient | None = None) -> M
         source=data[:_SHOWN_CHARS].decode(errors="replace"),
         warnings=tuple(map(str, found)),
     )
+
+
+def context_of(recipient: Recipient) -> dict[str, Any]:
+    """What a template is given for this recipient. Raises TemplateError or MessageError."""
+    letters = Letters(recipient.campaign, tracks=False)
+    return letters.context_of(leased(recipient), unsubscribe_url(NOBODY))
 
 
 def leased(recipient: Recipient) -> Leased:

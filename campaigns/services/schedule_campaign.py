@@ -24,7 +24,8 @@ def schedule(campaign: Campaign, at: datetime.datetime, *, late_minutes: int = 6
     When it is too late by then, or something blocks the launch, it is a draft again and its trouble says why. Raises
     ScheduleRefused, NotReady with what blocks a launch already now, or WrongState; then nothing has changed.
     """
-    _check(at, late_minutes)
+    _check_minutes(late_minutes)
+    check_time(at)
     with transaction.atomic():
         locked = Campaign.objects.select_for_update().get(pk=campaign.pk)
         if locked.state not in CAMPAIGN_TRANSITIONS["schedule"]:
@@ -47,16 +48,20 @@ def schedule(campaign: Campaign, at: datetime.datetime, *, late_minutes: int = 6
     return locked
 
 
-def _check(at: datetime.datetime, late_minutes: int) -> None:
+def _check_minutes(late_minutes: int) -> None:
     if late_minutes not in LATE_MINUTES:
         raise ScheduleRefused("late_minutes", f"Write a number of minutes from 1 to {LATE_MINUTES[-1]}, a week.")
+
+
+def check_time(at: datetime.datetime, field: str = "at") -> None:
+    """Raises ScheduleRefused for `field` when nothing can be launched then."""
     if at.tzinfo is None:
-        raise ScheduleRefused("at", "Say which time zone this is in.")
+        raise ScheduleRefused(field, "Say which time zone this is in.")
     now = database_time()
     if at <= now:
-        raise ScheduleRefused("at", f"This is in the past; now it is {now.astimezone(at.tzinfo):%Y-%m-%d %H:%M}.")
+        raise ScheduleRefused(field, f"This is in the past; now it is {now.astimezone(at.tzinfo):%Y-%m-%d %H:%M}.")
     if at > now + _FARTHEST:
-        raise ScheduleRefused("at", "This is more than two years away.")
+        raise ScheduleRefused(field, "This is more than two years away.")
 
 
 def unschedule(campaign: Campaign, *, by: Actor | None = None) -> Campaign:
@@ -72,7 +77,7 @@ def unschedule(campaign: Campaign, *, by: Actor | None = None) -> Campaign:
 
 
 def _back_to_draft(campaign_id: int, trouble: str) -> bool:
-    return lifecycle.move_campaign("unschedule", campaign_id, trouble=trouble)
+    return lifecycle.move_campaign("unschedule", campaign_id, trouble=trouble, scheduled_at=None)
 
 
 def launch_due(campaign_id: int, at: datetime.datetime) -> str:

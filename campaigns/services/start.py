@@ -1,10 +1,24 @@
+"""start, launch_as_planned: set a campaign going, whatever that means in its state."""
+
 from campaigns.models import Campaign
 from campaigns.services.launch import launch
 from campaigns.services.pause import resume
+from campaigns.services.schedule_campaign import schedule
 from campaigns.states import CampaignState
 from queue_core.services import Actor
+from queue_core.services.clock import database_time
 
 
 def start(campaign: Campaign, *, by: Actor | None = None) -> Campaign:
-    """Set a campaign going: launches a draft, resumes a paused one. Raises what those do."""
-    return resume(campaign, by=by) if campaign.state == CampaignState.PAUSED else launch(campaign, by=by)
+    """Launch a draft, resume a paused one. Raises what those do."""
+    if campaign.state == CampaignState.PAUSED:
+        return resume(campaign, by=by)
+    return launch_as_planned(campaign, by=by)
+
+
+def launch_as_planned(campaign: Campaign, *, by: Actor | None = None) -> Campaign:
+    """Launch now, or schedule a draft for the time that was planned with it. Raises what those do."""
+    planned = campaign.scheduled_at if campaign.state == CampaignState.DRAFT else None
+    if planned is not None and planned > database_time():
+        return schedule(campaign, planned, late_minutes=campaign.late_minutes, by=by)
+    return launch(campaign, by=by)

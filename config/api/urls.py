@@ -12,7 +12,6 @@ urlpatterns = [
     path("schema/", schema.Document.as_view(), name="schema"),
     path("docs/", schema.Page.as_view(), name="docs"),
     path("", include("queue_core.api.urls")),
-    path("", include("templates_app.api.urls")),
     path("", include("campaigns.api.urls")),
     path("", include("monitoring.api.urls")),
 ]

@@ -20,7 +20,7 @@ from templates_app.variables import sample_context
 
 # A mail shown here loads nothing and runs nothing; the frame's sandbox is the second lock.
 _FRAME_POLICY = (
-    '<!doctype html><meta http-equiv="Content-Security-Policy" '
+    '<!doctype html><base target="_blank"><meta http-equiv="Content-Security-Policy" '
     "content=\"default-src 'none'; style-src 'unsafe-inline'; img-src data:\">"
 )
 _PART_NAMES = {"subject": "Subject", "html": "HTML", "text": "Text"}

@@ -97,6 +97,7 @@ class TemplateViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericV
 
     @action(detail=True, methods=["post"], permission_classes=[LookPermissions])
     def preview(self, request: Request, pk: str) -> Response:
+        """The mail made with a context; writes nothing."""
         template = self.get_object()
         given = self._given(request)
         with refusals():

@@ -18,6 +18,7 @@ from queue_core.models import Task
 from templates_app.services import archive_template
 from tests.campaigns.sheets import workbook
 from tests.campaigns.smtp_server import SmtpServer
+from tests.clocks import AUTUMN, SPRING
 from tests.factories import CampaignFactory, TemplateFactory, add_recipients
 
 pytestmark = pytest.mark.django_db
@@ -550,17 +551,17 @@ def test_a_list_of_suppressions_is_imported_and_exported(api):
 
 def test_a_campaign_is_scheduled_and_unscheduled(api, ready):
     url = f"{ROOT}{ready.pk}/"
-    answer = api.post(f"{url}schedule/", {"at": "2027-10-31T02:30", "timezone": "Europe/Berlin", "late_minutes": 5})
+    answer = api.post(f"{url}schedule/", {"at": f"{AUTUMN}T02:30", "timezone": "Europe/Berlin", "late_minutes": 5})
     assert (answer.status_code, answer.data["state"]) == (200, "scheduled")
-    assert (answer.data["scheduled_at"], answer.data["late_minutes"]) == ("2027-10-31T00:30:00Z", 5)
-    assert api.get(url).data["scheduled_at"] == "2027-10-31T00:30:00Z"
+    assert (answer.data["scheduled_at"], answer.data["late_minutes"]) == (f"{AUTUMN}T00:30:00Z", 5)
+    assert api.get(url).data["scheduled_at"] == f"{AUTUMN}T00:30:00Z"
     for body, field in (
-        ({"at": "2027-03-28T02:30", "timezone": "Europe/Berlin"}, "at"),
+        ({"at": f"{SPRING}T02:30", "timezone": "Europe/Berlin"}, "at"),
         ({"at": "2020-01-01T00:00:00Z"}, "at"),
         ({"at": "x"}, "at"),
         ({}, "at"),
-        ({"at": "2027-10-31T02:30", "timezone": "Mars"}, "timezone"),
-        ({"at": "2027-10-31T02:30", "late_minutes": 0}, "late_minutes"),
+        ({"at": f"{AUTUMN}T02:30", "timezone": "Mars"}, "timezone"),
+        ({"at": f"{AUTUMN}T02:30", "late_minutes": 0}, "late_minutes"),
     ):
         answer = api.post(f"{url}schedule/", body)
         assert (answer.status_code, list(answer.json()["errors"])) == (400, [field])

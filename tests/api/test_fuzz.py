@@ -13,6 +13,7 @@ from rest_framework.test import APIClient
 from queue_core.models import Worker
 from queue_core.services import submit
 from queue_core.services.worker_pool import open_pool
+from tests.clocks import AUTUMN
 from tests.factories import CampaignFactory, UserFactory
 
 LEASE = "5e0b4f67-9a3c-4f3e-9d1c-0a7b1f2c3d4e"
@@ -37,7 +38,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "campaigns/{id}/preflight/": {},
     "campaigns/{id}/test-send/": {"to": ["a@example.com"], "recipient": 1},
     "campaigns/{id}/duplicate/": {"name": "n", "recipients": True},
-    "campaigns/{id}/schedule/": {"at": "2027-10-31T02:30", "timezone": "Europe/Berlin", "late_minutes": 60},
+    "campaigns/{id}/schedule/": {"at": f"{AUTUMN}T02:30", "timezone": "Europe/Berlin", "late_minutes": 60},
     "campaigns/{id}/retry-failed/": {"hard": False},
     "suppressions/": {"email": "a@example.com", "reason": "manual", "source": ""},
     "suppressions/import/": {},

@@ -101,7 +101,7 @@ CALLS = [
     ("post", "campaigns/{campaign}/cancel/", "launch_campaign"),
     ("get", "campaigns/{campaign}/stats/", "view_campaign"),
     ("get", "campaigns/{campaign}/export/", "view_recipient"),
-    ("get", "campaigns/{campaign}/lacking/?variable=recipient.x", "view_recipient"),
+    ("get", "campaigns/{campaign}/lacking/?variable=recipient.city", "view_recipient"),
     ("get", "campaigns/{campaign}/tasks/", "view_campaign"),
     ("post", "campaigns/{campaign}/duplicate/", "add_campaign"),
     ("get", "campaigns/{campaign}/preview/", "view_recipient"),
@@ -124,6 +124,8 @@ CALLS = [
     ("get", "campaigns/{campaign}/events/", "view_recipient"),
     ("post", "campaigns/{campaign}/retry-failed/", "launch_campaign"),
     ("get", "recipients/{recipient}/", "view_recipient"),
+    ("patch", "recipients/{recipient}/", "change_recipient"),
+    ("delete", "recipients/{recipient}/", "delete_recipient"),
     ("post", "recipients/{recipient}/mark/", "launch_campaign"),
     ("post", "recipients/{recipient}/resend/", "launch_campaign"),
     ("get", "suppressions/", "view_suppression"),
@@ -152,7 +154,7 @@ NO_IDS = ["0", "999999999", "9223372036854775808", "9" * 40, "9" * 5000, "x", "-
 
 @pytest.fixture
 def ids() -> dict[str, int | str]:
-    campaign = CampaignFactory()
+    campaign = CampaignFactory(template=TemplateFactory(html='{{ recipient.city|default("") }}'))
     (letter,) = make_dead_letters(1)
     campaigns.add_recipients(campaign, [{"email": "a@example.com"}, {"email": "no"}], source="list")
     return {

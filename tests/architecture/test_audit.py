@@ -5,7 +5,7 @@ import io
 import json
 import logging
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -20,7 +20,7 @@ from rest_framework.test import APIClient
 from campaigns import breaker
 from campaigns import services as campaigns
 from campaigns.intake import read_options
-from campaigns.models import Campaign, DkimKey, MailTransport, Suppression
+from campaigns.models import Campaign, DkimKey, MailTransport, Recipient, Suppression
 from queue_core import broker
 from queue_core import services as queue
 from queue_core.models import DeadLetterGroup, Schedule, Workflow
@@ -28,6 +28,7 @@ from queue_core.services import Actor, open_letters
 from queue_core.services.register_worker import register_worker
 from queue_core.services.worker_pool import open_pool
 from tests import tasks  # noqa: F401 - registers tests.*
+from tests.clocks import AUTUMN
 from tests.factories import CampaignFactory, TemplateFactory, UserFactory, add_recipients, completed, make_dead_letters
 
 pytestmark = pytest.mark.django_db
@@ -56,6 +57,7 @@ NOT_OF_PERSONS = {
     "campaigns": {
         "campaign_stats",
         "export_campaign",
+        "context_of",
         "export_lacking",
         "who_lacks",
         "check_import",
@@ -161,11 +163,15 @@ def draft() -> Campaign:
 
 
 def scheduled() -> Any:
-    return campaigns.schedule(draft(), datetime(2027, 10, 31, 1, 30, tzinfo=UTC))
+    return campaigns.schedule(draft(), datetime.fromisoformat(f"{AUTUMN}T01:30Z"))
 
 
 def uploaded() -> Any:
     return campaigns.upload_import(draft(), io.BytesIO(FILE), filename="a.csv")
+
+
+def recipient() -> Recipient:
+    return draft().recipients.earliest("pk")
 
 
 def sending() -> Campaign:
@@ -289,9 +295,19 @@ CAMPAIGNS: dict[str, tuple[Callable[[], Verb], str]] = {
     ),
     "delete_campaign": (_case(draft, campaigns.delete_campaign), "Deleted with 3 recipients."),
     "launch": (_case(draft, campaigns.launch), "Launched: 3 recipients to mail."),
+    "launch_as_planned": (_case(draft, campaigns.launch_as_planned), "Launched: 3 recipients to mail."),
+    "edit_recipient": (
+        _case(recipient, lambda made, by: campaigns.edit_recipient(made, name="Jo", by=by)),
+        "Changed name of r0@example.com.",
+    ),
+    "remove_recipient": (_case(recipient, campaigns.remove_recipient), "Removed r0@example.com."),
+    "send_template_test": (
+        _case(lambda: draft().template, lambda made, by: campaigns.send_template_test(made, ["jo@example.com"], by=by)),
+        "Test mail to jo@example.com.",
+    ),
     "schedule": (
-        _case(draft, lambda made, by: campaigns.schedule(made, datetime(2027, 10, 31, 1, 30, tzinfo=UTC), by=by)),
-        "Scheduled for 2027-10-31 01:30 UTC.",
+        _case(draft, lambda made, by: campaigns.schedule(made, datetime.fromisoformat(f"{AUTUMN}T01:30Z"), by=by)),
+        f"Scheduled for {AUTUMN} 01:30 UTC.",
     ),
     "unschedule": (_case(scheduled, campaigns.unschedule), "Unscheduled."),
     "send_test": (

@@ -2,6 +2,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from rest_framework.test import APIClient
 
 from campaigns import mailer
 from campaigns.models import Campaign
@@ -9,6 +10,7 @@ from campaigns.smtp import Transport
 from queue_core import broker, conf, drain
 from queue_core.ticker import tick
 from tests.campaigns.smtp_server import SmtpServer
+from tests.factories import UserFactory
 
 
 @pytest.fixture
@@ -35,6 +37,14 @@ def work(transactional_db: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[Ca
 
     yield run
     station.close()
+
+
+@pytest.fixture
+def api(db: None) -> APIClient:
+    """May do everything."""
+    client = APIClient()
+    client.force_authenticate(UserFactory(is_superuser=True))
+    return client
 
 
 def make_due() -> None:

@@ -318,7 +318,7 @@ def test_a_file_that_cannot_be_imported_is_refused_at_its_field(owner, content):
 
 def test_an_import_into_a_launched_campaign_is_refused(owner, sending):
     answer = owner.post(url("campaign_import", sending.pk), {"file": csv_file(FILE)})
-    assert "cannot be given more recipients" in text_of(answer)
+    assert "cannot be given other recipients" in text_of(answer)
     assert Recipient.objects.count() == 3
 
 

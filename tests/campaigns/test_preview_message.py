@@ -46,6 +46,7 @@ def test_it_is_the_very_message_that_would_be_sent(campaign: Campaign) -> None:
     headers = dict(shown.headers)
     assert headers["To"] == "Person 1 <p1@example.com>"
     assert headers["List-Unsubscribe"].strip("<>") in shown.html
+    assert services.recipient_of(headers["List-Unsubscribe"].strip("<>").rstrip("/").rpartition("/")[2]) is None
     raw = shown.source.encode()
     assert (len(raw), verifies(raw, row)) == (shown.size, True)
 

@@ -20,6 +20,7 @@ from campaigns.wall_clock import at_wall_clock
 from queue_core import services as queue
 from queue_core.models import Task
 from queue_core.services import Actor
+from tests.clocks import AUTUMN, SPRING
 from tests.factories import CampaignFactory, UserFactory, add_recipients
 
 HOUR = datetime.timedelta(hours=1)
@@ -213,6 +214,44 @@ def test_a_time_the_clocks_leave_out_is_refused(shown: str, zone: str, field: st
     assert refused.value.field == field
 
 
+# --- planned with the draft
+
+
+def test_a_draft_with_a_planned_time_is_scheduled_by_its_launch(api: Any, draft: Campaign) -> None:
+    url, at = f"/api/v1/campaigns/{draft.pk}/", (timezone.now() + HOUR).isoformat()
+    assert api.patch(url, {"scheduled_at": at}).data["state"] == "draft"
+    answer = api.post(f"{url}launch/")
+    assert (answer.status_code, answer.data["state"]) == (202, "scheduled")
+    assert len(waiting()) == 1
+    later = (timezone.now() + 2 * HOUR).isoformat()
+    assert api.patch(url, {"scheduled_at": later}).data["state"] == "scheduled"
+    assert [run_at.isoformat() for run_at in waiting()] == [later]
+    assert api.patch(url, {"name": "x"}).status_code == 409
+    answer = api.patch(url, {"scheduled_at": None})
+    assert (answer.data["state"], answer.data["scheduled_at"], waiting()) == ("draft", None, [])
+    assert api.post(f"{url}start/").data["state"] == "sending"
+    assert api.patch(url, {"scheduled_at": later}).status_code == 409
+
+
+def test_a_campaign_may_be_made_with_its_time(api: Any, draft: Campaign) -> None:
+    body = {"name": "n", "template": draft.template_id, "from_email": "a@example.com"}
+    at = (timezone.now() + HOUR).isoformat()
+    answer = api.post("/api/v1/campaigns/", {**body, "scheduled_at": at})
+    assert (answer.status_code, answer.data["state"]) == (201, "draft")
+    made = Campaign.objects.get(pk=answer.data["id"])
+    assert made.scheduled_at is not None
+    assert made.scheduled_at.isoformat() == at
+    for wrong in ("2020-01-01T00:00Z", "9000-01-01T00:00Z", "soon", 5):
+        answer = api.post("/api/v1/campaigns/", {**body, "scheduled_at": wrong})
+        assert (answer.status_code, list(answer.data["errors"])) == (400, ["scheduled_at"])
+    assert Campaign.objects.count() == 2
+
+
+def test_a_planned_time_that_has_passed_is_now(draft: Campaign) -> None:
+    Campaign.objects.update(scheduled_at=timezone.now() - HOUR)
+    assert services.launch_as_planned(Campaign.objects.get()).state == "sending"
+
+
 # --- faces
 
 
@@ -222,9 +261,9 @@ def test_the_admin_schedules_and_unschedules(client: Any, draft: Campaign) -> No
     target = reverse("admin:campaigns_campaign_schedule", args=[draft.pk])
     assert target in client.get(page).content.decode()
     assert "Europe/Berlin" in client.get(target).content.decode()
-    form = {"at": "2027-10-31T02:30", "zone": "Europe/Berlin", "late_minutes": "15"}
+    form = {"at": f"{AUTUMN}T02:30", "zone": "Europe/Berlin", "late_minutes": "15"}
     for change, said in (
-        ({"at": "2027-03-28T02:30"}, "put forward"),
+        ({"at": f"{SPRING}T02:30"}, "put forward"),
         ({"at": "nonsense"}, "valid date"),
         ({"at": "2020-01-01T10:00"}, "in the past"),
         ({"late_minutes": "0"}, "greater than or equal to 1"),
@@ -234,7 +273,7 @@ def test_the_admin_schedules_and_unschedules(client: Any, draft: Campaign) -> No
     shown = client.post(target, form, follow=True).content.decode()
     draft.refresh_from_db()
     assert (draft.state, draft.late_minutes) == ("scheduled", 15)
-    assert draft.scheduled_at.isoformat() == "2027-10-31T00:30:00+00:00"
+    assert draft.scheduled_at.isoformat() == f"{AUTUMN}T00:30:00+00:00"
     back = reverse("admin:campaigns_campaign_unschedule", args=[draft.pk])
     assert back in shown
     assert client.get(back).status_code == 405
@@ -246,13 +285,13 @@ def test_the_admin_schedules_and_unschedules(client: Any, draft: Campaign) -> No
 
 def test_the_command_schedules(draft: Campaign) -> None:
     out = io.StringIO()
-    arguments = [str(draft.pk), "--at", "2027-10-31T02:30", "--timezone", "Europe/Berlin", "--json"]
+    arguments = [str(draft.pk), "--at", f"{AUTUMN}T02:30", "--timezone", "Europe/Berlin", "--json"]
     call_command("launch_campaign", *arguments, stdout=out)
-    assert json.loads(out.getvalue())["scheduled_at"] == "2027-10-31T00:30:00+00:00"
+    assert json.loads(out.getvalue())["scheduled_at"] == f"{AUTUMN}T00:30:00+00:00"
     for wrong in (
         ["--at", "tomorrow"],
         ["--at", "2020-01-01"],
-        ["--at", "2027-03-28T02:30", "--timezone", "Europe/Berlin"],
+        ["--at", f"{SPRING}T02:30", "--timezone", "Europe/Berlin"],
     ):
         with pytest.raises(CommandError) as refused:
             call_command("launch_campaign", str(draft.pk), *wrong)

@@ -1,16 +1,16 @@
 """Whether the template can be made into a mail for everybody."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from campaigns.models import Campaign
-from campaigns.services.lacking import OF_RECIPIENT, count_lacking
+from campaigns.services.lacking import GIVEN, OF_RECIPIENT, count_lacking
 from campaigns.services.preflight.item import Item, block, ok, warn
 from templates_app.errors import TemplateError
 from templates_app.rendering import CompiledTemplate, compile_version
 from templates_app.services import lint
 
-# What every recipient has, whatever was imported.
-_GIVEN = {"recipient.email", "recipient.name", "campaign.name", "campaign.id", "unsubscribe_url"}
+_GIVEN = GIVEN | {"campaign.name", "campaign.id", "unsubscribe_url"}
 
 
 def content(campaign: Campaign) -> Iterator[Item]:
@@ -41,9 +41,16 @@ def _variables(campaign: Campaign, compiled: CompiledTemplate) -> Iterator[Item]
 
 def _unset(campaign: Campaign, needed: list[str]) -> Iterator[Item]:
     for path in needed:
-        if not path.startswith(OF_RECIPIENT) and path.partition(".")[0] not in campaign.context:
+        if not path.startswith(OF_RECIPIENT) and not _has(campaign.context, path):
             message = f"The template needs “{path}”: set it in the campaign's context, or give it a default."
             yield block("variables", message, path)
+
+
+def _has(context: Mapping[str, Any], path: str) -> bool:
+    value: Any = context
+    for key in path.split("."):
+        value = value.get(key) if isinstance(value, Mapping) else None
+    return value is not None
 
 
 def _lacking(campaign: Campaign, needed: list[str]) -> Iterator[Item]:

@@ -1,0 +1,101 @@
+"""People of a draft, changed and taken out one at a time."""
+
+from typing import Any
+
+import pytest
+
+from campaigns import services
+from campaigns.errors import RecipientRefused, WrongState
+from campaigns.models import Campaign, Recipient
+from tests.factories import CampaignFactory, add_recipients, counts_by_scan
+
+
+@pytest.fixture
+def draft(db: None) -> Campaign:
+    made: Campaign = CampaignFactory.create()
+    add_recipients(made, 3)
+    return made
+
+
+@pytest.fixture
+def person(draft: Campaign) -> Recipient:
+    found: Recipient = draft.recipients.earliest("pk")
+    return found
+
+
+def counts(campaign: Campaign) -> dict[str, int]:
+    now = services.status(campaign)
+    shown = {state: now[state] for state in ("pending", "suppressed")}
+    assert {**counts_by_scan(campaign), **shown} == counts_by_scan(campaign)
+    return shown
+
+
+def test_what_is_given_changes_and_all_else_stays(person: Recipient) -> None:
+    before = person.attributes
+    services.edit_recipient(person, email="Jo@Example.COM", name=" Jo   Doe ")
+    assert (person.email, person.key, person.name) == ("Jo@example.com", "jo@example.com", "Jo Doe")
+    assert person.attributes == before
+    services.edit_recipient(person, attributes={"city": {"name": "Bonn"}})
+    assert (person.attributes, person.name) == ({"city": {"name": "Bonn"}}, "Jo Doe")
+
+
+def test_a_suppressed_address_is_not_mailed_and_a_mended_one_is(draft: Campaign, person: Recipient) -> None:
+    services.suppress("gone@example.com")
+    services.edit_recipient(person, email="gone@example.com")
+    assert (person.state, counts(draft)) == ("suppressed", {"pending": 2, "suppressed": 1})
+    services.edit_recipient(person, email="here@example.com")
+    assert (person.state, person.detail, counts(draft)) == ("pending", "", {"pending": 3, "suppressed": 0})
+
+
+@pytest.mark.parametrize(
+    ("values", "field"),
+    [
+        ({"email": "nobody"}, "email"),
+        ({"email": "a@example.com\r\nBcc: x@example.com"}, "email"),
+        ({"email": "R1@example.com"}, "email"),
+        ({"attributes": {"a": "\x00"}}, "attributes"),
+        ({"attributes": {"a": "x" * 100_001}}, "attributes"),
+        ({"attributes": []}, "attributes"),
+        ({"name": "\ud800"}, "name"),
+    ],
+)
+def test_what_cannot_be_is_refused_and_nothing_changes(person: Recipient, values: Any, field: str) -> None:
+    with pytest.raises(RecipientRefused) as refused:
+        services.edit_recipient(person, **values)
+    assert refused.value.field == field
+    now = Recipient.objects.get(pk=person.pk)
+    assert (now.email, now.name, now.attributes) == (person.email, person.name, person.attributes)
+
+
+def test_who_was_taken_out_is_not_counted_any_more(draft: Campaign, person: Recipient) -> None:
+    services.remove_recipient(person)
+    assert not Recipient.objects.filter(pk=person.pk).exists()
+    assert counts(draft) == {"pending": 2, "suppressed": 0}
+    services.launch(draft)
+    draft.refresh_from_db()
+    assert draft.total == 2
+
+
+def test_after_the_launch_the_audience_stays(draft: Campaign, person: Recipient) -> None:
+    services.launch(draft)
+    with pytest.raises(WrongState):
+        services.edit_recipient(person, name="Jo")
+    with pytest.raises(WrongState):
+        services.remove_recipient(person)
+    assert counts(draft) == {"pending": 3, "suppressed": 0}
+
+
+def test_the_api_changes_and_removes(api: Any, draft: Campaign, person: Recipient) -> None:
+    url = f"/api/v1/recipients/{person.pk}/"
+    answer = api.patch(url, {"name": "Jo", "attributes": {"city": "Bonn"}})
+    assert (answer.status_code, answer.data["name"], answer.data["attributes"]) == (200, "Jo", {"city": "Bonn"})
+    for wrong in ({"email": "x"}, {"email": "r1@example.com"}, {"state": "sent"}):
+        answer = api.patch(url, wrong)
+        assert answer.status_code == 400
+        assert list(answer.data["errors"]) == list(wrong)
+    assert api.delete(url).status_code == 204
+    assert api.get(url).status_code == 404
+    other = draft.recipients.earliest("pk")
+    services.launch(draft)
+    assert api.patch(f"/api/v1/recipients/{other.pk}/", {"name": "Jo"}).status_code == 409
+    assert api.delete(f"/api/v1/recipients/{other.pk}/").status_code == 409

@@ -12,7 +12,12 @@ from html import unescape
 # Private-use characters mark where a tag was set aside: they are neither space nor markup.
 OPEN, CLOSE = "\ue000", "\ue001"
 MARK = re.compile(f"{OPEN}(\\d+){CLOSE}")
-_JINJA = re.compile(r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}", re.DOTALL)
+# Elements that hold nothing, closed or not.
+VOID = frozenset(
+    {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param", "source", "track", "wbr"}
+)
+_OPENER = re.compile(r"\{[{%#]")
+_CLOSERS = {"{{": "}}", "{%": "%}", "{#": "#}"}
 _WORD = re.compile(r"\{%[-+]?\s*(\w+)")
 _TOKEN = re.compile(
     rf"""<!--.*?(?:-->|\Z)
@@ -22,7 +27,7 @@ _TOKEN = re.compile(
       | {OPEN}(?P<mark>\d+){CLOSE}""",
     re.IGNORECASE | re.DOTALL | re.VERBOSE,
 )
-_ATTRIBUTE = re.compile(r"""([^\s"'<>=/]++)(?:\s*+=\s*+(?:"([^"]*+)"|'([^']*+)'|([^\s"'<>]++)))?""")
+_ATTRIBUTE = re.compile(r"""([^\s"'<>=/]++)(?:\s*+=\s*+(?:"([^"]*+)"|'([^']*+)'|([^\s"'<>]++)))?+""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +60,22 @@ class Mark:
 def set_tags_aside(source: str) -> tuple[str, list[str]]:
     """`source` with each of Jinja's tags replaced by a numbered mark, and the tags."""
     tags: list[str] = []
-
-    def mark(tag: re.Match[str]) -> str:
-        tags.append(tag[0])
-        return f"{OPEN}{len(tags) - 1}{CLOSE}"
-
-    return _JINJA.sub(mark, source), tags
+    pieces: list[str] = []
+    closers = dict(_CLOSERS)
+    end = place = 0
+    while opener := _OPENER.search(source, place):
+        closer = closers.get(opener[0])
+        closed = source.find(closer, opener.end()) if closer else -1
+        if closed < 0:
+            # Nor will any other of this kind be closed: looking again and again would take for ever.
+            closers.pop(opener[0], None)
+            place = opener.start() + 1
+            continue
+        place = closed + 2
+        pieces += [source[end : opener.start()], f"{OPEN}{len(tags)}{CLOSE}"]
+        tags.append(source[opener.start() : place])
+        end = place
+    return "".join([*pieces, source[end:]]), tags
 
 
 def put_back(marked: str, tags: Sequence[str]) -> str:
@@ -89,6 +104,11 @@ def scan(marked: str, tags: Sequence[str] = ()) -> Iterator[Tag | Mark]:
         elif token["mark"] and int(token["mark"]) < len(tags):
             tag = tags[int(token["mark"])]
             yield Mark(tag, keyword(tag), line)
+
+
+def attribute_place(source: str, name: str) -> re.Match[str] | None:
+    """Where the attribute `name` stands in the `source` of a tag, its raw value in one of the groups 2 to 4."""
+    return next((found for found in _ATTRIBUTE.finditer(source) if found[1].lower() == name), None)
 
 
 def attributes(source: str) -> dict[str, str]:

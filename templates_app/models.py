@@ -32,14 +32,23 @@ class EmailTemplate(models.Model):
         return self.current_version
 
 
+class TemplateFormat(models.TextChoices):
+    HTML = "html", "HTML"
+    MJML = "mjml", "MJML"
+
+
 class TemplateVersion(models.Model):
-    """Immutable: a trigger (migration 0001) refuses an UPDATE of its content."""
+    """Immutable: a trigger (migration 0002) refuses an UPDATE of its content."""
 
     template = models.ForeignKey(EmailTemplate, on_delete=models.CASCADE, related_name="versions")
     number = models.PositiveIntegerField()
     subject = models.TextField()
     html = models.TextField()
     text = models.TextField(blank=True, help_text="Blank: made from the HTML of each mail.")
+    format = models.CharField(max_length=4, choices=TemplateFormat, default=TemplateFormat.HTML)
+    inline_css = models.BooleanField(default=False)
+    # What mails are made from: `html` compiled from MJML, with the styles in the tags. Blank where that is the same.
+    compiled_html = models.TextField(blank=True, editable=False)
     note = models.CharField(max_length=200, blank=True)
     author = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, blank=True, on_delete=models.SET_NULL, related_name="+"

@@ -22,7 +22,8 @@ def find_example() -> Campaign | None:
 
 def make_example() -> Campaign:
     """Create, fill and launch the example campaign: all of it or nothing."""
-    content = Content(*((FOLDER / part).read_text("utf-8") for part in ("subject.txt", "body.html", "body.txt")))
+    subject, html, text = ((FOLDER / part).read_text("utf-8") for part in ("subject.txt", "body.html", "body.txt"))
+    content = Content(subject, html, text)
     with transaction.atomic():
         template = EmailTemplate.objects.filter(name=NAME).first()
         if template is None:

@@ -195,6 +195,7 @@ SPECTACULAR_SETTINGS = {
         "EventKind": "campaigns.states.EventKind",
         "TransportKind": "campaigns.states.TransportKind",
         "DkimAlgorithm": "campaigns.states.DkimAlgorithm",
+        "TemplateFormat": "templates_app.models.TemplateFormat",
         "SuppressionReason": "campaigns.states.SuppressionReason",
     },
     "POSTPROCESSING_HOOKS": [

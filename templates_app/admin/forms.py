@@ -2,11 +2,16 @@ import json
 from typing import Any
 
 from django import forms
-from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
+from unfold.widgets import (
+    UnfoldAdminSelectWidget,
+    UnfoldAdminTextareaWidget,
+    UnfoldAdminTextInputWidget,
+    UnfoldBooleanSwitchWidget,
+)
 
 from templates_app.errors import InvalidTemplate
-from templates_app.models import EmailTemplate
-from templates_app.rendering import Content, compile_content, content_of
+from templates_app.models import EmailTemplate, TemplateFormat
+from templates_app.rendering import PARTS, Content, compile_content, content_of
 
 
 def _source(rows: int) -> forms.Widget:
@@ -20,9 +25,22 @@ class TemplateForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at
     """A template together with what its current version says."""
 
     subject = forms.CharField(widget=UnfoldAdminTextInputWidget)
-    html = forms.CharField(label="HTML", strip=False, widget=_source(24))
+    html = forms.CharField(label="HTML or MJML", strip=False, widget=_source(24))
     text = forms.CharField(
         required=False, strip=False, widget=_source(10), help_text="Leave blank to make it from the HTML of each mail."
+    )
+    format = forms.ChoiceField(
+        choices=TemplateFormat.choices,
+        initial=TemplateFormat.HTML,
+        widget=UnfoldAdminSelectWidget,
+        help_text="MJML is compiled to HTML that every mail program shows alike.",
+    )
+    inline_css = forms.BooleanField(
+        label="Move styles into the tags",
+        required=False,
+        initial=True,
+        widget=UnfoldBooleanSwitchWidget,
+        help_text="Some mail programs ignore <style>. Rules for @media and in {% if %} stay there.",
     )
     note = forms.CharField(
         required=False,
@@ -43,7 +61,9 @@ class TemplateForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at
 
     def content(self) -> Content:
         """The parts as given; browsers send CRLF, versions hold LF."""
-        return Content(*(self.cleaned_data[part].replace("\r\n", "\n") for part in Content._fields))
+        given = self.cleaned_data
+        subject, html, text = (given[part].replace("\r\n", "\n") for part in PARTS)
+        return Content(subject, html, text, given["format"], given["inline_css"])
 
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or self.cleaned_data

@@ -23,7 +23,7 @@ _FRAME_POLICY = (
     '<!doctype html><base target="_blank"><meta http-equiv="Content-Security-Policy" '
     "content=\"default-src 'none'; style-src 'unsafe-inline'; img-src data:\">"
 )
-_PART_NAMES = {"subject": "Subject", "html": "HTML", "text": "Text"}
+_PART_NAMES = {"subject": "Subject", "html": "HTML", "text": "Text", "options": "Options"}
 
 
 def actor(request: HttpRequest) -> services.Actor:

@@ -29,7 +29,7 @@ class EmailTemplateAdmin(ModelAdmin):  # type: ignore[misc]
     ordering = ["name"]
     fieldsets = [
         (None, {"fields": ["name", "description"]}),
-        ("Content", {"fields": ["subject", "html", "text", "note"]}),
+        ("Content", {"fields": ["subject", "format", "html", "inline_css", "text", "note"]}),
     ]
     actions_detail = ["preview", "unarchive"]
 
@@ -118,6 +118,14 @@ class EmailTemplateAdmin(ModelAdmin):  # type: ignore[misc]
     @admin.display(description="Text")
     def text(self, template: EmailTemplate) -> SafeString:
         return format_html('<pre class="template-source">{}</pre>', template.version.text)
+
+    @admin.display(description="Format")
+    def format(self, template: EmailTemplate) -> str:
+        return template.version.get_format_display()
+
+    @admin.display(description="Styles moved into the tags", boolean=True)
+    def inline_css(self, template: EmailTemplate) -> bool:
+        return template.version.inline_css
 
     @admin.display(description="Note")
     def note(self, template: EmailTemplate) -> str:

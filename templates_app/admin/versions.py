@@ -26,7 +26,7 @@ class VersionInline(TabularInline):  # type: ignore[misc]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[TemplateVersion]:
         versions: QuerySet[TemplateVersion] = super().get_queryset(request)
-        return versions.select_related("author").defer("subject", "html", "text")
+        return versions.select_related("author").defer("subject", "html", "text", "compiled_html")
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return request.user.has_perm("templates_app.view_emailtemplate")

@@ -4,7 +4,7 @@ from typing import Any
 from rest_framework import serializers
 from rest_framework.validators import UniqueValidator
 
-from templates_app.models import EmailTemplate, TemplateVersion
+from templates_app.models import EmailTemplate, TemplateFormat, TemplateVersion
 from templates_app.rendering import Content, compile_version
 from templates_app.services import Finding
 from templates_app.variables import Variable
@@ -24,10 +24,12 @@ class TemplateSummarySerializer(serializers.ModelSerializer[EmailTemplate]):
 class TemplateSerializer(TemplateSummarySerializer):
     html = serializers.CharField(source="current_version.html", read_only=True)
     text = serializers.CharField(source="current_version.text", read_only=True)
+    format = serializers.ChoiceField(TemplateFormat.choices, source="current_version.format", read_only=True)
+    inline_css = serializers.BooleanField(source="current_version.inline_css", read_only=True)
     variables = serializers.SerializerMethodField()
 
     class Meta(TemplateSummarySerializer.Meta):
-        fields = [*TemplateSummarySerializer.Meta.fields, "html", "text", "variables"]
+        fields = [*TemplateSummarySerializer.Meta.fields, "html", "text", "format", "inline_css", "variables"]
 
     def get_variables(self, template: EmailTemplate) -> list[dict[str, Any]]:
         return listed(compile_version(template.version).variables)
@@ -39,6 +41,8 @@ class ContentSerializer(serializers.Serializer[Content]):
     subject = serializers.CharField(trim_whitespace=False)
     html = serializers.CharField(trim_whitespace=False)
     text = serializers.CharField(trim_whitespace=False, allow_blank=True, default="")
+    format = serializers.ChoiceField(TemplateFormat.choices, default=TemplateFormat.HTML)
+    inline_css = serializers.BooleanField(default=True, help_text="Move the rules of <style> into the tags.")
 
 
 class CreateTemplateSerializer(ContentSerializer):
@@ -73,7 +77,7 @@ class VersionDetailSerializer(VersionSerializer):
     variables = serializers.SerializerMethodField()
 
     class Meta(VersionSerializer.Meta):
-        fields = [*VersionSerializer.Meta.fields, "html", "text", "variables"]
+        fields = [*VersionSerializer.Meta.fields, "html", "text", "format", "inline_css", "variables"]
 
     def get_variables(self, version: TemplateVersion) -> list[dict[str, Any]]:
         return listed(compile_version(version).variables)

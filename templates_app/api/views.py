@@ -30,6 +30,8 @@ from templates_app.api.translation import refusals
 from templates_app.models import EmailTemplate, TemplateVersion
 from templates_app.rendering import Content, compile_content, content_of
 
+_BODIES = ("current_version__html", "current_version__text", "current_version__compiled_html")
+
 
 class TemplateViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewSet[EmailTemplate]):
     """Mail templates and their versions."""
@@ -43,7 +45,7 @@ class TemplateViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericV
 
     def get_queryset(self) -> QuerySet[EmailTemplate]:
         templates = super().get_queryset()
-        return templates.defer("current_version__html", "current_version__text") if self.action == "list" else templates
+        return templates.defer(*_BODIES) if self.action == "list" else templates
 
     def get_serializer_class(self) -> type[BaseSerializer[Any]]:
         if self.action == "list":
@@ -61,7 +63,7 @@ class TemplateViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericV
         with refusals():
             template = services.create_template(
                 name=given["name"],
-                content=Content(given["subject"], given["html"], given["text"]),
+                content=Content(*(given[part] for part in Content._fields)),
                 description=given["description"],
                 note=given["note"],
                 by=_actor(request),
@@ -125,7 +127,9 @@ class TemplateViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericV
     @extend_schema(responses=VersionSerializer(many=True))
     @action(detail=True)
     def versions(self, request: Request, pk: str) -> Response:
-        versions = self.get_object().versions.select_related("author").defer("html", "text").order_by("-id")
+        versions = (
+            self.get_object().versions.select_related("author").defer("html", "text", "compiled_html").order_by("-id")
+        )
         page = self.paginate_queryset(versions)  # type: ignore[arg-type]
         if page is None:
             return Response(VersionSerializer(versions, many=True).data)

@@ -3,11 +3,8 @@
 from collections.abc import Iterable, Iterator
 
 from templates_app.lint.finding import Finding, error, warning
-from templates_app.markup import Mark, Tag
+from templates_app.markup import VOID, Mark, Tag
 
-_VOID = frozenset(
-    {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param", "source", "track", "wbr"}
-)
 # HTML closes these by itself.
 _MAY_STAY_OPEN = frozenset(
     {"html", "head", "body", "p", "li", "dt", "dd", "tr", "td", "th", "thead", "tbody", "tfoot", "option", "colgroup"}
@@ -25,7 +22,7 @@ def unbalanced(found: Iterable[Tag | Mark]) -> Iterator[Finding]:
     for token in found:
         if isinstance(token, Mark):
             _branch(token.word, stack, before)
-        elif token.name in _VOID or token.inside is not None or token.is_empty:
+        elif token.name in VOID or token.inside is not None or token.is_empty:
             continue
         elif token.closes:
             yield from _closed(stack, token)

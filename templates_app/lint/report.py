@@ -4,6 +4,7 @@ from typing import Any
 from templates_app.errors import InvalidTemplate, RenderError
 from templates_app.lint import mail, source
 from templates_app.lint.finding import Finding, error, limited, warning
+from templates_app.lint.mjml import in_mjml
 from templates_app.lint.names import misspelt
 from templates_app.rendering import CompiledTemplate, Content, compile_content
 from templates_app.variables import sample_context
@@ -22,6 +23,7 @@ def examine(content: Content, context: Mapping[str, Any] | None, known: Collecti
 def _all(compiled: CompiledTemplate, context: Mapping[str, Any] | None, known: Collection[str]) -> Iterator[Finding]:
     in_source = list(source.in_source(compiled.content.html))
     yield from in_source
+    yield from in_mjml(compiled)
     yield from misspelt(compiled.variables, known)
     try:
         rendered, _ = compiled.render_leniently(sample_context(compiled.variables) if context is None else context)

@@ -1,12 +1,11 @@
 """Compile once per version, render once per mail."""
 
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from jinja2 import Template, TemplateSyntaxError
+from jinja2 import Template
 from jinja2.exceptions import TemplateError
 
 from templates_app.environment import HTML, TEXT, Meter, metering, plain
@@ -14,6 +13,8 @@ from templates_app.errors import InvalidTemplate, RenderError, TemplateSyntaxPro
 from templates_app.models import TemplateVersion
 from templates_app.rendering.content import Content, content_of
 from templates_app.rendering.html_text import html_to_text, tidy
+from templates_app.rendering.prepared import prepare
+from templates_app.rendering.syntax import naming
 from templates_app.rendering.text_source import text_source
 from templates_app.variables import Variable, merged, variables_of
 
@@ -35,25 +36,27 @@ class Rendered(NamedTuple):
 class CompiledTemplate:
     """A version ready to render; safe to share between threads. `variables` are sorted by path."""
 
-    def __init__(self, content: Content) -> None:
-        """Raises InvalidTemplate with the first problem of each part."""
+    def __init__(self, content: Content, html: str) -> None:
+        """`html` is what `prepare` made of the content. Raises InvalidTemplate with the first problem of each part."""
         problems: list[TemplateSyntaxProblem] = []
         found: list[Variable] = []
         implied: str | None = None
         self._parts: dict[str, Template] = {}
-        for part, environment in (("subject", TEXT), ("html", HTML), ("text", TEXT)):
+        sources = (("subject", content.subject, TEXT), ("html", html, HTML), ("text", content.text, TEXT))
+        for part, source, environment in sources:
             try:
-                with _naming(part):
-                    tree = environment.parse(getattr(content, part))
+                with naming(part):
+                    tree = environment.parse(source)
                     found += variables_of(tree)
                     if part == "html":
-                        implied = text_source(content.html, tree)
+                        implied = text_source(html, tree)
                     self._parts[part] = environment.from_string(tree)
             except TemplateSyntaxProblem as problem:
                 problems.append(problem)
         if problems:
             raise InvalidTemplate(problems)
         self.content = content
+        self.html = html
         self.variables = merged(found)
         self._text_is_own = bool(content.text.strip())
         if not self._text_is_own:
@@ -99,7 +102,11 @@ class CompiledTemplate:
                 output = "".join(template.root_render_func(template.new_context(data)))
             size = len(output.encode())
         except _FAULTS as error:
-            raise RenderError(part, _explain(error, template), list(meter.missing)) from None
+            raise RenderError(
+                part,
+                _explain(error, template, has_lines=part != "html" or not self.content.is_mjml),
+                list(meter.missing),
+            ) from None
         if size > MAX_OUTPUT:
             raise RenderError(part, f"larger than {MAX_OUTPUT // 1024} KiB; shorten the template or its values.")
         for name in meter.missing:
@@ -111,39 +118,32 @@ class CompiledTemplate:
         if source is None:
             return
         try:
-            with _naming("text"):
+            with naming("text"):
                 self._parts["text"] = TEXT.from_string(source)
         except TemplateSyntaxProblem:
             # A tag that spans what text leaves out (an `if` that opens in a <style>): each mail is converted instead.
             return
 
 
-@lru_cache(maxsize=_CACHED_VERSIONS)
 def compile_content(content: Content) -> CompiledTemplate:
     """The compiled `content`, kept for the next caller; raises InvalidTemplate."""
-    return CompiledTemplate(content)
+    return _compiled(content, prepare(content))
 
 
 def compile_version(version: TemplateVersion) -> CompiledTemplate:
     """The compiled `version`. Kept by content, which for a version never changes."""
-    return compile_content(content_of(version))
+    return _compiled(content_of(version), version.compiled_html or version.html)
 
 
-@contextmanager
-def _naming(part: str) -> Iterator[None]:
-    """Tell the author what the compiler tells us."""
-    try:
-        yield
-    except TemplateSyntaxError as error:
-        raise TemplateSyntaxProblem(part, error.lineno, error.message or "cannot be read; check this line") from None
-    except (RecursionError, MemoryError, SyntaxError):
-        raise TemplateSyntaxProblem(part, 1, "nested too deeply; write it with fewer levels") from None
+@lru_cache(maxsize=_CACHED_VERSIONS)
+def _compiled(content: Content, html: str) -> CompiledTemplate:
+    return CompiledTemplate(content, html)
 
 
-def _explain(error: BaseException, template: Template) -> str:
-    """The message of `error` with the template's line it happened on."""
+def _explain(error: BaseException, template: Template, *, has_lines: bool) -> str:
+    """The message of `error` with the template's line it happened on, where its lines are those of the author."""
     line, trace = 0, error.__traceback__
-    while trace is not None:
+    while trace is not None and has_lines:
         if trace.tb_frame.f_globals.get("__jinja_template__") is template:
             line = template.get_corresponding_lineno(trace.tb_lineno)
         trace = trace.tb_next

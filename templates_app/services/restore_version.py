@@ -2,7 +2,7 @@ from django.db import transaction
 
 from templates_app.errors import VersionNotFound
 from templates_app.models import EmailTemplate, TemplateVersion
-from templates_app.rendering import compile_version, content_of
+from templates_app.rendering import compile_content, content_of
 from templates_app.services import audit, versions
 
 
@@ -21,7 +21,7 @@ def restore_version(*, template: EmailTemplate, number: int, by: audit.Actor | N
             raise VersionNotFound(number)
         if content_of(old) == content_of(locked.version):
             return locked.version
-        compile_version(old)
+        compile_content(content_of(old))
         version = versions.append(locked, content_of(old), note=f"Restored from version {number}", by=by)
         audit.record(locked, by=by, flag=audit.CHANGE, message=f"Restored version {number} as {version}.")
     template.refresh_from_db()

@@ -3,7 +3,7 @@
 from django.db.models import Max
 
 from templates_app.models import EmailTemplate, TemplateVersion
-from templates_app.rendering import Content
+from templates_app.rendering import Content, prepare
 from templates_app.services.audit import Actor
 
 
@@ -16,6 +16,9 @@ def append(template: EmailTemplate, content: Content, *, note: str, by: Actor | 
         subject=content.subject,
         html=content.html,
         text=content.text,
+        format=content.format,
+        inline_css=content.inline_css,
+        compiled_html="" if (html := prepare(content)) == content.html else html,
         note=note,
         author_id=by.user.pk if by else None,
     )

@@ -49,7 +49,7 @@ BODIES: dict[str, dict[str, Any]] = {
         **{"name": "n", "kind": "smtp", "priority": 1, "host": "h", "port": 25, "security": "none", "username": ""},
         **{"secret": "", "secret_env": "", "backend": "", "options": {}, "connections": 1, "timeout": 1.0},
     },
-    "templates/": {"name": "n", "subject": "s", "html": "h", "text": "t", "description": ""},
+    "templates/": {"name": "n", "subject": "s", "html": "h", "text": "t", "description": "", "format": "mjml"},
     "workers/": {"name": "n", "hostname": "h", "queues": ["default"], "capacity": 1},
     "workers/{puller}/heartbeat/": {"holds": [1]},
     "workers/{puller}/claim/": {"limit": 1},

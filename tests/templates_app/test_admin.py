@@ -27,6 +27,8 @@ def form(**changes):
         "html": HTML,
         "text": "",
         "note": "",
+        "format": "html",
+        "inline_css": "on",
         **management,
         **changes,
     }
@@ -77,6 +79,16 @@ def test_a_syntax_error_is_shown_at_its_field_with_the_line(editor):
     answer = editor.post(page("change", template.pk), form(html="\n{% if %}"))
     assert answer.context["adminform"].form.errors["html"][0].startswith("line 2: ")
     assert template.versions.count() == 1
+
+
+def test_saving_mjml_as_html_is_told_and_as_mjml_is_compiled(editor):
+    mjml = "<mjml><mj-body><mj-section><mj-column><mj-text>x</mj-text></mj-column></mj-section></mj-body></mjml>"
+    assert "but the format is HTML" in editor.post(page("add"), form(html=mjml), follow=True).content.decode()
+    template = EmailTemplate.objects.get()
+    editor.post(page("change", template.pk), form(html=mjml, format="mjml"))
+    template.refresh_from_db()
+    assert (template.version.number, template.version.html, template.version.format) == (2, mjml, "mjml")
+    assert template.version.compiled_html.startswith("<!doctype html>")
 
 
 def test_the_list_runs_as_many_queries_for_many_templates_as_for_one(editor, django_assert_num_queries):

@@ -65,6 +65,20 @@ def test_create_refuses(api, body):
     assert api.post(ROOT, body).status_code == 400
 
 
+def test_create_takes_mjml_and_says_whether_styles_are_moved(api):
+    mjml = "<mjml><mj-body><mj-section><mj-column><mj-text>{{ a }}</mj-text></mj-column></mj-section></mj-body></mjml>"
+    answer = api.post(ROOT, {"name": "N", "subject": "s", "html": mjml, "format": "mjml"})
+    assert (answer.status_code, answer.data["html"], answer.data["format"]) == (201, mjml, "mjml")
+    assert answer.data["inline_css"] is True
+    url = f"{ROOT}{answer.data['id']}/"
+    assert api.post(f"{url}preview/", {"context": {"a": "x"}}).data["html"].startswith("<!doctype html>")
+    assert api.patch(url, {"inline_css": False}).data["version"] == 2
+    assert api.patch(url, {"inline_css": False}).data["version"] == 2
+    assert "-inline_css: true" in api.get(f"{url}diff/", {"from": 1, "to": 2}).data["options"]
+    assert api.patch(url, {"html": "<mjml>"}).status_code == 400
+    assert api.patch(url, {"format": "docx"}).status_code == 400
+
+
 def test_create_refuses_a_name_in_use(api):
     make_template("N")
     answer = api.post(ROOT, {"name": "N", "subject": "s", "html": "h"})

@@ -103,7 +103,19 @@ def test_archive_keeps_a_template_in_use_and_unarchive_offers_it_again(editor):
     assert LogEntry.objects.count() == 2
 
 
-@pytest.mark.parametrize("change", [{"html": "x"}, {"subject": "x"}, {"text": "x"}, {"number": 5}, {"note": "x"}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"html": "x"},
+        {"subject": "x"},
+        {"text": "x"},
+        {"number": 5},
+        {"note": "x"},
+        {"format": "mjml"},
+        {"inline_css": False},
+        {"compiled_html": "x"},
+    ],
+)
 def test_no_version_can_be_changed_in_the_database(change):
     template = make_template()
     with pytest.raises(DatabaseError, match="never changes"), transaction.atomic():

@@ -39,6 +39,14 @@ class RenderError(TemplateError):
         self.missing = tuple(missing)
 
 
+class FolderRefused(TemplateError):
+    """A folder of templates of which none was taken; `faults` are sentences that name the file."""
+
+    def __init__(self, faults: Sequence[str]) -> None:
+        super().__init__(" ".join(faults))
+        self.faults = list(faults)
+
+
 class NameTaken(TemplateError):
     """Another template, archived ones included, already has this name."""
 

@@ -30,31 +30,41 @@ _HINTS: dict[frozenset[str], Any] = {
 
 @dataclass(frozen=True, slots=True)
 class Variable:
+    """`default` is what one of its places shows in its absence, where that is a plain value."""
+
     path: str
     required: bool
+    default: Any = None
+
+    @property
+    def sample(self) -> Any:
+        """A readable value to start a preview from."""
+        return _SAMPLES.get(self.path) or _made_up(self.path.rpartition(".")[2].removesuffix("[]"))
 
 
 def variables_of(tree: nodes.Template) -> list[Variable]:
     """The variables of one parsed part; RecursionError when it is nested too deeply to be compiled anyway."""
     found: dict[str, bool] = {}
-    _Reader(found).read_all(tree.body, _Place())
-    return [Variable(path, required) for path, required in found.items()]
+    defaults: dict[str, Any] = {}
+    _Reader(found, defaults).read_all(tree.body, _Place())
+    return [Variable(path, required, defaults.get(path)) for path, required in found.items()]
 
 
 def merged(variables: Iterable[Variable]) -> list[Variable]:
     """Each path once, sorted; required when one of the parts requires it."""
-    found: dict[str, bool] = {}
-    for variable in variables:
-        found[variable.path] = found.get(variable.path, False) or variable.required
-    return [Variable(path, required) for path, required in sorted(found.items())]
+    found: dict[str, Variable] = {}
+    for one in variables:
+        other = found.get(one.path, one)
+        default = other.default if other.default is not None else one.default
+        found[one.path] = Variable(one.path, one.required or other.required, default)
+    return [found[path] for path in sorted(found)]
 
 
 def sample_context(variables: Iterable[Variable]) -> dict[str, Any]:
     """A context that gives every variable a readable value, to start a preview from."""
     sample: dict[str, Any] = {}
     for variable in variables:
-        keys = variable.path.split(".")
-        _plant(sample, keys, _SAMPLES.get(variable.path) or _made_up(keys[-1].removesuffix("[]")))
+        _plant(sample, variable.path.split("."), variable.sample)
     return sample
 
 
@@ -138,10 +148,10 @@ def _stands_for_nothing(default: nodes.Filter) -> bool:
 
 
 class _Reader:
-    """Walks a tree in the order it runs and notes each path in `found` (path: required)."""
+    """Walks a tree in the order it runs and notes each path in `found` (path: required) and `defaults`."""
 
-    def __init__(self, found: dict[str, bool]) -> None:
-        self._found = found
+    def __init__(self, found: dict[str, bool], defaults: dict[str, Any]) -> None:
+        self._found, self._defaults = found, defaults
 
     def read_all(self, siblings: Iterable[nodes.Node], place: _Place) -> None:
         for node in siblings:
@@ -186,9 +196,15 @@ class _Reader:
     def _read_filter(self, node: nodes.Filter, place: _Place) -> None:
         if node.name in ("default", "d"):
             self._ask(node.node, place)
+            self._note_default(node, place)
         elif node.node is not None:
             self.read(node.node, place)
         self.read_all([*node.args, *node.kwargs], place)
+
+    def _note_default(self, node: nodes.Filter, place: _Place) -> None:
+        path = node.node and place.path(node.node)
+        if path and node.args and isinstance(node.args[0], nodes.Const):
+            self._defaults.setdefault(path, node.args[0].value)
 
     def _read_test(self, node: nodes.Test, place: _Place) -> None:
         if node.name in ("defined", "undefined"):

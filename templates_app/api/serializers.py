@@ -84,7 +84,9 @@ class VersionDetailSerializer(VersionSerializer):
 
 
 def listed(variables: Iterable[Variable]) -> list[dict[str, Any]]:
-    return [{"name": variable.path, "required": variable.required} for variable in variables]
+    return [
+        {"name": one.path, "required": one.required, "default": one.default, "sample": one.sample} for one in variables
+    ]
 
 
 def by_part(findings: Iterable[Finding]) -> dict[str, list[str]]:

@@ -88,7 +88,7 @@ def _problem_at(number: int, tags: list[str], source: str, what: str) -> Templat
 
 
 def _before(error: ValueError, marked: str) -> str:
-    """What stands before the place that the compiler names; it names bytes, and counts the spaces before a word to it."""
+    """What stands before the place that the compiler names; it counts bytes, from the spaces before a word on."""
     place = _PLACE.search(str(error))
     if place is None:
         return ""

@@ -20,7 +20,7 @@ def append(template: EmailTemplate, content: Content, *, note: str, by: Actor | 
         inline_css=content.inline_css,
         compiled_html="" if (html := prepare(content)) == content.html else html,
         note=note,
-        author_id=by.user.pk if by else None,
+        author_id=by.user.pk if by and by.user else None,
     )
     template.current_version = version
     template.save(update_fields=["current_version", "updated_at"])

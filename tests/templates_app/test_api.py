@@ -40,7 +40,10 @@ def test_create_answers_with_the_template(api):
         "version": 1,
         "archived_at": None,
     }
-    assert answer.data["variables"] == [{"name": "a", "required": True}, {"name": "b", "required": False}]
+    assert answer.data["variables"] == [
+        {"name": "a", "required": True, "default": None, "sample": "a"},
+        {"name": "b", "required": False, "default": "", "sample": "b"},
+    ]
     assert LogEntry.objects.get().change_message == "Created. (api)"
 
 

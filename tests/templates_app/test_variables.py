@@ -53,7 +53,19 @@ def test_reads_the_variables_of(html, expected):
 
 def test_lists_each_variable_of_all_parts_once():
     compiled = compile_content(Content("{{ b }}", "{{ a }}{{ b|default('') }}", "{{ c }}"))
-    assert compiled.variables == [Variable("a", True), Variable("b", True), Variable("c", True)]
+    assert compiled.variables == [Variable("a", True), Variable("b", True, ""), Variable("c", True)]
+
+
+def test_tells_what_is_shown_in_the_absence_of_a_value():
+    html = "{{ a|default('x') }}{{ a|d('y') }}{{ b|default(3) }}{{ c|default(a) }}{{ d|default }}"
+    compiled = compile_content(Content("{{ e|d('from the subject') }}", html + "{{ e }}"))
+    assert {found.path: found.default for found in compiled.variables} == {
+        "a": "x",
+        "b": 3,
+        "c": None,
+        "d": None,
+        "e": "from the subject",
+    }
 
 
 def test_requires_of_every_context_only_what_is_not_an_item_of_a_list():

@@ -1,10 +1,10 @@
-"""Rates of campaigns and transports, exact over all workers: token buckets in PostgreSQL, whose clock fills them.
+"""Rates of campaigns, transports and recipient domains: token buckets in PostgreSQL, exact over all workers.
 
 The rates themselves are read with every take, so that an edit is heard at the next one. A bucket holds what a few
 seconds bring; what a killed worker had taken is lost, so that a rate is rather missed than exceeded.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from django.db import connection, transaction
@@ -30,9 +30,12 @@ _FILL = """
 UPDATE mail_buckets b SET refilled_at = clock.at, tokens = least(
     greatest(1, rate * %s), b.tokens + rate * greatest(0, extract(epoch FROM clock.at - b.refilled_at)::float8))
 FROM unnest(%s::text[], %s::float8[]) AS r(key, rate), (SELECT clock_timestamp() AS at) AS clock
-WHERE b.key = r.key RETURNING b.tokens, r.rate
+WHERE b.key = r.key RETURNING b.key, b.tokens
 """
-_CHANGE = "UPDATE mail_buckets SET tokens = tokens + %s WHERE key = ANY(%s)"
+_CHANGE = """
+UPDATE mail_buckets b SET tokens = b.tokens + c.n FROM unnest(%s::text[], %s::int[]) AS c(key, n) WHERE b.key = c.key
+"""
+_DOMAINS = "SELECT domain, 'domain-' || id, rate_count / rate_seconds::float8 FROM domain_limits"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,21 +54,68 @@ def take(campaign_id: int, transport_key: str, wanted: int) -> Grant:
         rates = dict(cursor.fetchall())
     if not rates:
         return Grant(wanted)
-    keys = list(rates)
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute(_OPEN, [keys])
-        cursor.execute(_LOCK, [keys])
-        cursor.execute(_FILL, [_SECONDS_HELD, keys, list(rates.values())])
-        filled = cursor.fetchall()
-        n = min(wanted, *(int(tokens) for tokens, _ in filled))
+    with transaction.atomic():
+        tokens = _filled(rates)
+        n = min(wanted, *map(int, tokens.values()))
         if n < 1:
-            return Grant(0, max((1 - tokens) / rate for tokens, rate in filled), keys)
-        cursor.execute(_CHANGE, [-n, keys])
-    return Grant(n, keys=keys)
+            return Grant(0, max((1 - tokens[key]) / rate for key, rate in rates.items()), list(rates))
+        _change(dict.fromkeys(rates, -n))
+    return Grant(n, keys=list(rates))
 
 
 def give_back(grant: Grant, n: int) -> None:
     """Mails of a grant that nobody was there for."""
-    if grant.keys and n:
+    _change(dict.fromkeys(grant.keys, n))
+
+
+@dataclass(frozen=True, slots=True)
+class DomainRate:
+    """What may go to a domain: `key` of its bucket, mails per second."""
+
+    key: str
+    rate: float
+
+
+def domain_rates() -> dict[str, DomainRate]:
+    """By domain; those without a limit are left out."""
+    with connection.cursor() as cursor:
+        cursor.execute(_DOMAINS)
+        return {domain: DomainRate(key, rate) for domain, key, rate in cursor.fetchall()}
+
+
+def take_for_domains(rates: Mapping[str, DomainRate], wanted: Mapping[str, int]) -> tuple[dict[str, int], float]:
+    """Up to so many mails for each domain of `wanted`; the seconds until one may leave for the first that got none."""
+    with transaction.atomic():
+        tokens = _filled({rates[domain].key: rates[domain].rate for domain in wanted})
+        granted = {domain: max(0, min(n, int(tokens[rates[domain].key]))) for domain, n in wanted.items()}
+        _change({rates[domain].key: -n for domain, n in granted.items()})
+    waits = [(1 - tokens[rates[domain].key]) / rates[domain].rate for domain, n in granted.items() if not n]
+    return granted, min(waits, default=0.0)
+
+
+def give_back_for_domains(rates: Mapping[str, DomainRate], left: Mapping[str, int]) -> None:
+    """Mails of `take_for_domains` that nobody was there for."""
+    _change({rates[domain].key: n for domain, n in left.items()})
+
+
+def remove_for_domain(limit_id: int) -> None:
+    """With its limit goes the bucket."""
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM mail_buckets WHERE key = %s", [f"domain-{limit_id}"])
+
+
+def _filled(rates: Mapping[str, float]) -> dict[str, float]:
+    """The tokens in these buckets now; locked until the transaction ends, always in the same order."""
+    keys = list(rates)
+    with connection.cursor() as cursor:
+        cursor.execute(_OPEN, [keys])
+        cursor.execute(_LOCK, [keys])
+        cursor.execute(_FILL, [_SECONDS_HELD, keys, list(rates.values())])
+        return dict(cursor.fetchall())
+
+
+def _change(by: Mapping[str, int]) -> None:
+    changes = {key: n for key, n in by.items() if n}
+    if changes:
         with connection.cursor() as cursor:
-            cursor.execute(_CHANGE, [n, list(grant.keys)])
+            cursor.execute(_CHANGE, [list(changes), list(changes.values())])

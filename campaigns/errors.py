@@ -71,6 +71,10 @@ class DkimKeyRefused(TransportRefused):
     """A DKIM key that could not sign; `errors` likewise."""
 
 
+class DomainLimitRefused(TransportRefused):
+    """A limit of a domain that cannot be; `errors` likewise."""
+
+
 class NoAttribute(CampaignError):
     """A variable that recipients cannot lack; `field` says so to the API."""
 

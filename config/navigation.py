@@ -13,6 +13,7 @@ _PAGES: dict[str, list[tuple[str, str, str]]] = {
         ("Recipients", "group", "campaigns.recipient"),
         ("Templates", "article", "templates_app.emailtemplate"),
         ("Transports", "outgoing_mail", "campaigns.mailtransport"),
+        ("Domain limits", "speed", "campaigns.domainlimit"),
         ("DKIM keys", "vpn_key", "campaigns.dkimkey"),
         ("Suppressions", "do_not_disturb_on", "campaigns.suppression"),
         ("Imports", "upload_file", "campaigns.recipientimport"),

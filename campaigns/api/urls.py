@@ -3,6 +3,7 @@ from rest_framework.routers import SimpleRouter
 
 from campaigns.api import events, views
 from campaigns.api.dkim_keys import DkimKeyViewSet
+from campaigns.api.domain_limits import DomainLimitViewSet
 from campaigns.api.figures import CampaignTasks
 from campaigns.api.imports import CampaignImports
 from campaigns.api.suppressions import SuppressionViewSet
@@ -15,6 +16,7 @@ router.register("recipients", views.RecipientViewSet, basename="recipient")
 router.register("suppressions", SuppressionViewSet, basename="suppression")
 router.register("dkim-keys", DkimKeyViewSet, basename="dkim-key")
 router.register("templates", CampaignTemplateViewSet, basename="template")
+router.register("domain-limits", DomainLimitViewSet, basename="domain-limit")
 router.register("transports", TransportViewSet, basename="transport")
 
 in_campaign = SimpleRouter()

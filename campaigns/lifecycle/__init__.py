@@ -7,7 +7,7 @@ and after, is an event; a mail that was sent is in the ledger and has none.
 
 from campaigns.lifecycle.audience import add_incoming, copy_audience, preview_incoming, remove, rewrite
 from campaigns.lifecycle.campaign import complete, counts, is_sending, is_under_way, move_campaign, note_trouble
-from campaigns.lifecycle.delivery import Leased, Settled, lease, recover, revive, settle
+from campaigns.lifecycle.delivery import Leased, Settled, lease, line, recover, revive, settle
 from campaigns.lifecycle.events import Happened, record_events
 from campaigns.lifecycle.imports import is_checking, is_running, move_import
 from campaigns.lifecycle.reopen import reopen_rejected, resolve
@@ -25,6 +25,7 @@ __all__ = [
     "is_sending",
     "is_under_way",
     "lease",
+    "line",
     "move_campaign",
     "move_import",
     "note_trouble",

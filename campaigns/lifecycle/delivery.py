@@ -43,6 +43,7 @@ WITH picked AS MATERIALIZED (
     WHERE r.campaign_id = %s AND r.state = 'pending' AND r.id > %s AND r.id <= %s
       AND EXISTS (SELECT 1 FROM campaigns c WHERE c.id = r.campaign_id AND c.state = 'sending')
       AND EXISTS (SELECT 1 FROM tasks t WHERE t.id = %s AND t.state = 'running' AND t.lease = %s)
+      AND (%s::bigint[] IS NULL OR r.id = ANY(%s::bigint[]))
     ORDER BY r.id LIMIT %s FOR UPDATE OF r SKIP LOCKED
 ), moved AS (
     UPDATE email_recipients r SET
@@ -58,15 +59,35 @@ SELECT id, key, email, name, attributes::text, attempts, state FROM moved ORDER 
 """
 
 
-def lease(
-    campaign_id: int, *, after: int, last: int, task_id: int, token: uuid.UUID, limit: int
+_LINE = """
+SELECT id, split_part(key, '@', 2) FROM email_recipients
+WHERE campaign_id = %s AND state = 'pending' AND id > %s AND id <= %s ORDER BY id
+"""
+
+
+def line(campaign_id: int, *, after: int, last: int) -> list[tuple[int, str]]:
+    """(id, domain) of the pending recipients with `after` < id <= `last`, which are those of a chunk."""
+    return rows(_LINE, [campaign_id, after, last])
+
+
+def lease(  # noqa: PLR0913 - whom, and on whose behalf
+    campaign_id: int,
+    *,
+    after: int,
+    last: int,
+    task_id: int,
+    token: uuid.UUID,
+    limit: int,
+    ids: Sequence[int] | None = None,
 ) -> tuple[list[Leased], int | None]:
-    """Take up to `limit` pending recipients with `after` < id <= `last`: pending -> sending (or suppressed).
+    """Take up to `limit` pending recipients with `after` < id <= `last`, of `ids` where given: pending -> sending (or
+    suppressed).
 
     Returns those to mail and the highest id looked at; None when the range is over, the campaign is not sending any
     more, or the task's attempt lost its lease.
     """
-    taken = rows(_LEASE, [campaign_id, after, last, task_id, token, limit, token, shard()])
+    chosen = None if ids is None else list(ids)
+    taken = rows(_LEASE, [campaign_id, after, last, task_id, token, chosen, chosen, limit, token, shard()])
     if not taken:
         return [], None
     return [Leased(*row[:6]) for row in taken if row[6] == RecipientState.SENDING], taken[-1][0]

@@ -3,7 +3,7 @@ from campaigns.models.caught_message import CaughtMessage
 from campaigns.models.event import CampaignEvent, CampaignHour
 from campaigns.models.recipient import Recipient, RecipientImport, RejectedRow, SoftBounce, Suppression
 from campaigns.models.tracked_link import TrackedLink
-from campaigns.models.transport import DkimKey, MailBreaker, MailBucket, MailTransport
+from campaigns.models.transport import DkimKey, DomainLimit, MailBreaker, MailBucket, MailTransport
 
 __all__ = [
     "Campaign",
@@ -13,6 +13,7 @@ __all__ = [
     "CampaignTask",
     "CaughtMessage",
     "DkimKey",
+    "DomainLimit",
     "MailBreaker",
     "MailBucket",
     "MailTransport",

@@ -50,6 +50,26 @@ class MailTransport(models.Model):
         return f"transport-{self.pk}"
 
 
+class DomainLimit(models.Model):
+    """How many mails may leave for the addresses of a domain, over all campaigns, transports and workers."""
+
+    domain = models.CharField(max_length=253, unique=True, help_text="of recipients, such as example.com")
+    rate_count = models.IntegerField(help_text="mails at most …")
+    rate_seconds = models.IntegerField(default=60, help_text="… in so many seconds")
+    created_at = models.DateTimeField(db_default=TransactionNow(), editable=False)
+
+    class Meta:
+        db_table = "domain_limits"
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(rate_count__gte=1, rate_seconds__gte=1), name="domain_limits_rate_is_positive"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return self.domain
+
+
 class DkimKey(models.Model):
     """A private key that signs what is mailed from addresses of a domain, and of those below it."""
 

@@ -15,6 +15,7 @@ from campaigns.services.import_recipients import add_recipients, import_recipien
 from campaigns.services.import_suppressions import SOURCE_MAX, import_suppressions
 from campaigns.services.lacking import export_lacking, who_lacks
 from campaigns.services.launch import launch
+from campaigns.services.limit_domain import delete_domain_limit, edit_domain_limit, limit_domain
 from campaigns.services.pause import cancel, pause, resume
 from campaigns.services.preflight import preflight, problems
 from campaigns.services.preview_message import MessagePreview, context_of, preview_message
@@ -57,9 +58,11 @@ __all__ = [
     "create_campaign",
     "delete_campaign",
     "delete_dkim_key",
+    "delete_domain_limit",
     "delete_transport",
     "duplicate_campaign",
     "edit_campaign",
+    "edit_domain_limit",
     "edit_import",
     "edit_recipient",
     "export_campaign",
@@ -73,6 +76,7 @@ __all__ = [
     "launch",
     "launch_as_planned",
     "launch_due",
+    "limit_domain",
     "mark_sent",
     "pause",
     "preflight",

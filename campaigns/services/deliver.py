@@ -10,6 +10,7 @@ from campaigns.lifecycle import Leased, Settled
 from campaigns.mailer import Report, Route, Work
 from campaigns.message import MessageError
 from campaigns.models import CampaignTask
+from campaigns.services.domain_line import DomainLine
 from campaigns.services.letters import Letters
 from campaigns.services.verdicts import Ledger
 from campaigns.smtp import Verdict
@@ -38,6 +39,7 @@ class Delivery:
         self.room: int = conf.get("GROUP_SIZE") * self.crew.size
         self.leased: dict[int, Leased] = {}
         self.after: int | None = chunk.first_id - 1
+        self.line: DomainLine | None = None
         self.is_held_up = False
         self._pause = self._waited = 0.0
         self._looked_at = time.monotonic()
@@ -46,6 +48,7 @@ class Delivery:
 
     def run(self) -> None:
         """Until the range is over, the campaign is paused, or the mail server refuses us."""
+        self.form_line()
         try:
             while not self._stopped and not self.crew.halted and (self.lease_more() or self.leased):
                 self.take(self.crew.collect(self.wanted, self._pause or conf.get("PAUSE_CHECK_SECONDS")))
@@ -70,19 +73,44 @@ class Delivery:
         grant = buckets.take(self.chunk.campaign_id, self.route.key, limit)
         if not grant.n:
             return self.wait(grant.wait)
+        ids: list[int] | None = None
+        if self.line is not None:
+            ids, wait = self.line.pick(grant.n)
+            if not ids:
+                buckets.give_back(grant, grant.n)
+                self.after = self.line.before
+                return self.after is not None and self.wait(wait)
         self._pause = 0.0
-        group, self.after = lifecycle.lease(
-            self.chunk.campaign_id,
-            after=self.after,
-            last=self.chunk.last_id,
-            task_id=self.task_id,
-            token=self.lease,
-            limit=grant.n,
-        )
+        group = self.lease_some(grant.n, ids)
         buckets.give_back(grant, grant.n - len(group))
         self.leased.update((row.id, row) for row in group)
         self.crew.add([Work(row.id, partial(self.letters.make, row)) for row in group])
         return bool(group) or self.after is not None
+
+    def lease_some(self, limit: int, ids: list[int] | None) -> list[Leased]:
+        """The next ones, or just those."""
+        group, after = lifecycle.lease(
+            self.chunk.campaign_id,
+            after=self.chunk.first_id - 1 if ids else self.after or 0,
+            last=self.chunk.last_id,
+            task_id=self.task_id,
+            token=self.lease,
+            limit=limit,
+            ids=ids,
+        )
+        if self.line is not None:
+            self.line.give_back({row.id for row in group})
+            after = after and self.line.before
+        self.after = after
+        return group
+
+    def form_line(self) -> None:
+        """As the limits of domains are now: an edit is heard while a chunk is under way."""
+        rates = buckets.domain_rates()
+        if self.line is not None:
+            self.line.rates = rates
+        elif rates and self.after is not None:
+            self.line = DomainLine(self.chunk.campaign_id, after=self.after, last=self.chunk.last_id, rates=rates)
 
     def wait(self, seconds: float) -> bool:
         """The rate lets nobody through now: stay while the waits are short, in all, else let the worker go."""
@@ -121,6 +149,7 @@ class Delivery:
         if now - self._looked_at >= conf.get("PAUSE_CHECK_SECONDS"):
             self._looked_at = now
             self._stopped = not lifecycle.is_sending(self.chunk.campaign_id)
+            self.form_line()
 
     def give_back(self) -> None:
         """Settle what is known. Of the others, what may have left is unconfirmed, what did not is pending again."""

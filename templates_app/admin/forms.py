@@ -40,7 +40,7 @@ class TemplateForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at
         required=False,
         initial=True,
         widget=UnfoldBooleanSwitchWidget,
-        help_text="Some mail programs ignore <style>. Rules for @media and in {% if %} stay there.",
+        help_text="Some mail programs ignore style sheets. Rules for @media and in {% if %} stay in theirs.",
     )
     note = forms.CharField(
         required=False,

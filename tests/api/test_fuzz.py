@@ -42,6 +42,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "campaigns/{id}/retry-failed/": {"hard": False},
     "suppressions/": {"email": "a@example.com", "reason": "manual", "source": ""},
     "suppressions/import/": {},
+    "domain-limits/": {"domain": "example.com", "rate_count": 1, "rate_seconds": 60},
     "dkim-keys/": {
         **{"domain": "example.com", "selector": "s", "algorithm": "ed25519", "private_key": "", "secret_env": ""},
     },

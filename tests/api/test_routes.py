@@ -139,6 +139,11 @@ CALLS = [
     ("get", "dkim-keys/{dkim_key}/", "view_dkimkey"),
     ("patch", "dkim-keys/{dkim_key}/", "change_dkimkey"),
     ("delete", "dkim-keys/{dkim_key}/", "delete_dkimkey"),
+    ("get", "domain-limits/", "view_domainlimit"),
+    ("post", "domain-limits/", "add_domainlimit"),
+    ("get", "domain-limits/{domain_limit}/", "view_domainlimit"),
+    ("patch", "domain-limits/{domain_limit}/", "change_domainlimit"),
+    ("delete", "domain-limits/{domain_limit}/", "delete_domainlimit"),
     ("get", "transports/", "view_mailtransport"),
     ("post", "transports/", "add_mailtransport"),
     ("get", "transports/{transport}/", "view_mailtransport"),
@@ -167,6 +172,7 @@ def ids() -> dict[str, int | str]:
         "recipient": Recipient.objects.get().pk,
         "import": campaigns.upload_import(campaign, io.BytesIO(b"a@example.com"), filename="a.csv").pk,
         "suppression": campaigns.suppress("s@example.com")[0].pk,
+        "domain_limit": campaigns.limit_domain(domain="example.com", rate_count=1).pk,
         "dkim_key": campaigns.add_dkim_key(domain="example.com", selector="s1", algorithm="ed25519").pk,
         "transport": campaigns.save_transport(name="Relay", host="127.0.0.1", port=1).pk,
         "letter": letter.pk,
@@ -209,6 +215,7 @@ def test_an_id_that_is_not_there_is_a_404(method, path, needed, bad, api):
         "import",
         "suppression",
         "dkim_key",
+        "domain_limit",
         "transport",
         "letter",
         "group",
@@ -244,6 +251,7 @@ def fill(number: int) -> None:
         register_worker(["default"])
         open_pool(["default"], 1)
         campaigns.suppress(f"s{n}@example.com")
+        campaigns.limit_domain(domain=f"d{uuid.uuid4().hex}.example", rate_count=1)
         campaigns.add_dkim_key(domain="example.com", selector=f"s{uuid.uuid4().hex}", algorithm="ed25519")
         campaigns.save_transport(name=f"Relay {uuid.uuid4()}", host="mail.example.com")
         (letter,) = make_dead_letters(1, fingerprint=f"{n:032x}")
@@ -257,7 +265,7 @@ def fill(number: int) -> None:
     "path",
     [
         *("tasks/", "task-types/", "queues/", "workers/", "worker-pools/", "campaigns/", "templates/"),
-        *("suppressions/", "transports/", "dkim-keys/"),
+        *("suppressions/", "transports/", "dkim-keys/", "domain-limits/"),
         *("tasks/search/?q=state:queued", "bulk-operations/", "workflows/"),
         *("dead-letters/", "dead-letters/groups/", "audit/"),
         *("campaigns/{id}/recipients/", "campaigns/{id}/imports/"),

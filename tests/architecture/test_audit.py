@@ -20,7 +20,7 @@ from rest_framework.test import APIClient
 from campaigns import breaker
 from campaigns import services as campaigns
 from campaigns.intake import read_options
-from campaigns.models import Campaign, DkimKey, MailTransport, Recipient, Suppression
+from campaigns.models import Campaign, DkimKey, DomainLimit, MailTransport, Recipient, Suppression
 from queue_core import broker
 from queue_core import services as queue
 from queue_core.models import DeadLetterGroup, Schedule, Workflow
@@ -193,6 +193,10 @@ def new_campaign() -> dict[str, Any]:
 
 def suppression() -> Suppression:
     return campaigns.suppress("jo@example.com")[0]
+
+
+def domain_limit() -> DomainLimit:
+    return campaigns.limit_domain(domain="example.com", rate_count=5)
 
 
 def dkim_key() -> DkimKey:
@@ -368,6 +372,15 @@ CAMPAIGNS |= {
         lambda: lambda by: campaigns.save_transport(name="Relay", host="mail.example.com", by=by),
         "Created.",
     ),
+    "limit_domain": (
+        lambda: lambda by: campaigns.limit_domain(domain="example.com", rate_count=5, by=by),
+        "Limited: 5 in 60 s.",
+    ),
+    "edit_domain_limit": (
+        _case(domain_limit, lambda row, by: campaigns.edit_domain_limit(row, rate_count=7, by=by)),
+        "Limited: 7 in 60 s.",
+    ),
+    "delete_domain_limit": (_case(domain_limit, campaigns.delete_domain_limit), "Deleted."),
     "add_dkim_key": (
         lambda: lambda by: campaigns.add_dkim_key(domain="example.com", selector="s", algorithm="ed25519", by=by),
         "Created: s._domainkey.example.com.",

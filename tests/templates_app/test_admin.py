@@ -8,6 +8,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
+from templates_app.admin.forms import TemplateForm
 from templates_app.models import EmailTemplate
 from tests.templates_app.factories import CONTEXT, HTML, make_template, make_used_template, make_user
 
@@ -79,6 +80,11 @@ def test_a_syntax_error_is_shown_at_its_field_with_the_line(editor):
     answer = editor.post(page("change", template.pk), form(html="\n{% if %}"))
     assert answer.context["adminform"].form.errors["html"][0].startswith("line 2: ")
     assert template.versions.count() == 1
+
+
+def test_no_explanation_of_a_field_is_taken_for_markup():
+    """Help texts are not escaped: one with a tag would swallow the rest of the page."""
+    assert not [name for name, field in TemplateForm.base_fields.items() if "<" in field.help_text]
 
 
 def test_saving_mjml_as_html_is_told_and_as_mjml_is_compiled(editor):

@@ -1,0 +1,84 @@
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.contrib.admin.models import LogEntry
+from django.db.models import Model
+from django.http import HttpRequest
+from unfold.admin import ModelAdmin
+from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminTextInputWidget
+
+from campaigns import services
+from campaigns.errors import DomainLimitRefused
+from campaigns.models import DomainLimit
+from queue_core.admin.ledger import actor
+
+
+class DomainLimitForm(forms.ModelForm):  # type: ignore[type-arg]
+    """Saves by the verb, which says what is wrong."""
+
+    class Meta:
+        model = DomainLimit
+        fields = ["domain", "rate_count", "rate_seconds"]
+        labels = {"rate_count": "Mails", "rate_seconds": "In so many seconds"}
+        help_texts = {
+            "domain": "Of recipients, such as example.com; domains below it have limits of their own.",
+            "rate_count": "At most, over all campaigns, transports and workers; heard within a second.",
+            "rate_seconds": "60 makes it a rate per minute.",
+        }
+        widgets = {
+            "domain": UnfoldAdminTextInputWidget,
+            "rate_count": UnfoldAdminIntegerFieldWidget,
+            "rate_seconds": UnfoldAdminIntegerFieldWidget,
+        }
+
+    def _post_clean(self) -> None:
+        if self.errors:
+            return
+        by = getattr(self, "by", None)
+        try:
+            if self.instance.pk is None:
+                self.instance = services.limit_domain(**self.cleaned_data, by=by)
+            else:
+                self.instance = services.edit_domain_limit(self.instance, **self.cleaned_data, by=by)
+        except DomainLimitRefused as refused:
+            for name, texts in refused.errors.items():
+                self.add_error(name, texts)
+
+
+@admin.register(DomainLimit)
+class DomainLimitAdmin(ModelAdmin):  # type: ignore[misc]
+    form = DomainLimitForm
+    list_display = ["domain", "rate_count", "rate_seconds", "created_at"]
+    search_fields = ["domain"]
+    ordering = ["domain"]
+    actions = None
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> list[str]:
+        return ["domain"] if obj else []
+
+    def get_form(self, request: HttpRequest, obj: Model | None = None, change: bool = False, **kwargs: Any) -> Any:
+        made = super().get_form(request, obj, change, **kwargs)
+        return type("DomainLimitForm", (made,), {"by": actor(request)})
+
+    def save_form(self, request: HttpRequest, form: DomainLimitForm, change: bool) -> Any:
+        return form.instance
+
+    def save_model(self, request: HttpRequest, obj: DomainLimit, form: DomainLimitForm, change: bool) -> None:
+        """The form has called the verb."""
+
+    def save_related(self, request: HttpRequest, form: DomainLimitForm, formsets: Any, change: bool) -> None:
+        """There is nothing related."""
+
+    def delete_model(self, request: HttpRequest, obj: DomainLimit) -> None:
+        services.delete_domain_limit(obj, by=actor(request))
+
+    # The verbs have written the entry already.
+    def log_addition(self, request: HttpRequest, obj: DomainLimit, message: Any) -> LogEntry | None:
+        return None
+
+    def log_change(self, request: HttpRequest, obj: DomainLimit, message: Any) -> LogEntry | None:
+        return None
+
+    def log_deletions(self, request: HttpRequest, queryset: Any) -> None:
+        """Likewise."""

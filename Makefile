@@ -1,6 +1,6 @@
 # `make` without a target says what there is.
 .DEFAULT_GOAL := help
-.PHONY: help install run test lint fix chaos properties bench bench-queue bench-mail bench-growth bench-import lock clean
+.PHONY: help install run test lint fix chaos chaos-mail properties bench bench-queue bench-mail bench-growth bench-import lock clean
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -42,6 +42,10 @@ fix: install  ## format, and repair what the linter can
 chaos: install  ## kill, freeze and cut off everything, then check all that happened; SEED= SECONDS= KILLS= QUICK=1
 	$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(SECONDS),--seconds $(SECONDS)) \
 	  $(if $(KILLS),--kills $(KILLS)) $(if $(QUICK),--quick)
+
+chaos-mail: install  ## kill -9 senders of campaigns and check every recipient; SEED= KILLS= RECIPIENTS= QUICK=1
+	$(BIN)/python -m tests.chaos.mail $(if $(SEED),--seed $(SEED)) $(if $(KILLS),--kills $(KILLS)) \
+	  $(if $(RECIPIENTS),--recipients $(RECIPIENTS)) $(if $(QUICK),--quick)
 
 properties: install  ## the property tests, for minutes instead of seconds; PROPERTIES=n times as long
 	PROPERTIES=$(or $(PROPERTIES),20) $(BIN)/python -m pytest tests/queue_core/test_state_machine.py \

@@ -27,6 +27,10 @@ def _is_schema(value: Any) -> bool:
     return isinstance(value, dict) and not PayloadSchema(value).fault
 
 
+def _takes(option: str) -> Callable[[Any], bool]:
+    return lambda value: value is not None and not registry.limit_fault(option, value)
+
+
 # option -> (what it must be, in words; whether a value is)
 _OPTIONS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "queue": ("one of QUEUES", lambda value: isinstance(value, str) and value in conf.queues()),
@@ -40,6 +44,11 @@ _OPTIONS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "timeout": ("a number of seconds above 0", _is_positive),
     "backoff": ('seconds such as {"base": 2, "factor": 2, "cap": 3600}', _is_backoff),
     "schema": ("a JSON Schema of the payload", _is_schema),
+    "max_running": ("a whole number from 1 to 1000000", _takes("max_running")),
+    "rate": ("a rate such as 100/m", _takes("rate")),
+    "key": ("a path into the payload such as customer.id", lambda value: isinstance(value, str) and bool(value)),
+    "key_max_running": ("a whole number from 1 to 1000000", _takes("key_max_running")),
+    "key_rate": ("a rate such as 100/m", _takes("key_rate")),
 }
 
 

@@ -131,14 +131,21 @@ class TaskType(DjangoTask[Any, Any]):
         return lane_of(self.label if is_limited else "", key)
 
 
+def limit_fault(option: str, value: Any) -> str:
+    """What is wrong with a value of `max_running`, `rate`, `key_max_running` or `key_rate`; "" when it can be."""
+    try:
+        if value is not None:
+            Rate.parse(value) if option.endswith("rate") else checked_room(value)
+    except ValueError as exc:
+        return str(exc)
+    return ""
+
+
 def _check_limits(task_type: TaskType) -> None:
     for option in ("max_running", "rate", "key_max_running", "key_rate"):
-        value = getattr(task_type, option)
-        try:
-            if value is not None:
-                Rate.parse(value) if option.endswith("rate") else checked_room(value)
-        except ValueError as exc:
-            raise ValueError(f"{option} of the task {task_type.label!r} {exc}.") from None
+        fault = limit_fault(option, getattr(task_type, option))
+        if fault:
+            raise ValueError(f"{option} of the task {task_type.label!r} {fault}.")
     if not (task_type.key is None or callable(task_type.key) or (isinstance(task_type.key, str) and task_type.key)):
         raise ValueError(f"key of the task {task_type.label!r} must be a path such as 'customer.id', or a function.")
 

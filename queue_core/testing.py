@@ -1,9 +1,10 @@
-"""For the tests of apps that submit tasks: run what is due, ask what was submitted, let time pass.
+"""For the tests of apps that submit tasks: run what is due, ask what was submitted, let time pass, stop the clock.
 
 Works inside a test's transaction (Django's TestCase, pytest's `db`), in the test's own process and connection; no
 worker, no Valkey is needed.
 """
 
+import datetime
 import signal
 import time
 import uuid
@@ -17,11 +18,19 @@ from queue_core import conf, execution, lifecycle
 from queue_core.lanes import after, type_in
 from queue_core.lifecycle import Claimed, Spot, Taker
 from queue_core.models import Task
+from queue_core.services.fire_schedules import fire_schedules
 from queue_core.services.register_worker import register_worker
 from queue_core.services.settle import settle
 
 _RUNS_AT_MOST = 10_000
 _LANES_AT_ONCE = 100
+_SCHEMA, _FROZEN_AT = "posthaste_frozen", "posthaste.frozen_at"
+_CLOCKS = ("now", "clock_timestamp", "statement_timestamp", "transaction_timestamp")
+_FREEZE = f"CREATE SCHEMA {_SCHEMA};" + "".join(
+    f"CREATE FUNCTION {_SCHEMA}.{name}() RETURNS timestamptz LANGUAGE sql STABLE"
+    f" RETURN pg_catalog.current_setting('{_FROZEN_AT}')::timestamptz;"
+    for name in _CLOCKS
+)
 
 
 @contextmanager
@@ -94,6 +103,55 @@ def advance(seconds: float) -> None:
             " WHERE state IN ('blocked', 'queued')",
             [seconds],
         )
+    _catch_up()
+
+
+def _catch_up() -> None:
+    """What the scheduler would have done by now."""
     lifecycle.expire(_RUNS_AT_MOST)
     settle()
     lifecycle.unpark(_RUNS_AT_MOST)
+    fire_schedules(_RUNS_AT_MOST)
+
+
+class Clock:
+    """PostgreSQL's clock as this connection reads it: it stands still until it is moved."""
+
+    def move_to(self, at: datetime.datetime) -> None:
+        """`at` is aware. Tasks come due and expire, and schedules fire, as if the time between had passed."""
+        if not isinstance(at, datetime.datetime) or at.tzinfo is None:
+            raise ValueError(f"Give an aware datetime, not {at!r}.")
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT set_config(%s, %s, false)", [_FROZEN_AT, at.isoformat()])
+        _catch_up()
+
+    def advance(self, seconds: float) -> None:
+        self.move_to(self.now() + datetime.timedelta(seconds=seconds))
+
+    def now(self) -> datetime.datetime:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT clock_timestamp()")
+            now: datetime.datetime = cursor.fetchone()[0]
+        return now
+
+
+@contextmanager
+def frozen(at: datetime.datetime) -> Iterator[Clock]:
+    """Stop the queue's clock at an aware datetime, for this connection: what is submitted, due and fired goes by it.
+
+    Python's own clock goes on (stop that with a library such as time-machine), and so does `created_at`.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW search_path")
+        path = cursor.fetchone()[0]
+        cursor.execute(_FREEZE)
+        # Functions of PostgreSQL's own come last only where they are named last.
+        cursor.execute(f"SET search_path = {_SCHEMA}, {path}, pg_catalog")
+    clock = Clock()
+    try:
+        clock.move_to(at)
+        yield clock
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute(f"SET search_path = {path}")
+            cursor.execute(f"DROP SCHEMA {_SCHEMA} CASCADE")

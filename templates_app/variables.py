@@ -30,24 +30,29 @@ _HINTS: dict[frozenset[str], Any] = {
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """`default` is what one of its places shows in its absence, where that is a plain value."""
+    """`default` is what one of its places shows in its absence, `like` what it is compared with, where plain values."""
 
     path: str
     required: bool
     default: Any = None
+    like: Any = field(default=None, compare=False)
 
     @property
     def sample(self) -> Any:
         """A readable value to start a preview from."""
+        if self.like is not None:
+            return self.like
         return _SAMPLES.get(self.path) or _made_up(self.path.rpartition(".")[2].removesuffix("[]"))
 
 
 def variables_of(tree: nodes.Template) -> list[Variable]:
     """The variables of one parsed part; RecursionError when it is nested too deeply to be compiled anyway."""
     found: dict[str, bool] = {}
-    defaults: dict[str, Any] = {}
-    _Reader(found, defaults).read_all(tree.body, _Place())
-    return [Variable(path, required, defaults.get(path)) for path, required in found.items()]
+    reader = _Reader(found)
+    reader.read_all(tree.body, _Place())
+    return [
+        Variable(path, required, reader.defaults.get(path), reader.likes.get(path)) for path, required in found.items()
+    ]
 
 
 def merged(variables: Iterable[Variable]) -> list[Variable]:
@@ -56,7 +61,8 @@ def merged(variables: Iterable[Variable]) -> list[Variable]:
     for one in variables:
         other = found.get(one.path, one)
         default = other.default if other.default is not None else one.default
-        found[one.path] = Variable(one.path, one.required or other.required, default)
+        like = other.like if other.like is not None else one.like
+        found[one.path] = Variable(one.path, one.required or other.required, default, like)
     return [found[path] for path in sorted(found)]
 
 
@@ -148,10 +154,12 @@ def _stands_for_nothing(default: nodes.Filter) -> bool:
 
 
 class _Reader:
-    """Walks a tree in the order it runs and notes each path in `found` (path: required) and `defaults`."""
+    """Walks a tree in the order it runs and notes each path in `found` (path: required), `defaults` and `likes`."""
 
-    def __init__(self, found: dict[str, bool], defaults: dict[str, Any]) -> None:
-        self._found, self._defaults = found, defaults
+    def __init__(self, found: dict[str, bool]) -> None:
+        self._found = found
+        self.defaults: dict[str, Any] = {}
+        self.likes: dict[str, Any] = {}
 
     def read_all(self, siblings: Iterable[nodes.Node], place: _Place) -> None:
         for node in siblings:
@@ -204,7 +212,13 @@ class _Reader:
     def _note_default(self, node: nodes.Filter, place: _Place) -> None:
         path = node.node and place.path(node.node)
         if path and node.args and isinstance(node.args[0], nodes.Const):
-            self._defaults.setdefault(path, node.args[0].value)
+            self.defaults.setdefault(path, node.args[0].value)
+
+    def _read_compare(self, node: nodes.Compare, place: _Place) -> None:
+        self.read_all(node.iter_child_nodes(), place)
+        path, other = place.path(node.expr), node.ops[0].expr
+        if path and isinstance(other, nodes.Const):
+            self.likes.setdefault(path, other.value)
 
     def _read_test(self, node: nodes.Test, place: _Place) -> None:
         if node.name in ("defined", "undefined"):

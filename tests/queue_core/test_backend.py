@@ -1,8 +1,10 @@
 """Django's Tasks API, as an app that knows nothing of this project uses it."""
 
 import datetime
+from typing import Any
 
 import pytest
+from asgiref.sync import async_to_sync
 from django.utils import timezone
 from django_tasks import TaskResultStatus, default_task_backend, task
 from django_tasks.exceptions import InvalidTaskError, TaskResultDoesNotExist
@@ -35,6 +37,21 @@ def test_a_plain_task_runs_and_answers(station: Station) -> None:
     result.refresh()
     assert (result.status, result.return_value, result.attempts) == (TaskResultStatus.SUCCESSFUL, 15, 1)
     assert multiply.get_result(result.id).return_value == 15
+
+
+def test_a_coroutine_submits_and_looks_for_the_end(station: Station) -> None:
+    async def ask() -> Any:
+        return await multiply.aenqueue(4, b=5)
+
+    async def look(result: Any) -> Any:
+        await result.arefresh()
+        return await multiply.aget_result(result.id)
+
+    result = async_to_sync(ask)()
+    assert result.status == TaskResultStatus.READY
+    station.serve(10, burst=True)
+    again = async_to_sync(look)(result)
+    assert (result.status, result.return_value, again.return_value) == (TaskResultStatus.SUCCESSFUL, 20, 20)
 
 
 def test_context_priority_and_queue_are_kept(station: Station) -> None:

@@ -4,11 +4,12 @@ import datetime
 import signal
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from queue_core import services
-from queue_core.models import Task
-from queue_core.testing import advance, assert_submitted, drain
+from queue_core.models import ScheduleFire, Task
+from queue_core.testing import advance, assert_submitted, drain, frozen
 
 pytestmark = pytest.mark.django_db
 
@@ -41,6 +42,48 @@ def test_time_passes_when_told() -> None:
     advance(3600)
     assert [task.pk for task in drain()] == [delayed]
     assert Task.objects.get(pk=expiring).state == "expired"
+
+
+@pytest.mark.parametrize("year", [2019, 2040])
+def test_a_stopped_clock_is_the_one_that_counts(year: int) -> None:
+    at = datetime.datetime(year, 12, 31, 23, 59, tzinfo=datetime.UTC)
+    minute = datetime.timedelta(minutes=1)
+    with frozen(at) as clock:
+        services.submit("tests.noop")
+        later = services.submit("tests.noop", run_at=at + minute).id
+        expiring = services.submit("tests.noop", delay=3600, expires_at=at + minute).id
+        assert [task.finished_at for task in drain()] == [at]
+        clock.advance(59)
+        assert drain() == []
+        clock.move_to(at + minute)
+        assert [(task.pk, task.finished_at) for task in drain()] == [(later, at + minute)]
+        assert Task.objects.get(pk=expiring).state == "expired"
+        assert clock.now() == at + minute
+    now = services.submit("tests.noop").id
+    assert [task.pk for task in drain()] == [now]
+    assert abs(Task.objects.get(pk=now).finished_at - timezone.now()) < minute
+
+
+def test_schedules_fire_by_the_stopped_clock_also_in_a_night_when_clocks_change() -> None:
+    at = datetime.datetime(2030, 3, 30, 12, tzinfo=datetime.UTC)
+    with frozen(at) as clock:
+        services.save_schedule(name="nightly", task="tests.noop", expression="30 2 * * *", timezone="Europe/Berlin")
+        clock.advance(86_400)
+        (task,) = drain()
+        # 02:30 is left out that night: it runs when the clocks show 03:00.
+        fire = ScheduleFire.objects.get(task=task)
+        assert fire.fire_at == datetime.datetime(2030, 3, 31, 1, tzinfo=datetime.UTC)
+
+
+@pytest.mark.parametrize("at", [None, "2030-01-01", datetime.datetime(2030, 1, 1), 5])  # noqa: DTZ001 - the point
+def test_a_clock_is_stopped_at_an_aware_time_and_goes_on_otherwise(at: object) -> None:
+    with pytest.raises(ValueError, match="aware"), frozen(at):  # type: ignore[arg-type]
+        pass
+    with frozen(timezone.now() + datetime.timedelta(days=1)):
+        pass
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT abs(extract(epoch FROM clock_timestamp() - %s)) < 60", [timezone.now()])
+        assert cursor.fetchone() == (True,)
 
 
 def test_assert_submitted_finds_and_explains() -> None:

@@ -80,6 +80,7 @@ def test_requires_of_every_context_only_what_is_not_an_item_of_a_list():
         "{% for p in ps %}{{ p.name }}{% for q in p.qs %}{{ q.z }}{{ q.a.b }}{% endfor %}{% endfor %}",
         "{% for p in ps %}{{ p }}{% endfor %}",
         "{{ rows[0].x }}{{ rows[0].y }}",
+        "{% if a.n < 3 and b == 'gold' %}x{% endif %}{% for p in ps %}{% if p.stars >= 4.5 %}x{% endif %}{% endfor %}",
     ],
 )
 def test_samples_a_context_the_template_renders_with(html):

@@ -2,7 +2,7 @@ from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import BaseCommand
-from django.db import Error, connection
+from django.db import Error, ProgrammingError, connection
 
 from queue_core.broker.scheduler import run_scheduler
 from queue_core.ticker import tick
@@ -24,6 +24,12 @@ class Command(BaseCommand):
     def tick(self) -> None:
         try:
             tick()
+        except ProgrammingError as exc:
+            reason = str(exc).strip().splitlines()[0]
+            self.stderr.write(
+                f"The database does not have the tables of this version: run `manage.py migrate`. ({reason})"
+            )
+            connection.close()
         except Error as exc:
             self.stderr.write(f"PostgreSQL does not answer, trying again: {str(exc).strip().splitlines()[0]}")
             connection.close()

@@ -7,6 +7,6 @@ class QueueCoreConfig(AppConfig):
     verbose_name = "Queue"
 
     def ready(self) -> None:
-        from queue_core import checks  # noqa: F401
+        from queue_core import checks, stored_checks  # noqa: F401
 
         autodiscover_modules("tasks")

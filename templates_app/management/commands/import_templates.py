@@ -1,4 +1,5 @@
 import json
+import os
 from argparse import ArgumentParser
 from dataclasses import asdict
 from pathlib import Path
@@ -24,8 +25,8 @@ class Command(BaseCommand):
     def handle(self, *args: Any, folder: str, note: str, dry_run: bool, **options: Any) -> None:
         if len(note) > _NOTE_MAX or "\x00" in note:
             raise CommandError(f"--note takes a text of at most {_NOTE_MAX} characters.")
-        if "\x00" in folder or not Path(folder).is_dir():
-            raise CommandError(f"{folder!r} is no folder.")
+        if not os.path.isdir(folder):
+            raise CommandError(f"{folder[:200]!r} is no folder.")
         try:
             done = services.import_templates(
                 services.read_templates(Path(folder)), note=note, dry_run=dry_run, by=services.Actor(None, "command")

@@ -389,11 +389,37 @@ def test_external_and_own_tasks_keep_to_their_queues() -> None:
         call_command("worker", "--queues=low,images")
 
 
+@pytest.mark.django_db(transaction=True)
+def test_limits_of_external_tasks_hold_over_all_workers(settings: Settings, api: Browser) -> None:
+    workers = [Client(api, capacity=50), Client(api, capacity=50)]
+    settings.QUEUE_EXTERNAL_TASKS = {
+        "image.one": {"queue": "images", "max_running": 1},
+        "image.slow": {"queue": "images", "rate": "2/h"},
+        "image.shop": {"queue": "images", "key": "shop", "key_max_running": 1},
+    }
+    assert not run_checks(tags=["queue_core"])
+    for name in ("image.one", "image.slow"):
+        services.submit_many([services.build(name, {})] * 4)
+    for shop in ("a", "a", "b"):
+        services.submit("image.shop", {"shop": shop})
+    claimed = [task for _ in range(4) for worker in workers for task in worker.claim(limit=10)]
+    assert sorted(task["name"] for task in claimed) == [
+        *("image.one", "image.shop", "image.shop"),
+        "image.slow",  # the next is due in half an hour
+    ]
+
+
 @pytest.mark.parametrize(
     "tasks",
     [
         [],
         {"a": {}},
+        {"a": {"queue": "images", "max_running": 0}},
+        {"a": {"queue": "images", "rate": "fast"}},
+        {"a": {"queue": "images", "rate": None}},
+        {"a": {"queue": "images", "key": ""}},
+        {"a": {"queue": "images", "key_max_running": "1"}},
+        {"a": {"queue": "images", "key_rate": 5}},
         {"a": {"queue": "nowhere"}},
         {"a": {"queue": ["images"]}},
         {"a": {"queue": "default"}},

@@ -52,17 +52,20 @@ def resolve(
 _RETRY = f"""
 WITH held AS (
     SELECT r.id FROM email_recipients r
-    WHERE r.campaign_id = %s AND r.state = 'rejected' AND (%s OR r.code IS NULL OR r.code < 500)
+    WHERE r.campaign_id = %s AND r.state = 'rejected' AND r.id > %s AND (%s OR r.code IS NULL OR r.code < 500)
       AND NOT EXISTS (SELECT 1 FROM suppressions s WHERE s.key = r.key)
-    ORDER BY r.id FOR UPDATE OF r
+    ORDER BY r.id LIMIT %s FOR UPDATE OF r
 ), moved AS (
     UPDATE email_recipients r SET state = 'pending', attempts = 0 FROM held WHERE r.id = held.id
-    RETURNING r.campaign_id, 'rejected' AS before, r.state
+    RETURNING r.id, r.campaign_id, 'rejected' AS before, r.state
 ), counted AS ({COUNT})
-SELECT count(*) FROM moved
+SELECT id FROM moved ORDER BY id
 """
 
 
-def reopen_rejected(campaign_id: int, *, hard: bool) -> int:
-    """rejected -> pending, with all their attempts; `hard`: also those refused for good (5xx). How many."""
-    return int(rows(_RETRY, [campaign_id, hard, shard()])[0][0])
+def reopen_rejected(campaign_id: int, *, after: int, limit: int, hard: bool) -> list[int]:
+    """rejected -> pending, with all their attempts; `hard`: also those refused for good (5xx).
+
+    The ids of up to `limit` of them behind `after`, in order.
+    """
+    return [row[0] for row in rows(_RETRY, [campaign_id, after, hard, limit, shard()])]

@@ -3,6 +3,7 @@
 import threading
 import uuid
 from collections.abc import Callable
+from importlib import import_module
 from io import StringIO
 
 import pytest
@@ -88,6 +89,16 @@ def test_a_sender_that_comes_back_changes_nothing_that_a_person_decided() -> Non
     assert lifecycle.settle(lease, [lifecycle.Settled(row.pk, "sent", 250)]) == 0
     row.refresh_from_db()
     assert (row.state, row.lease) == ("pending", None)
+
+
+def test_many_are_retried_in_slices_and_nobody_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(import_module("campaigns.services.retry_failed"), "SLICE", 2)
+    campaign = CampaignFactory.create()
+    add_recipients(campaign, 5)
+    completed(services.launch(campaign), "rejected", 451)
+    assert services.retry_failed(campaign).changed == 5
+    assert counts_by_scan(campaign)["pending"] == services.status(campaign)["pending"] == 5
+    assert campaign.state == "sending"
 
 
 @pytest.mark.parametrize("verb", [services.retry_failed, services.send_again])

@@ -67,11 +67,11 @@ def test_what_is_for_the_workers_is_passed_on(
     monkeypatch.setattr(up.Command, "_servers", lambda self: nullcontext())
     monkeypatch.setattr(up.Command, "_prepare", lambda self: None)
     monkeypatch.setattr(up.Command, "_run", lambda self, port, worker, example: given.append(worker))
-    call_command("up", "--threads=4", "--async", "50")
+    call_command("up", "--threads=4", "--async", "50", "--isolate")
     call_command("up")
-    assert given == [["--threads=4", "--async=50"], []]
+    assert given == [["--threads=4", "--async=50", "--isolate"], []]
     (worker,) = (program for program in up._programs(8123, given[0]) if program.name == "worker")
-    assert worker.argv[-2:] == given[0]
+    assert worker.argv[-3:] == given[0]
 
 
 @pytest.mark.django_db

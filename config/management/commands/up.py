@@ -45,9 +45,11 @@ class Command(BaseCommand):
         for option, (most, what) in WORKER_OPTIONS.items():
             kind = partial(_count, most=most)
             parser.add_argument(f"--{option}", type=kind, metavar="N", help=f"{what} (default: as of `worker`)")
+        parser.add_argument("--isolate", action="store_true", help="each task in a child process, as of `worker`")
 
     def handle(self, *args: Any, port: int, no_example: bool, **options: Any) -> None:
         worker = [f"--{option}={options[option]}" for option in WORKER_OPTIONS if options[option] is not None]
+        worker += ["--isolate"] if options["isolate"] else []
         signal.signal(signal.SIGINT, _interrupt)
         signal.signal(signal.SIGTERM, _interrupt)
         signal.signal(signal.SIGHUP, _interrupt)

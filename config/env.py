@@ -1,5 +1,6 @@
 """Settings from the environment: typed, and loud when they are wrong."""
 
+import importlib.util
 import os
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -47,6 +48,16 @@ def integer(name: str, default: int | None = None) -> int:
 def words(name: str, default: list[str]) -> list[str]:
     """A comma-separated list; blanks around and between the words are dropped."""
     return _read(name, lambda raw: [word.strip() for word in raw.split(",") if word.strip()], "a list", default)
+
+
+def apps(name: str) -> list[str]:
+    """A list of Python packages, which must be there."""
+    found = words(name, [])
+    for app in found:
+        package = app.partition(".")[0]
+        if not package.isidentifier() or importlib.util.find_spec(package) is None:
+            raise ImproperlyConfigured(f"{name} names {app!r}, but there is no package {package!r} to import.")
+    return found
 
 
 def database(url: str) -> dict[str, Any]:

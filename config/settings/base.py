@@ -34,6 +34,7 @@ INSTALLED_APPS = [
     "templates_app",
     "campaigns",
     "monitoring",
+    *env.apps("EXTRA_APPS"),
 ]
 
 MIDDLEWARE = [

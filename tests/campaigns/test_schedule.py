@@ -247,6 +247,18 @@ def test_a_campaign_may_be_made_with_its_time(api: Any, draft: Campaign) -> None
     assert Campaign.objects.count() == 2
 
 
+def test_the_checklist_tells_of_a_planned_time(draft: Campaign) -> None:
+    def told() -> list[tuple[str, str]]:
+        items = services.preflight(Campaign.objects.get())
+        return [(item.level, item.message[:17]) for item in items if item.code == "schedule"]
+
+    assert told() == [("ok", "Sending begins wi")]
+    services.edit_campaign(draft, scheduled_at=soon())
+    assert told() == [("ok", "It is planned for")]
+    Campaign.objects.update(scheduled_at=timezone.now() - HOUR)
+    assert told() == [("warn", "It was planned fo")]
+
+
 def test_a_planned_time_that_has_passed_is_now(draft: Campaign) -> None:
     Campaign.objects.update(scheduled_at=timezone.now() - HOUR)
     assert services.launch_as_planned(Campaign.objects.get()).state == "sending"

@@ -11,7 +11,6 @@ from django.core.exceptions import ImproperlyConfigured
 
 from config import env
 
-
 _NAMES = "import django; django.setup(); from queue_core import registry; print(registry.names())"
 
 

@@ -12,13 +12,13 @@ from campaigns.services.preflight.content import content
 from campaigns.services.preflight.item import Item
 from campaigns.services.preflight.links import links
 from campaigns.services.preflight.sender import reply_to, sender
-from campaigns.services.preflight.sending import duration, transport
+from campaigns.services.preflight.sending import duration, planned, transport
 from campaigns.states import PreflightLevel
 
 __all__ = ["Item", "preflight", "problems"]
 
 Check = Callable[[Campaign], Iterator[Item]]
-CHECKS: tuple[Check, ...] = (audience, imports, content, sender, reply_to, links, transport, duration)
+CHECKS: tuple[Check, ...] = (audience, imports, content, sender, reply_to, links, transport, duration, planned)
 _ORDER = list(PreflightLevel)
 
 

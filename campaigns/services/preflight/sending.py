@@ -1,13 +1,15 @@
 """Whether there is a way out for the mails, and how long they would take."""
 
+import datetime
 from collections.abc import Iterator
 
 from django.conf import settings
+from django.utils import timezone
 
 from campaigns import breaker, conf, lifecycle, mailer
 from campaigns.models import Campaign, MailTransport
 from campaigns.services.preflight.item import Item, block, ok, warn
-from campaigns.states import RecipientState
+from campaigns.states import CampaignState, RecipientState
 
 _MINUTES_PER_DAY = 1_440
 
@@ -42,6 +44,19 @@ def _breakers(keys: list[str]) -> Iterator[Item]:
     broken = breaker.troubles(keys)
     if keys and len(broken) == len(keys):
         yield warn("breaker", breaker.words(broken[keys[0]]), "A launched campaign would wait for it.")
+
+
+def planned(campaign: Campaign) -> Iterator[Item]:
+    """Of a draft that was given a time."""
+    at = campaign.scheduled_at
+    if at is None or campaign.state != CampaignState.DRAFT:
+        yield ok("schedule", "Sending begins with the launch.")
+        return
+    when = f"{at.astimezone(datetime.UTC):%Y-%m-%d %H:%M} UTC"
+    if at <= timezone.now():
+        yield warn("schedule", f"It was planned for {when}, which has passed: a launch is now.")
+    else:
+        yield ok("schedule", f"It is planned for {when}.", "Scheduling it sets that time; in the admin, Launch is now.")
 
 
 def duration(campaign: Campaign) -> Iterator[Item]:

@@ -111,7 +111,6 @@ def _catch_up() -> None:
     lifecycle.expire(_RUNS_AT_MOST)
     settle()
     lifecycle.unpark(_RUNS_AT_MOST)
-    fire_schedules(_RUNS_AT_MOST)
 
 
 class Clock:
@@ -124,6 +123,7 @@ class Clock:
         with connection.cursor() as cursor:
             cursor.execute("SELECT set_config(%s, %s, false)", [_FROZEN_AT, at.isoformat()])
         _catch_up()
+        fire_schedules(_RUNS_AT_MOST)
 
     def advance(self, seconds: float) -> None:
         self.move_to(self.now() + datetime.timedelta(seconds=seconds))

@@ -142,6 +142,25 @@ class RateForm(forms.Form):
     )
 
 
+class RecipientForm(forms.Form):
+    """Who somebody in a draft is."""
+
+    email = forms.CharField(label="Address", max_length=320, widget=widgets.UnfoldAdminTextInputWidget)
+    name = forms.CharField(required=False, max_length=320, widget=widgets.UnfoldAdminTextInputWidget)
+    attributes = forms.JSONField(
+        label="Attributes (JSON)",
+        required=False,
+        widget=widgets.UnfoldAdminTextareaWidget(attrs={"rows": 10, "class": "ph-source", "spellcheck": "false"}),
+        help_text='What the template sees as recipient.…, such as {"city": "Bonn"}.',
+    )
+
+    def clean_attributes(self) -> dict[str, Any]:
+        given = self.cleaned_data["attributes"]
+        if given is not None and not isinstance(given, dict):
+            raise forms.ValidationError('Write one JSON object, such as {"city": "Bonn"}.')
+        return given or {}
+
+
 class ImportForm(forms.Form):
     """A file of recipients."""
 

@@ -1,14 +1,16 @@
 import json
+from functools import partial
 from typing import Any
 
 from django.conf import settings
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.urls import reverse
+from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from unfold.decorators import display as label
 
+from campaigns.admin import recipient_pages
 from campaigns.admin.progress import RECIPIENT_LABELS
 from campaigns.message import MessageError, Skeleton, message_id
 from campaigns.models import Campaign, CaughtMessage, Recipient
@@ -67,6 +69,18 @@ class RecipientAdmin(LedgerAdmin):
     actions = None
     detail_template = "campaigns/admin/recipient.html"
 
+    def get_urls(self) -> list[URLPattern]:
+        pages = {"edit": recipient_pages.edit, "remove": recipient_pages.remove}
+        own = [
+            path(
+                f"<int:pk>/{name}/",
+                self.admin_site.admin_view(partial(view, self)),
+                name=f"campaigns_recipient_{name}",
+            )
+            for name, view in pages.items()
+        ]
+        return [*own, *super().get_urls()]
+
     def get_queryset(self, request: HttpRequest) -> QuerySet[Recipient]:
         return Recipient.objects.defer("attributes")
 
@@ -111,7 +125,7 @@ class RecipientAdmin(LedgerAdmin):
             ],
             "reply": obj.detail,
             "attributes": json.dumps(obj.attributes, indent=2, ensure_ascii=False),
-            "buttons": _caught(request, identity),
+            "buttons": [*recipient_pages.buttons(request, obj), *_caught(request, identity)],
         }
 
     @label(description="State", label=RECIPIENT_LABELS)  # type: ignore[untyped-decorator]

@@ -3,11 +3,12 @@
 from typing import Any
 
 import pytest
+from django.urls import reverse
 
 from campaigns import services
 from campaigns.errors import RecipientRefused, WrongState
 from campaigns.models import Campaign, Recipient
-from tests.factories import CampaignFactory, add_recipients, counts_by_scan
+from tests.factories import CampaignFactory, UserFactory, add_recipients, counts_by_scan
 
 
 @pytest.fixture
@@ -99,3 +100,39 @@ def test_the_api_changes_and_removes(api: Any, draft: Campaign, person: Recipien
     services.launch(draft)
     assert api.patch(f"/api/v1/recipients/{other.pk}/", {"name": "Jo"}).status_code == 409
     assert api.delete(f"/api/v1/recipients/{other.pk}/").status_code == 409
+
+
+def test_the_admin_changes_and_removes(client: Any, draft: Campaign, person: Recipient) -> None:
+    client.force_login(UserFactory(is_superuser=True))
+    page = reverse("admin:campaigns_recipient_change", args=[person.pk])
+    edit = reverse("admin:campaigns_recipient_edit", args=[person.pk])
+    remove = reverse("admin:campaigns_recipient_remove", args=[person.pk])
+    shown = client.get(page).content.decode()
+    assert edit in shown
+    assert remove in shown
+    assert person.email in client.get(edit).content.decode()
+    form = {"email": "jo@example.com", "name": "Jo", "attributes": '{"city": "Bonn"}'}
+    for change, said in (
+        ({"email": "nobody"}, "cannot be"),
+        ({"email": "r1@example.com"}, "in this campaign already"),
+        ({"attributes": "{"}, "valid JSON"),
+        ({"attributes": "[1]"}, "one JSON object"),
+        ({"email": ""}, "required"),
+    ):
+        assert said in client.post(edit, {**form, **change}).content.decode()
+    assert "Changed jo@example.com." in client.post(edit, form, follow=True).content.decode()
+    person.refresh_from_db()
+    assert (person.name, person.attributes) == ("Jo", {"city": "Bonn"})
+    assert "Take jo@example.com out" in client.get(remove).content.decode()
+    assert "Removed jo@example.com." in client.post(remove, follow=True).content.decode()
+    other = draft.recipients.earliest("pk")
+    services.launch(draft)
+    page = reverse("admin:campaigns_recipient_change", args=[other.pk])
+    assert "/remove/" not in client.get(page).content.decode()
+    for name, given in (("edit", form), ("remove", {})):
+        url = reverse(f"admin:campaigns_recipient_{name}", args=[other.pk])
+        assert "cannot be given other recipients" in client.post(url, given, follow=True).content.decode()
+    client.force_login(UserFactory(permissions=["view_recipient"]))
+    assert client.post(edit, form).status_code == 404
+    assert client.get(reverse("admin:campaigns_recipient_edit", args=[other.pk])).status_code == 403
+    assert client.get(reverse("admin:campaigns_recipient_remove", args=[other.pk])).status_code == 403

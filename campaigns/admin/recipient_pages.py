@@ -1,0 +1,85 @@
+"""The pages that change somebody in a draft, or take them out. Each calls one verb."""
+
+import json
+from typing import Any
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+
+from campaigns import services
+from campaigns.admin.forms import RecipientForm
+from campaigns.errors import CampaignError, RecipientRefused
+from campaigns.models import Recipient
+from campaigns.states import CampaignState
+from queue_core.admin.ledger import actor, demand, find, page
+
+
+def edit(model_admin: Any, request: HttpRequest, pk: int) -> HttpResponse:
+    """Asks on GET what shall be another; on POST it is."""
+    recipient = find(model_admin, request, pk)
+    demand(request.user.has_perm("campaigns.change_recipient"))
+    now = {name: getattr(recipient, name) for name in ("email", "name", "attributes")}
+    form = RecipientForm(request.POST or None, initial={**now, "attributes": json.dumps(now["attributes"])})
+    if form.is_valid():
+        try:
+            services.edit_recipient(recipient, **form.cleaned_data, by=actor(request))
+        except RecipientRefused as exc:
+            form.add_error(exc.field, str(exc))
+        except CampaignError as exc:
+            messages.error(request, str(exc))
+            return _back_to(pk)
+        else:
+            messages.success(request, f"Changed {recipient.email}.")
+            return _back_to(pk)
+    context = {"form": form, "button": "Save", "back": _page_of(pk)}
+    return page(model_admin, request, "queue_core/admin/form.html", title=f"Edit {recipient.email}", **context)
+
+
+def remove(model_admin: Any, request: HttpRequest, pk: int) -> HttpResponse:
+    """Asks on GET, takes them out on POST."""
+    recipient = find(model_admin, request, pk)
+    demand(request.user.has_perm("campaigns.delete_recipient"))
+    if request.method != "POST":
+        return page(
+            model_admin,
+            request,
+            "queue_core/admin/confirm.html",
+            title=f"Remove {recipient.email}",
+            original=recipient,
+            question=f"Take {recipient.email} out of “{recipient.campaign.name}”?",
+            button="Remove this recipient",
+            back=_page_of(pk),
+        )
+    try:
+        services.remove_recipient(recipient, by=actor(request))
+    except CampaignError as exc:
+        messages.error(request, str(exc))
+        return _back_to(pk)
+    messages.success(request, f"Removed {recipient.email}.")
+    people = reverse("admin:campaigns_recipient_changelist")
+    return HttpResponseRedirect(f"{people}?campaign={recipient.campaign_id}")
+
+
+def buttons(request: HttpRequest, recipient: Recipient) -> list[dict[str, Any]]:
+    """What this person may do with somebody: nothing once the campaign is launched."""
+    if recipient.campaign.state != CampaignState.DRAFT:
+        return []
+    offered = (("change", "Edit", "edit", "edit"), ("delete", "Remove", "remove", "person_remove"))
+    return [
+        {
+            "title": title,
+            "icon": icon,
+            "url": reverse(f"admin:campaigns_recipient_{title.lower()}", args=[recipient.pk]),
+        }
+        for permission, title, icon in offered
+        if request.user.has_perm(f"campaigns.{permission}_recipient")
+    ]
+
+
+def _page_of(pk: int) -> str:
+    return reverse("admin:campaigns_recipient_change", args=[pk])
+
+
+def _back_to(pk: int) -> HttpResponse:
+    return HttpResponseRedirect(_page_of(pk))

@@ -70,9 +70,9 @@ def buttons(request: HttpRequest, recipient: Recipient) -> list[dict[str, Any]]:
         {
             "title": title,
             "icon": icon,
-            "url": reverse(f"admin:campaigns_recipient_{title.lower()}", args=[recipient.pk]),
+            "url": reverse(f"admin:campaigns_recipient_{name}", args=[recipient.pk]),
         }
-        for permission, title, icon in offered
+        for permission, title, name, icon in offered
         if request.user.has_perm(f"campaigns.{permission}_recipient")
     ]
 

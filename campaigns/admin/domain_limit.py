@@ -12,6 +12,8 @@ from campaigns import services
 from campaigns.errors import DomainLimitRefused
 from campaigns.models import DomainLimit
 from queue_core.admin.ledger import actor
+from queue_core.admin.times import moment
+from queue_core.services.outcome import plural
 
 
 class DomainLimitForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -49,10 +51,18 @@ class DomainLimitForm(forms.ModelForm):  # type: ignore[type-arg]
 @admin.register(DomainLimit)
 class DomainLimitAdmin(ModelAdmin):  # type: ignore[misc]
     form = DomainLimitForm
-    list_display = ["domain", "rate_count", "rate_seconds", "created_at"]
+    list_display = ["domain", "rate", "added"]
     search_fields = ["domain"]
     ordering = ["domain"]
     actions = None
+
+    @admin.display(description="Rate")
+    def rate(self, row: DomainLimit) -> str:
+        return f"{plural(row.rate_count, 'mail')} in {row.rate_seconds} s"
+
+    @admin.display(description="Added")
+    def added(self, row: DomainLimit) -> str:
+        return moment(row.created_at)
 
     def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> list[str]:
         return ["domain"] if obj else []

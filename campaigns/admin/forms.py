@@ -142,6 +142,11 @@ class RateForm(forms.Form):
     )
 
 
+class _Indented(json.JSONEncoder):
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{**options, "indent": 2})
+
+
 class RecipientForm(forms.Form):
     """Who somebody in a draft is."""
 
@@ -150,6 +155,7 @@ class RecipientForm(forms.Form):
     attributes = forms.JSONField(
         label="Attributes (JSON)",
         required=False,
+        encoder=_Indented,
         widget=widgets.UnfoldAdminTextareaWidget(attrs={"rows": 10, "class": "ph-source", "spellcheck": "false"}),
         help_text='What the template sees as recipient.…, such as {"city": "Bonn"}.',
     )

@@ -1,6 +1,5 @@
 """The pages that change somebody in a draft, or take them out. Each calls one verb."""
 
-import json
 from typing import Any
 
 from django.contrib import messages
@@ -20,7 +19,7 @@ def edit(model_admin: Any, request: HttpRequest, pk: int) -> HttpResponse:
     recipient = find(model_admin, request, pk)
     demand(request.user.has_perm("campaigns.change_recipient"))
     now = {name: getattr(recipient, name) for name in ("email", "name", "attributes")}
-    form = RecipientForm(request.POST or None, initial={**now, "attributes": json.dumps(now["attributes"])})
+    form = RecipientForm(request.POST or None, initial=now)
     if form.is_valid():
         try:
             services.edit_recipient(recipient, **form.cleaned_data, by=actor(request))

@@ -157,5 +157,6 @@ def test_the_admin_limits_changes_and_lifts(client: Any, db: None) -> None:
     assert client.post(page, {"rate_count": "30", "rate_seconds": "60"}).status_code == 302
     row.refresh_from_db()
     assert (row.domain, row.rate_count) == ("example.com", 30)
+    assert "30 mails in 60 s" in client.get(reverse("admin:campaigns_domainlimit_changelist")).content.decode()
     client.post(reverse("admin:campaigns_domainlimit_delete", args=[row.pk]), {"post": "yes"})
     assert not DomainLimit.objects.exists()

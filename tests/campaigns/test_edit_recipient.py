@@ -1,5 +1,8 @@
 """People of a draft, changed and taken out one at a time."""
 
+import html
+import json
+import re
 from typing import Any
 
 import pytest
@@ -14,7 +17,7 @@ from tests.factories import CampaignFactory, UserFactory, add_recipients, counts
 @pytest.fixture
 def draft(db: None) -> Campaign:
     made: Campaign = CampaignFactory.create()
-    add_recipients(made, 3)
+    add_recipients(made, 3, city="Köln")
     return made
 
 
@@ -110,7 +113,10 @@ def test_the_admin_changes_and_removes(client: Any, draft: Campaign, person: Rec
     shown = client.get(page).content.decode()
     assert edit in shown
     assert remove in shown
-    assert person.email in client.get(edit).content.decode()
+    asked = client.get(edit).content.decode()
+    assert person.email in asked
+    (given,) = re.findall(r"<textarea[^>]*>(.*?)</textarea>", asked, re.DOTALL)
+    assert json.loads(html.unescape(given)) == person.attributes
     form = {"email": "jo@example.com", "name": "Jo", "attributes": '{"city": "Bonn"}'}
     for change, said in (
         ({"email": "nobody"}, "cannot be"),

@@ -222,6 +222,9 @@ def test_a_draft_with_a_planned_time_is_scheduled_by_its_launch(api: Any, draft:
     assert api.patch(url, {"scheduled_at": at}).data["state"] == "draft"
     answer = api.post(f"{url}launch/")
     assert (answer.status_code, answer.data["state"]) == (202, "scheduled")
+    for verb in ("launch", "start"):
+        answer = api.post(f"{url}{verb}/")
+        assert (answer.status_code, "unschedule it first" in answer.data["detail"]) == (409, True)
     assert len(waiting()) == 1
     later = (timezone.now() + 2 * HOUR).isoformat()
     assert api.patch(url, {"scheduled_at": later}).data["state"] == "scheduled"

@@ -54,6 +54,11 @@ def parse_address(raw: str) -> Address:
     return Address(email, email.lower(), domain)
 
 
+def parse_domain(raw: str) -> str:
+    """The lower-case A-label domain of addresses, such as `fass.example`. Raises AddressError."""
+    return parse_address(f"postmaster@{raw.strip()}").domain
+
+
 def _take_apart(text: str) -> tuple[str, str]:
     """Local part and A-label domain of an address that is not plain ASCII, or the reason why it is none."""
     if not text:

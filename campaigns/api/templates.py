@@ -25,25 +25,22 @@ from templates_app.rendering import content_of
 from templates_app.services import preview
 
 
-class RecipientPreviewSerializer(PreviewSerializer):
-    recipient = serializers.IntegerField(**ID_FIELD, help_text="whose values fill it, instead of a context")
-
-    def validate(self, given: dict[str, Any]) -> dict[str, Any]:
-        if given["context"] and given.get("recipient"):
-            raise serializers.ValidationError({"recipient": ["Give a context or a recipient, not both."]})
-        return given
-
-
-class TemplateTestSerializer(TestSendSerializer):
-    context = serializers.DictField(required=False, help_text="in the place of sample values")  # type: ignore[assignment]
-    from_email = serializers.CharField(
-        max_length=320, allow_blank=True, default="", help_text="who sent it last, if left out"
-    )
-
+class _OneSource(serializers.Serializer[Any]):
     def validate(self, given: dict[str, Any]) -> dict[str, Any]:
         if given.get("context") and given.get("recipient"):
             raise serializers.ValidationError({"recipient": ["Give a context or a recipient, not both."]})
         return given
+
+
+class RecipientPreviewSerializer(_OneSource, PreviewSerializer):
+    recipient = serializers.IntegerField(**ID_FIELD, help_text="whose values fill it, instead of a context")
+
+
+class TemplateTestSerializer(_OneSource, TestSendSerializer):
+    context = serializers.DictField(required=False, help_text="in the place of sample values")  # type: ignore[assignment]
+    from_email = serializers.CharField(
+        max_length=320, allow_blank=True, default="", help_text="who sent it last, if left out"
+    )
 
 
 class CampaignTemplateViewSet(TemplateViewSet):

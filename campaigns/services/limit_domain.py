@@ -3,7 +3,7 @@
 from django.db import IntegrityError, transaction
 
 from campaigns import buckets
-from campaigns.addresses import AddressError, parse_address
+from campaigns.addresses import AddressError, parse_domain
 from campaigns.errors import DomainLimitRefused
 from campaigns.models import DomainLimit
 from queue_core.services import Actor, audit
@@ -51,7 +51,7 @@ def delete_domain_limit(row: DomainLimit, *, by: Actor | None = None) -> None:
 
 def _domain(raw: str) -> str:
     try:
-        return parse_address(f"postmaster@{raw.strip()}").domain
+        return parse_domain(raw)
     except AddressError:
         raise DomainLimitRefused({"domain": ["Write the domain of recipients, such as example.com."]}) from None
 

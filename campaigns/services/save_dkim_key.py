@@ -6,7 +6,7 @@ import re
 from django.db import IntegrityError, transaction
 
 from campaigns import dkim, vault
-from campaigns.addresses import AddressError, parse_address
+from campaigns.addresses import AddressError, parse_domain
 from campaigns.errors import DkimKeyRefused
 from campaigns.models import DkimKey
 from campaigns.states import DkimAlgorithm
@@ -72,7 +72,7 @@ def delete_dkim_key(row: DkimKey, *, by: Actor | None = None) -> None:
 
 def _domain(raw: str) -> str:
     try:
-        return parse_address(f"postmaster@{raw.strip()}").domain
+        return parse_domain(raw)
     except AddressError:
         raise DkimKeyRefused({"domain": ["Write the domain of the sender's address, such as example.com."]}) from None
 

@@ -52,9 +52,9 @@ def send_test(
     addresses = _checked(to)
     letters, row = _prepared(campaign, recipient)
     route = _route(campaign)
-    message = f"Test mail to {_named(addresses)}."
-    audit.record(Campaign, [campaign.pk], message, by=by, name=campaign.name)
-    return _sent(addresses, letters, row, route)
+    wanted = _not_suppressed(addresses)
+    audit.record(Campaign, [campaign.pk], _told_of(wanted), by=by, name=campaign.name)
+    return _sent(addresses, wanted, letters, row, route)
 
 
 def send_template_test(
@@ -77,8 +77,9 @@ def send_template_test(
     campaign.from_email = from_email or campaign.from_email
     letters, row = _prepared(campaign, recipient)
     route = _route(campaign)
-    audit.record(EmailTemplate, [template.pk], f"Test mail to {_named(addresses)}.", by=by, name=template.name)
-    return _sent(addresses, letters, row, route)
+    wanted = _not_suppressed(addresses)
+    audit.record(EmailTemplate, [template.pk], _told_of(wanted), by=by, name=template.name)
+    return _sent(addresses, wanted, letters, row, route)
 
 
 def _no_campaign(template: EmailTemplate, context: Mapping[str, Any]) -> Campaign:
@@ -90,13 +91,18 @@ def _no_campaign(template: EmailTemplate, context: Mapping[str, Any]) -> Campaig
     return Campaign(pk=0, name=template.name, template=template, from_email=sender, context=given)
 
 
-def _named(addresses: Mapping[str, str]) -> str:
-    return ", ".join(addresses.values())
-
-
-def _sent(addresses: dict[str, str], letters: Letters, row: Leased, route: Route) -> list[TestOutcome]:
+def _not_suppressed(addresses: Mapping[str, str]) -> list[str]:
     suppressed = set(Suppression.objects.filter(key__in=addresses).values_list("key", flat=True))
-    wanted = [email for key, email in addresses.items() if key not in suppressed]
+    return [email for key, email in addresses.items() if key not in suppressed]
+
+
+def _told_of(wanted: Sequence[str]) -> str:
+    return f"Test mail to {', '.join(wanted) or 'nobody'}."
+
+
+def _sent(
+    addresses: Mapping[str, str], wanted: Sequence[str], letters: Letters, row: Leased, route: Route
+) -> list[TestOutcome]:
     work = [Work(number, partial(letters.make_test, row, email, key=number)) for number, email in enumerate(wanted)]
     told = dict(zip(wanted, _send(route, work), strict=True))
     return [TestOutcome(email, *told.get(email, _SUPPRESSED)) for email in addresses.values()]

@@ -5,11 +5,13 @@ import email.policy
 from typing import Any
 
 import pytest
+from django.contrib.admin.models import LogEntry
 from django.urls import reverse
 
 from campaigns import services
 from campaigns.errors import TestRefused
 from campaigns.models import Campaign, MailTransport, Recipient
+from queue_core.services import Actor
 from templates_app.rendering import Content
 from templates_app.services import edit_template
 from tests.campaigns.smtp_server import SmtpServer
@@ -77,6 +79,10 @@ def test_a_test_is_marked_and_the_ledger_knows_nothing_of_it(smtp: SmtpServer, c
     told = services.send_test(campaign, ["me@example.com", "gone@example.com", "ME@example.com"], recipient=people()[2])
     assert [(one.to, one.accepted) for one in told] == [("ME@example.com", True), ("gone@example.com", False)]
     assert "suppression" in told[1].detail
+    by = Actor(UserFactory(), "api")
+    services.send_test(campaign, ["gone@example.com", "you@example.com"], by=by)
+    assert LogEntry.objects.latest("pk").change_message == "Test mail to you@example.com. (api)"
+    smtp.bodies.pop()
     (raw,) = smtp.bodies
     mail = email.message_from_bytes(raw, policy=email.policy.default)
     assert (mail["To"], mail["Subject"]) == ("ME@example.com", "[Test] For Person 2")

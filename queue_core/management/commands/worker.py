@@ -1,3 +1,4 @@
+import gc
 import os
 import secrets
 import signal
@@ -96,6 +97,7 @@ def serve(make: Callable[..., drain.Station], pool: int | None) -> bool:
     drain.install(station)
     stop_on_signals(station)
     station.open()
+    gc.freeze()  # what opening has loaded; see Pool.run
     try:
         while not station.stopping.is_set():
             try:

@@ -1,7 +1,7 @@
 """Rates of campaigns, transports and recipient domains: token buckets in PostgreSQL, exact over all workers.
 
-The rates themselves are read with every take, so that an edit is heard at the next one. A bucket holds what a few
-seconds bring; what a killed worker had taken is lost, so that a rate is rather missed than exceeded.
+A sender reads the rates twice a second, so that an edit is heard. A bucket holds what a few seconds bring; what a
+killed worker had taken is lost, so that a rate is rather missed than exceeded.
 """
 
 from collections.abc import Mapping, Sequence
@@ -47,11 +47,15 @@ class Grant:
     keys: Sequence[str] = ()
 
 
-def take(campaign_id: int, transport_key: str, wanted: int) -> Grant:
-    """Up to `wanted` mails of a campaign by a transport, within the rates of both."""
+def rates_of(campaign_id: int, transport_key: str) -> dict[str, float]:
+    """Mails per second that a campaign and a transport are held to, by bucket; one without a rate is left out."""
     with connection.cursor() as cursor:
         cursor.execute(_RATES, [campaign_id, transport_key])
-        rates = dict(cursor.fetchall())
+        return dict(cursor.fetchall())
+
+
+def take(rates: Mapping[str, float], wanted: int) -> Grant:
+    """Up to `wanted` mails, within all these rates."""
     if not rates:
         return Grant(wanted)
     with transaction.atomic():

@@ -7,7 +7,7 @@ and after, is an event; a mail that was sent is in the ledger and has none.
 
 from campaigns.lifecycle.audience import add_incoming, copy_audience, preview_incoming, remove, rewrite
 from campaigns.lifecycle.campaign import complete, counts, is_sending, is_under_way, move_campaign, note_trouble
-from campaigns.lifecycle.delivery import Leased, Settled, lease, line, recover, revive, settle
+from campaigns.lifecycle.delivery import Leased, Settled, Wish, line, recover, revive, settle, settle_and_lease
 from campaigns.lifecycle.events import Happened, record_events
 from campaigns.lifecycle.imports import is_checking, is_running, move_import
 from campaigns.lifecycle.reopen import reopen_rejected, resolve
@@ -16,6 +16,7 @@ __all__ = [
     "Happened",
     "Leased",
     "Settled",
+    "Wish",
     "add_incoming",
     "complete",
     "copy_audience",
@@ -24,7 +25,6 @@ __all__ = [
     "is_running",
     "is_sending",
     "is_under_way",
-    "lease",
     "line",
     "move_campaign",
     "move_import",
@@ -38,4 +38,5 @@ __all__ = [
     "revive",
     "rewrite",
     "settle",
+    "settle_and_lease",
 ]

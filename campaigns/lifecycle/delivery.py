@@ -3,6 +3,8 @@
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
+from typing import Any
 
 from campaigns.lifecycle.sql import COUNT, TALLY, rows, shard
 from campaigns.states import RecipientState
@@ -35,17 +37,29 @@ class Settled:
     tried: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """Up to `limit` pending recipients with `after` < id <= `last`, of `ids` where given, for an attempt of a task."""
+
+    campaign_id: int
+    after: int
+    last: int
+    task_id: int
+    limit: int
+    ids: Sequence[int] | None = None
+
+
 # Leasing looks at the campaign (paused?), at the task (is this attempt still the owner?) and at the suppression list
 # (also of those who unsubscribed after the launch) in the very statement that marks the rows.
-_LEASE = f"""
-WITH picked AS MATERIALIZED (
+_LEASED = """
+picked AS MATERIALIZED (
     SELECT r.id FROM email_recipients r
     WHERE r.campaign_id = %s AND r.state = 'pending' AND r.id > %s AND r.id <= %s
       AND EXISTS (SELECT 1 FROM campaigns c WHERE c.id = r.campaign_id AND c.state = 'sending')
       AND EXISTS (SELECT 1 FROM tasks t WHERE t.id = %s AND t.state = 'running' AND t.lease = %s)
       AND (%s::bigint[] IS NULL OR r.id = ANY(%s::bigint[]))
     ORDER BY r.id LIMIT %s FOR UPDATE OF r SKIP LOCKED
-), moved AS (
+), leased AS (
     UPDATE email_recipients r SET
         state = CASE WHEN s.id IS NULL THEN 'sending' ELSE 'suppressed' END,
         detail = coalesce(s.reason, ''),
@@ -54,9 +68,54 @@ WITH picked AS MATERIALIZED (
     FROM picked JOIN email_recipients own ON own.id = picked.id LEFT JOIN suppressions s ON s.key = own.key
     WHERE r.id = picked.id
     RETURNING r.id, r.campaign_id, r.key, r.email, r.name, r.attributes, r.attempts, r.state, 'pending' AS before
-), counted AS ({COUNT})
-SELECT id, key, email, name, attributes::text, attempts, state FROM moved ORDER BY id
-"""
+)"""
+
+# An outcome is written by the lease that sent the mail. A row that was given up as unconfirmed in the meantime still
+# takes a final one: then it is known after all. It is never opened again, for its campaign may be over.
+_SETTLED = """
+o AS (
+    SELECT * FROM unnest(%s::bigint[], %s::text[], %s::int[], %s::text[], %s::float8[], %s::bool[])
+    AS o(id, state, code, detail, delay, tried)
+), held AS (
+    SELECT r.id, r.state FROM email_recipients r JOIN o ON o.id = r.id
+    WHERE r.lease = %s
+      AND (r.state = 'sending' OR r.state = 'unconfirmed' AND o.state IN ('sent', 'rejected', 'bounced'))
+    ORDER BY r.id FOR UPDATE OF r
+), settled AS (
+    UPDATE email_recipients r SET
+        state = o.state, code = o.code, detail = o.detail,
+        attempts = r.attempts - (NOT o.tried)::int,
+        sent_at = CASE WHEN o.state = 'sent' THEN now() END,
+        retry_at = CASE WHEN o.state = 'deferred' THEN now() + make_interval(secs => o.delay) END,
+        lease = CASE WHEN o.state = 'unconfirmed' THEN r.lease END
+    FROM held JOIN o ON o.id = held.id WHERE r.id = held.id
+    RETURNING r.id, r.campaign_id, held.state AS before, r.state, r.code, r.detail, o.tried
+)"""
+_TOLD = f"""
+noted AS (
+    INSERT INTO campaign_events (campaign_id, recipient_id, kind, code, detail)
+    SELECT campaign_id, id, state, code, detail FROM settled
+    WHERE state IN ('deferred', 'rejected', 'bounced') AND tried
+    RETURNING campaign_id, kind, at
+), happened AS (
+    SELECT campaign_id, kind, at FROM noted
+    UNION ALL SELECT campaign_id, 'sent', now() FROM settled WHERE state = 'sent'
+), tallied AS ({TALLY})"""
+
+
+@cache
+def _statement(*, settles: bool, leases: bool) -> str:
+    """Does one or both, and answers the leased rows, else how many were settled."""
+    changes = [*(["settled"] if settles else []), *(["leased"] if leases else [])]
+    moved = " UNION ALL ".join(f"SELECT campaign_id, before, state FROM {change}" for change in changes)
+    parts = [
+        *([_SETTLED] if settles else []),
+        *([_LEASED] if leases else []),
+        f"moved AS ({moved}), counted AS ({COUNT})",
+        *([_TOLD] if settles else []),
+    ]
+    answer = "id, key, email, name, attributes::text, attempts, state FROM leased ORDER BY id"
+    return f"WITH {', '.join(parts)} SELECT {answer if leases else 'count(*) FROM settled'}"
 
 
 _LINE = """
@@ -70,83 +129,55 @@ def line(campaign_id: int, *, after: int, last: int) -> list[tuple[int, str]]:
     return rows(_LINE, [campaign_id, after, last])
 
 
-def lease(  # noqa: PLR0913 - whom, and on whose behalf
-    campaign_id: int,
-    *,
-    after: int,
-    last: int,
-    task_id: int,
-    token: uuid.UUID,
-    limit: int,
-    ids: Sequence[int] | None = None,
+def settle_and_lease(
+    token: uuid.UUID, settled: Sequence[Settled], wish: Wish | None
 ) -> tuple[list[Leased], int | None]:
-    """Take up to `limit` pending recipients with `after` < id <= `last`, of `ids` where given: pending -> sending (or
-    suppressed).
+    """Write outcomes of recipients this lease holds, and take more in the same statement: a sender's turn.
 
-    Returns those to mail and the highest id looked at; None when the range is over, the campaign is not sending any
-    more, or the task's attempt lost its lease.
+    sending -> sent, deferred, rejected …; pending -> sending (or suppressed). A refusal of the recipient is also an
+    event; one of us (`tried` is False) is none. Returns those to mail and the highest id looked at; None when the range
+    is over, the campaign is not sending any more, or the task's attempt lost its lease.
     """
-    chosen = None if ids is None else list(ids)
-    taken = rows(_LEASE, [campaign_id, after, last, task_id, token, chosen, chosen, limit, token, shard()])
+    if wish is None:
+        settle(token, settled)
+        return [], None
+    taken = rows(
+        _statement(settles=bool(settled), leases=True),
+        [
+            *(_settling(token, settled) if settled else []),
+            *_leasing(token, wish),
+            shard(),
+            *([shard()] if settled else []),
+        ],
+    )
     if not taken:
         return [], None
     return [Leased(*row[:6]) for row in taken if row[6] == RecipientState.SENDING], taken[-1][0]
 
 
-# An outcome is written by the lease that sent the mail. A row that was given up as unconfirmed in the meantime still
-# takes a final one: then it is known after all. It is never opened again, for its campaign may be over.
-_SETTLE = f"""
-WITH o AS (
-    SELECT * FROM unnest(%s::bigint[], %s::text[], %s::int[], %s::text[], %s::float8[], %s::bool[])
-    AS o(id, state, code, detail, delay, tried)
-), held AS (
-    SELECT r.id, r.state FROM email_recipients r JOIN o ON o.id = r.id
-    WHERE r.lease = %s
-      AND (r.state = 'sending' OR r.state = 'unconfirmed' AND o.state IN ('sent', 'rejected', 'bounced'))
-    ORDER BY r.id FOR UPDATE OF r
-), moved AS (
-    UPDATE email_recipients r SET
-        state = o.state, code = o.code, detail = o.detail,
-        attempts = r.attempts - (NOT o.tried)::int,
-        sent_at = CASE WHEN o.state = 'sent' THEN now() END,
-        retry_at = CASE WHEN o.state = 'deferred' THEN now() + make_interval(secs => o.delay) END,
-        lease = CASE WHEN o.state = 'unconfirmed' THEN r.lease END
-    FROM held JOIN o ON o.id = held.id WHERE r.id = held.id
-    RETURNING r.id, r.campaign_id, held.state AS before, r.state, r.code, r.detail, o.tried
-), counted AS ({COUNT}), noted AS (
-    INSERT INTO campaign_events (campaign_id, recipient_id, kind, code, detail)
-    SELECT campaign_id, id, state, code, detail FROM moved WHERE state IN ('deferred', 'rejected', 'bounced') AND tried
-    RETURNING campaign_id, kind, at
-), happened AS (
-    SELECT campaign_id, kind, at FROM noted
-    UNION ALL SELECT campaign_id, 'sent', now() FROM moved WHERE state = 'sent'
-), tallied AS ({TALLY})
-SELECT count(*) FROM moved
-"""
-
-
 def settle(token: uuid.UUID, settled: Sequence[Settled]) -> int:
-    """Write outcomes of recipients this lease holds: sending -> sent, deferred, rejected … Returns how many it held.
-
-    A refusal of the recipient is also an event; one of us (`tried` is False) is none.
-    """
+    """Write outcomes of recipients this lease holds. Returns how many it held."""
     if not settled:
         return 0
-    held = rows(
-        _SETTLE,
-        [
-            [s.id for s in settled],
-            [str(s.state) for s in settled],
-            [s.code for s in settled],
-            [s.detail for s in settled],
-            [s.delay for s in settled],
-            [s.tried and s.state != RecipientState.PENDING for s in settled],
-            token,
-            shard(),
-            shard(),
-        ],
-    )
+    held = rows(_statement(settles=True, leases=False), [*_settling(token, settled), shard(), shard()])
     return int(held[0][0])
+
+
+def _settling(token: uuid.UUID, settled: Sequence[Settled]) -> list[Any]:
+    return [
+        [s.id for s in settled],
+        [str(s.state) for s in settled],
+        [s.code for s in settled],
+        [s.detail for s in settled],
+        [s.delay for s in settled],
+        [s.tried and s.state != RecipientState.PENDING for s in settled],
+        token,
+    ]
+
+
+def _leasing(token: uuid.UUID, wish: Wish) -> list[Any]:
+    chosen = None if wish.ids is None else list(wish.ids)
+    return [wish.campaign_id, wish.after, wish.last, wish.task_id, token, chosen, chosen, wish.limit, token]
 
 
 _RECOVER = f"""

@@ -6,7 +6,8 @@ from functools import partial
 from uuid import UUID
 
 from campaigns import breaker, buckets, conf, lifecycle, mailer
-from campaigns.lifecycle import Leased, Settled
+from campaigns.buckets import Grant
+from campaigns.lifecycle import Leased, Settled, Wish
 from campaigns.mailer import Report, Route, Work
 from campaigns.message import MessageError
 from campaigns.models import CampaignTask
@@ -39,6 +40,7 @@ class Delivery:
         self.room: int = conf.get("GROUP_SIZE") * self.crew.size
         self.leased: dict[int, Leased] = {}
         self.after: int | None = chunk.first_id - 1
+        self.rates: dict[str, float] = {}
         self.line: DomainLine | None = None
         self.is_held_up = False
         self._pause = self._waited = 0.0
@@ -48,11 +50,10 @@ class Delivery:
 
     def run(self) -> None:
         """Until the range is over, the campaign is paused, or the mail server refuses us."""
-        self.form_line()
+        self.hear_rates()
         try:
-            while not self._stopped and not self.crew.halted and (self.lease_more() or self.leased):
+            while not self._stopped and not self.crew.halted and self.turn():
                 self.take(self.crew.collect(self.wanted, self._pause or conf.get("PAUSE_CHECK_SECONDS")))
-                self.ledger.write()
                 self.trust()
                 self.look()
         finally:
@@ -65,61 +66,57 @@ class Delivery:
         """Outcomes that are worth a statement; the other half of the rows keeps the crew busy meanwhile."""
         return max(1, min(self.room // 2, len(self.leased)))
 
-    def lease_more(self) -> bool:
-        """Whether there is something to send. Marks rows as `sending`, then hands them to the crew."""
+    def turn(self) -> bool:
+        """Write what is known and mark more rows as `sending`, for the crew; whether there is anything to wait for."""
+        wish, grant = self.wish()
+        group, after = self.ledger.write(wish)
+        if wish is not None:
+            self._pause = 0.0
+            buckets.give_back(grant, grant.n - len(group))
+            if self.line is not None:
+                self.line.give_back({row.id for row in group})
+                after = after and self.line.before
+            self.after = after
+            self.leased.update((row.id, row) for row in group)
+            self.crew.add([Work(row.id, partial(self.letters.make, row)) for row in group])
+        return bool(self.leased) or (self.after is not None and not self.is_held_up)
+
+    def wish(self) -> tuple[Wish | None, Grant]:
+        """What may be leased now, as far as there is room and within the rates."""
         limit = self.room - len(self.leased)
         if self.after is None or limit <= 0:
-            return False
-        grant = buckets.take(self.chunk.campaign_id, self.route.key, limit)
+            return None, Grant(0)
+        grant = buckets.take(self.rates, limit)
         if not grant.n:
-            return self.wait(grant.wait)
+            self.wait(grant.wait)
+            return None, grant
         ids: list[int] | None = None
         if self.line is not None:
             ids, wait = self.line.pick(grant.n)
             if not ids:
                 buckets.give_back(grant, grant.n)
                 self.after = self.line.before
-                return self.after is not None and self.wait(wait)
-        self._pause = 0.0
-        group = self.lease_some(grant.n, ids)
-        buckets.give_back(grant, grant.n - len(group))
-        self.leased.update((row.id, row) for row in group)
-        self.crew.add([Work(row.id, partial(self.letters.make, row)) for row in group])
-        return bool(group) or self.after is not None
+                if self.after is not None:
+                    self.wait(wait)
+                return None, grant
+        first = self.chunk.first_id - 1 if ids else self.after
+        return Wish(self.chunk.campaign_id, first, self.chunk.last_id, self.task_id, grant.n, ids), grant
 
-    def lease_some(self, limit: int, ids: list[int] | None) -> list[Leased]:
-        """The next ones, or just those."""
-        group, after = lifecycle.lease(
-            self.chunk.campaign_id,
-            after=self.chunk.first_id - 1 if ids else self.after or 0,
-            last=self.chunk.last_id,
-            task_id=self.task_id,
-            token=self.lease,
-            limit=limit,
-            ids=ids,
-        )
-        if self.line is not None:
-            self.line.give_back({row.id for row in group})
-            after = after and self.line.before
-        self.after = after
-        return group
-
-    def form_line(self) -> None:
-        """As the limits of domains are now: an edit is heard while a chunk is under way."""
+    def hear_rates(self) -> None:
+        """As the limits are now: an edit is heard while a chunk is under way."""
+        self.rates = buckets.rates_of(self.chunk.campaign_id, self.route.key)
         rates = buckets.domain_rates()
         if self.line is not None:
             self.line.rates = rates
         elif rates and self.after is not None:
             self.line = DomainLine(self.chunk.campaign_id, after=self.after, last=self.chunk.last_id, rates=rates)
 
-    def wait(self, seconds: float) -> bool:
+    def wait(self, seconds: float) -> None:
         """The rate lets nobody through now: stay while the waits are short, in all, else let the worker go."""
-        if self.leased:
-            return True
-        self._pause = max(seconds, _BUCKET_SECONDS)
-        self._waited += self._pause
-        self.is_held_up = self._waited > _LONGEST_WAIT
-        return not self.is_held_up
+        if not self.leased:
+            self._pause = max(seconds, _BUCKET_SECONDS)
+            self._waited += self._pause
+            self.is_held_up = self._waited > _LONGEST_WAIT
 
     def take(self, reports: list[Report]) -> None:
         for report in reports:
@@ -149,7 +146,7 @@ class Delivery:
         if now - self._looked_at >= conf.get("PAUSE_CHECK_SECONDS"):
             self._looked_at = now
             self._stopped = not lifecycle.is_sending(self.chunk.campaign_id)
-            self.form_line()
+            self.hear_rates()
 
     def give_back(self) -> None:
         """Settle what is known. Of the others, what may have left is unconfirmed, what did not is pending again."""

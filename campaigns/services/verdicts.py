@@ -6,7 +6,7 @@ from uuid import UUID
 from django.db import InterfaceError, OperationalError, connection
 
 from campaigns import conf, lifecycle
-from campaigns.lifecycle import Leased, Settled
+from campaigns.lifecycle import Leased, Settled, Wish
 from campaigns.models import Suppression
 from campaigns.smtp import Outcome, Verdict
 from campaigns.states import RecipientState, SuppressionReason
@@ -64,18 +64,20 @@ class Ledger:
             self.blocked = self.blocked or self._losses[-1]
         self._resolve()
 
-    def write(self) -> None:
-        """Into the rows. A lost database is tried again for some seconds.
+    def write(self, wish: Wish | None = None) -> tuple[list[Leased], int | None]:
+        """Into the rows, and lease more by the same statement. A lost database is tried again for some seconds.
 
-        Safe to repeat: what is known must not be lost, and a write whose answer was lost changes nothing twice.
+        Safe to repeat: what is known must not be lost, and a write whose answer was lost changes nothing twice. Rows
+        that it leased are not heard of; they are not mailed, and end as unconfirmed.
         """
         deadline = time.monotonic() + conf.get("SETTLE_SECONDS")
-        while self.settled or self._bounced:
+        while True:
             try:
                 if self._bounced:
                     Suppression.objects.bulk_create(self._bounced, ignore_conflicts=True)
-                lifecycle.settle(self.lease, self.settled)
+                leased = lifecycle.settle_and_lease(self.lease, self.settled, wish)
                 self.settled, self._bounced = [], []
+                return leased
             except (OperationalError, InterfaceError):
                 if time.monotonic() >= deadline:
                     raise

@@ -30,7 +30,8 @@ class Meter:
         self.missing: dict[str, None] = {}
         self._left = WORK
         self._look_at = WORK - _LOOK_EVERY
-        self._deadline = time.thread_time() + SECONDS
+        # Read at the first look: asking for a thread's time is a call of the system, and most mails never look.
+        self._deadline: float | None = None
 
     def spend(self, units: int) -> None:
         """Take `units` off the allowance; raises TooMuchWork when it, or the time, is used up."""
@@ -55,7 +56,10 @@ class Meter:
             self.spend(len(value) if isinstance(value, range) else 1)
 
     def _look(self) -> None:
-        if self._left < 0 or time.thread_time() > self._deadline:
+        now = time.thread_time()
+        if self._deadline is None:
+            self._deadline = now + SECONDS
+        if self._left < 0 or now > self._deadline:
             raise TooMuchWork("the template does too much work; shorten its loops or its texts")
         self._look_at = self._left - _LOOK_EVERY
 

@@ -16,7 +16,7 @@ from django.test import Client
 
 from campaigns import lifecycle, services
 from campaigns.errors import NotReady
-from campaigns.lifecycle import Settled
+from campaigns.lifecycle import Leased, Settled, Wish
 from campaigns.models import Campaign, CampaignTask, Recipient, Suppression
 from campaigns.services.conduct import conduct
 from campaigns.services.deliver import deliver_chunk
@@ -278,7 +278,7 @@ def test_a_cancelled_campaign_mails_nobody_more(smtp: SmtpServer, work: Work) ->
 def lease_all(campaign: Campaign, token: uuid.UUID) -> list[lifecycle.Leased]:
     task = Task.objects.get(name="campaigns.deliver_chunk")
     Task.objects.filter(pk=task.pk).update(state="running", lease=token)
-    rows, _ = lifecycle.lease(campaign.pk, after=0, last=2**62, task_id=task.pk, token=token, limit=100)
+    rows, _ = lifecycle.settle_and_lease(token, [], Wish(campaign.pk, 0, 2**62, task.pk, 100))
     return rows
 
 
@@ -310,10 +310,10 @@ def test_a_late_outcome_of_an_unconfirmed_mail_is_still_believed(smtp: SmtpServe
 def test_an_attempt_that_lost_its_task_leases_nobody() -> None:
     campaign = launched(2)
     task = Task.objects.get(name="campaigns.deliver_chunk")
-    arguments = {"after": 0, "last": 2**62, "task_id": task.pk, "limit": 10}
-    assert lifecycle.lease(campaign.pk, token=uuid.uuid4(), **arguments) == ([], None)
+    wish = Wish(campaign.pk, 0, 2**62, task.pk, 10)
+    assert lifecycle.settle_and_lease(uuid.uuid4(), [], wish) == ([], None)
     Task.objects.filter(pk=task.pk).update(state="running", lease=uuid.uuid4())
-    assert lifecycle.lease(campaign.pk, token=uuid.uuid4(), **arguments) == ([], None)
+    assert lifecycle.settle_and_lease(uuid.uuid4(), [], wish) == ([], None)
     assert states(campaign) == {"pending": 2}
 
 
@@ -362,15 +362,17 @@ def test_outcomes_survive_a_database_that_is_away_for_a_moment(
     smtp: SmtpServer, work: Work, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     campaign = launched(3)
-    settle, losses = lifecycle.settle, iter([OperationalError("gone"), OperationalError("still gone")])
+    turn, losses = lifecycle.settle_and_lease, iter([OperationalError("gone"), OperationalError("still gone")])
 
-    def unsteady(token: uuid.UUID, settled: list[Settled]) -> int:
-        for loss in losses:
-            raise loss
-        return settle(token, settled)
+    def unsteady(token: uuid.UUID, settled: list[Settled], wish: Wish | None) -> tuple[list[Leased], int | None]:
+        if settled:
+            for loss in losses:
+                raise loss
+        return turn(token, settled, wish)
 
-    monkeypatch.setattr(lifecycle, "settle", unsteady)
+    monkeypatch.setattr(lifecycle, "settle_and_lease", unsteady)
     work()
+    assert next(losses, None) is None
     assert states(campaign) == {"sent": 3}
     assert len(smtp.bodies) == 3
 

@@ -28,8 +28,12 @@ def full(key: str, tokens: float) -> None:
         )
 
 
+def take(campaign: Campaign, transport_key: str, wanted: int) -> buckets.Grant:
+    return buckets.take(buckets.rates_of(campaign.pk, transport_key), wanted)
+
+
 def test_without_a_rate_all_that_are_wanted_may_leave() -> None:
-    assert buckets.take(CampaignFactory.create().pk, "smtp-url", 80) == buckets.Grant(80)
+    assert take(CampaignFactory.create(), "smtp-url", 80) == buckets.Grant(80)
 
 
 def test_the_stricter_of_campaign_and_transport_counts_and_both_are_charged() -> None:
@@ -37,20 +41,20 @@ def test_the_stricter_of_campaign_and_transport_counts_and_both_are_charged() ->
     transport = services.save_transport(name="relay", host="127.0.0.1", rate_count=3600, rate_seconds=3600)
     full(f"campaign-{campaign.pk}", 5)
     full(transport.breaker_key, 3)
-    assert buckets.take(campaign.pk, transport.breaker_key, 10).n == 3
-    grant = buckets.take(campaign.pk, transport.breaker_key, 10)
+    assert take(campaign, transport.breaker_key, 10).n == 3
+    grant = take(campaign, transport.breaker_key, 10)
     assert grant.n == 0
     assert 0 < grant.wait <= 1
-    assert buckets.take(campaign.pk, "smtp-url", 10).n == 2
+    assert take(campaign, "smtp-url", 10).n == 2
 
 
 def test_a_bucket_holds_five_seconds_at_most_and_takes_back_what_was_not_used() -> None:
     campaign = CampaignFactory.create(rate_per_minute=120)
     full(f"campaign-{campaign.pk}", 1_000)
-    grant = buckets.take(campaign.pk, "smtp-url", 100)
+    grant = take(campaign, "smtp-url", 100)
     assert grant.n == 10
     buckets.give_back(grant, 4)
-    assert buckets.take(campaign.pk, "smtp-url", 100).n == 4
+    assert take(campaign, "smtp-url", 100).n == 4
 
 
 def test_many_workers_at_once_take_no_more_than_there_is() -> None:
@@ -61,7 +65,7 @@ def test_many_workers_at_once_take_no_more_than_there_is() -> None:
         try:
             until = time.monotonic() + 1.0
             while time.monotonic() < until:
-                taken.append(buckets.take(campaign.pk, "smtp-url", 3).n)
+                taken.append(take(campaign, "smtp-url", 3).n)
         finally:
             connection.close()
 

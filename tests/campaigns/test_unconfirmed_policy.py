@@ -7,6 +7,7 @@ from contextlib import suppress
 import pytest
 
 from campaigns import lifecycle, services
+from campaigns.lifecycle import Wish
 from campaigns.models import Campaign, Recipient
 from campaigns.services.conduct import conduct
 from campaigns.services.decide_unconfirmed import decide_unconfirmed
@@ -30,7 +31,7 @@ def lose_a_sender(campaign: Campaign) -> None:
     chunk = campaign.chunks.get()
     token = uuid.uuid4()
     Task.objects.filter(pk=chunk.task_id).update(state="running", lease=token)
-    lifecycle.lease(campaign.pk, after=0, last=chunk.last_id, task_id=chunk.task_id, token=token, limit=100)
+    lifecycle.settle_and_lease(token, [], Wish(campaign.pk, 0, chunk.last_id, chunk.task_id, 100))
     Task.objects.filter(pk=chunk.task_id).update(state="failed", lease=None)
 
 

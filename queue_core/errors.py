@@ -1,8 +1,10 @@
 """What can go wrong, and what a task may say about itself."""
 
+import difflib
 import reprlib
 from typing import Any
 
+_NAMED = 12
 _SHORT = reprlib.Repr()
 _SHORT.maxstring = _SHORT.maxother = 100
 
@@ -20,8 +22,14 @@ class UnknownTask(QueueError):
     field = "name"
 
     def __init__(self, name: Any, known: list[str]) -> None:
-        near = ", ".join(known[:12]) or "none"
-        super().__init__(f"No task is registered as {shown(name)}. Registered: {near}.")
+        like = difflib.get_close_matches(name[:200], known, n=3) if isinstance(name, str) else []
+        told = f"Did you mean {' or '.join(like)}?" if like else f"Registered: {_listed(known)}."
+        super().__init__(f"No task is registered as {shown(name)}. {told}")
+
+
+def _listed(names: list[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return (", ".join(names[:_NAMED]) or "none") + more
 
 
 class UnknownQueue(QueueError):

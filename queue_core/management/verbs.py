@@ -1,11 +1,13 @@
 """What the commands that call a verb share: ids from the command line, and how it ended."""
 
+import datetime
 import json
 import math
 from argparse import ArgumentParser, ArgumentTypeError
 from typing import Any
 
 from django.core.management.base import CommandError, OutputWrapper
+from django.utils import timezone
 
 from queue_core.services import Actor
 
@@ -36,6 +38,17 @@ def seconds(text: str) -> float:
     if 0 < value <= _DAY:
         return value
     raise ArgumentTypeError(f"{text[:40]!r} is no number of seconds above 0 and up to {_DAY} (a day)")
+
+
+def moment(text: str) -> datetime.datetime:
+    """For argparse: a point in time; without an offset it is one of the setting TIME_ZONE."""
+    try:
+        given = datetime.datetime.fromisoformat(text)
+    except ValueError:
+        raise ArgumentTypeError(
+            f"{text[:40]!r} is no time such as 2026-12-24T18:00 or 2026-12-24T18:00+01:00"
+        ) from None
+    return given if given.tzinfo else timezone.make_aware(given)
 
 
 def tell(out: OutputWrapper, sentence: str, numbers: dict[str, Any], *, as_json: bool, complete: bool) -> None:

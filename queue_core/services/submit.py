@@ -111,6 +111,8 @@ def _checked_options(options: dict[str, Any]) -> dict[str, Any]:
         raise InvalidSubmission(min(options), "is not an option of a task")
     if isinstance(delay, bool) or not isinstance(delay, int | float) or not 0 <= delay < 10 * 366 * 86_400:
         raise InvalidSubmission("delay", "must be a number of seconds from 0 to ten years")
+    if run_at is not None and delay:
+        raise InvalidSubmission("delay", "says the same as run_at; give one of them")
     if key is not None and not is_word(key, 200):
         raise InvalidSubmission("unique_key", "must be a text of 1 to 200 characters")
     return {

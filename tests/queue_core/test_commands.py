@@ -1,3 +1,4 @@
+import datetime
 import io
 import json
 import logging
@@ -6,6 +7,7 @@ import uuid
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.core.management import CommandError, call_command
+from django.utils import timezone
 
 from queue_core.models import DeadLetter, Task
 from queue_core.services import cancel, discard, submit
@@ -67,6 +69,15 @@ def test_submit_makes_the_task_that_was_asked_for(told):
     assert "Nothing new" in told("submit", *words)
 
 
+def test_submit_takes_times_tags_and_attempts(told):
+    words = ["--run-at=2126-01-01T12:00", "--expires-at=2126-01-02T12:00+01:00", "--max-attempts=7", "--tags", "a", "b"]
+    told("submit", "tests.noop", *words)
+    task = Task.objects.get()
+    assert task.run_at == timezone.make_aware(datetime.datetime(2126, 1, 1, 12))  # noqa: DTZ001
+    assert task.expires_at == datetime.datetime(2126, 1, 2, 11, tzinfo=datetime.UTC)
+    assert (task.max_attempts, task.tags) == (7, ["a", "b"])
+
+
 def test_submit_leaves_what_is_left_out_to_the_task(told):
     told("submit", "tests.fail")
     task = Task.objects.get()
@@ -79,7 +90,13 @@ def test_submit_leaves_what_is_left_out_to_the_task(told):
         (["os.system"], "No task is registered as 'os.system'. Registered: "),
         (["tests.add", "{'a': 1}"], "Quote it for the shell"),
         (["tests.add", "[1]"], "must be one JSON object"),
-        (["tests.add", "[" * 100_000], "not JSON"),
+        (["tests.add", "[" * 100_000], "nested too deeply"),
+        (["tests.ad"], "Did you mean tests.add"),
+        (["tests.add", "--run-at=tomorrow"], "'tomorrow' is no time such as"),
+        (["tests.add", "--expires-at=soon"], "'soon' is no time such as"),
+        (["tests.add", "--max-attempts=0"], "max_attempts: "),
+        (["tests.add", "--tags", ""], "tags: "),
+        (["tests.add", "--delay=1", "--run-at=2126-01-01T00:00"], "give one of them"),
         (["tests.add", '{"a": NaN}'], "payload: "),
         (["tests.add", '{"a": "\\u0000"}'], "payload: "),
         (["tests.add", '{"a": "\udcff"}'], "payload: "),

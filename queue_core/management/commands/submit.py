@@ -6,10 +6,13 @@ from django.core.management.base import BaseCommand, CommandError
 
 from queue_core import services
 from queue_core.errors import QueueError
-from queue_core.management.verbs import ACTOR, add_json, task_id, tell
+from queue_core.management.verbs import ACTOR, add_json, moment, task_id, tell
 from queue_core.states import OnFailure
 
-_OPTIONS = ("queue", "priority", "delay", "unique_key", "key", "depends_on", "on_parent_failure")
+_OPTIONS = (
+    "queue", "priority", "delay", "run_at", "expires_at", "max_attempts", "tags", "unique_key", "key", "depends_on",
+    "on_parent_failure",
+)  # fmt: skip
 
 
 class Command(BaseCommand):
@@ -21,6 +24,10 @@ class Command(BaseCommand):
         parser.add_argument("--queue")
         parser.add_argument("--priority", type=int, help="-100 to 100; a higher one is taken first")
         parser.add_argument("--delay", type=float, metavar="SECONDS", help="not before so many seconds from now")
+        parser.add_argument("--run-at", type=moment, metavar="TIME", help="not before: 2026-12-24T18:00 or …+01:00")
+        parser.add_argument("--expires-at", type=moment, metavar="TIME", help="not started by then, it never is")
+        parser.add_argument("--max-attempts", type=int, metavar="N", help="how often it may be tried, all in all")
+        parser.add_argument("--tags", nargs="+", metavar="TAG", help="words to find it by")
         parser.add_argument(
             "--unique-key", metavar="KEY", help="at most one live task of this name has it; a second answers the first"
         )
@@ -53,7 +60,9 @@ def parsed(text: str) -> dict[str, Any]:
     """A JSON object from the command line; CommandError says what to correct."""
     try:
         value = json_module.loads(text)
-    except (ValueError, RecursionError) as exc:
+    except RecursionError:
+        raise CommandError("The payload is nested too deeply.") from None
+    except ValueError as exc:
         raise CommandError(
             f"The payload is not JSON ({exc}). Quote it for the shell, such as '{{\"photo\": 7}}'."
         ) from None

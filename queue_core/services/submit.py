@@ -146,15 +146,19 @@ def _lane(task_type: registry.TaskType, payload: Mapping[str, Any], key: Any) ->
 
 
 def build(
-    name: str, payload: Mapping[str, Any] | None = None, *, has_references: bool = False, **options: Any
+    name: str | registry.TaskType,
+    payload: Mapping[str, Any] | None = None,
+    *,
+    has_references: bool = False,
+    **options: Any,
 ) -> lifecycle.NewTask:
     """Check a submission and make its row. Raises UnknownTask, UnknownQueue or InvalidSubmission."""
-    task_type = registry.get(name)
+    task_type = registry.get(name.name if isinstance(name, registry.TaskType) else name)
     queue, priority, attempts, key = (options.pop(each, None) for each in ("queue", "priority", "max_attempts", "key"))
     queue = _checked_queue(task_type.queue_name if queue is None else queue)
-    check_served(queue, [name])
+    check_served(queue, [task_type.name])
     return lifecycle.NewTask(
-        name=name,
+        name=task_type.name,
         queue=queue,
         payload=payload_text({} if payload is None else payload, task_type, has_references=has_references),
         priority=task_type.priority if priority is None else _checked_number("priority", priority, PRIORITIES),
@@ -169,7 +173,7 @@ def build(
 
 
 def submit(
-    name: str,
+    name: str | registry.TaskType,
     payload: Mapping[str, Any] | None = None,
     *,
     depends_on: Sequence[int] = (),
@@ -177,7 +181,7 @@ def submit(
     by: audit.Actor | None = None,
     **options: Any,
 ) -> Submitted:
-    """Ask for one task.
+    """Ask for one task, by its name or its decorated function.
 
     Options: `queue`, `priority` (-100..100, higher first), `run_at` (aware datetime) or `delay` (seconds),
     `expires_at` (not started by then: expired), `max_attempts`, `tags`, `unique_key` (at most one live task of this
@@ -193,7 +197,12 @@ def submit(
         submitted = _submitted_behind(row, parents) if parents.ids else _submitted(row)
         if submitted.created:
             audit.record(
-                Task, [submitted.id], "Submitted 1 task.", by=by, flag=audit.ADDITION, name=f"{name} #{submitted.id}"
+                Task,
+                [submitted.id],
+                "Submitted 1 task.",
+                by=by,
+                flag=audit.ADDITION,
+                name=f"{row.name} #{submitted.id}",
             )
     return submitted
 

@@ -10,7 +10,7 @@ from django.conf import settings as django_settings
 from django.db import transaction
 from django.utils import timezone
 
-from queue_core import services
+from queue_core import registry, services
 from queue_core.broker import bell
 from queue_core.errors import InvalidSubmission, UnknownQueue, UnknownTask
 from queue_core.models import Task
@@ -107,6 +107,7 @@ for _ in range(100_000):
         ("tests.noop", {}, {"max_attempts": 0}, InvalidSubmission, "max_attempts"),
         ("tests.noop", {}, {"run_at": "tomorrow"}, InvalidSubmission, "run_at"),
         ("tests.noop", {}, {"run_at": datetime.datetime(2030, 1, 1)}, InvalidSubmission, "time zone"),  # noqa: DTZ001
+        ("tests.noop", {}, {"delay": 1, "run_at": timezone.now()}, InvalidSubmission, "give one of them"),
         ("tests.noop", {}, {"delay": -1}, InvalidSubmission, "delay"),
         ("tests.noop", {}, {"delay": float("inf")}, InvalidSubmission, "delay"),
         ("tests.noop", {}, {"delay": float("nan")}, InvalidSubmission, "delay"),
@@ -184,3 +185,8 @@ def test_retry_says_that_a_unique_key_is_taken() -> None:
     outcome = services.retry([first])
     assert (outcome.changed, outcome.skipped) == (0, 1)
     assert "another live task has the unique key" in outcome.reason
+
+
+def test_a_decorated_function_may_stand_for_its_name() -> None:
+    made = services.submit(registry.get("tests.noop"))
+    assert Task.objects.get(pk=made.id).name == "tests.noop"

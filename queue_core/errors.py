@@ -18,6 +18,10 @@ class QueueError(Exception):
     """Base of everything this app refuses; the text is fit for a person to read."""
 
 
+class Contended(QueueError):
+    """Others change the same at this moment, again and again; nothing was done."""
+
+
 class UnknownTask(QueueError):
     field = "name"
 

@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from typing import Any
 
-from django.db import connection
+from django.db import IntegrityError, connection, transaction
 
+from queue_core.errors import Contended
 from queue_core.lifecycle import sql
 
+_TRIES = 5
 _UNPARK = """
 WITH due AS (
     SELECT id FROM tasks WHERE state = 'queued' AND parked AND run_at <= now()
@@ -84,7 +86,14 @@ def retry(ids: Sequence[int], *, by: int | None) -> list[tuple[int, str]]:
 
     Returns (id, queue) of what moved.
     """
-    return [(row[0], row[1]) for row in sql.rows(_RETRY, [sql.array(ids), by])]
+    for _ in range(_TRIES):
+        try:
+            with transaction.atomic():
+                return [(row[0], row[1]) for row in sql.rows(_RETRY, [sql.array(ids), by])]
+        except IntegrityError:
+            # A submission with the unique key of one of them was committed meanwhile: seen from now on.
+            continue
+    raise Contended("Others submit with the unique keys of these tasks at this moment; try again.")
 
 
 # Locked first, in order: what is being claimed or finished at this moment is judged by its state after that, which only

@@ -69,11 +69,18 @@ def prune(after: int, limit: int, keep: Mapping[tuple[str, str], float]) -> tupl
 
 
 _DELETE = f"""
-WITH doomed AS (SELECT id FROM tasks WHERE id = ANY(%s::bigint[]) AND NOT pinned ORDER BY id FOR UPDATE), {_FORGET}
-SELECT count(*) FROM gone
+WITH doomed AS (
+    SELECT t.id FROM tasks t WHERE t.id = ANY(%s::bigint[]) AND NOT t.pinned AND (t.step IS NULL
+      OR NOT EXISTS (SELECT 1 FROM workflows w WHERE w.id = t.workflow_id AND w.state = 'running'))
+    ORDER BY t.id FOR UPDATE OF t
+), {_FORGET}
+SELECT id FROM gone
 """
 
 
-def delete(ids: Sequence[int]) -> int:
-    """Delete those of these tasks that are final and not pinned, with all that hangs on them. Returns how many."""
-    return int(sql.rows(_DELETE, [sql.array(ids)])[0][0])
+def delete(ids: Sequence[int]) -> list[int]:
+    """Delete those of these tasks that are final and not pinned, with all that hangs on them. Returns their ids.
+
+    What others wait for stays, and every step of a workflow that runs: how that ends is judged by its steps.
+    """
+    return [row[0] for row in sql.rows(_DELETE, [sql.array(ids)])]

@@ -78,15 +78,16 @@ def ask_workflows_to_end(ids: Sequence[int]) -> tuple[list[int], list[int]]:
     return [row[0] for row in sql.rows(_ASK, [sql.array(ids)])], live
 
 
-# What has not succeeded, and what waits for it: in order, before the workflow's own row.
+# What has not succeeded, and what waits for it: in order, before the workflow's own row. A step that somebody retried
+# by itself runs already; the others wait for it again.
 _LOCK_BEHIND = """
-SELECT id FROM tasks WHERE workflow_id = %s AND step IS NOT NULL
-  AND state IN ('blocked', 'failed', 'cancelled', 'expired') ORDER BY id FOR UPDATE
+SELECT id, state IN ('queued', 'running') FROM tasks WHERE workflow_id = %s AND step IS NOT NULL
+  AND state <> 'succeeded' ORDER BY id FOR UPDATE
 """
 _LOCK_WORKFLOW = "SELECT state, cancel_requested_at IS NOT NULL FROM workflows WHERE id = %s FOR UPDATE"
 _UNSETTLE = """
 UPDATE task_dependencies SET outcome = ''
-WHERE task_id = ANY(%(steps)s::bigint[]) AND parent_id = ANY(%(steps)s::bigint[]) AND outcome <> ''
+WHERE task_id = ANY(%(steps)s::bigint[]) AND parent_id = ANY(%(parents)s::bigint[]) AND outcome <> ''
 """
 _RETRY = f"""
 WITH waiting AS (
@@ -135,10 +136,11 @@ def retry_workflow(pk: int, *, by: int | None) -> Retried:
 
     A workflow that ended is running again. Refused when it succeeded, or while it is being cancelled.
     """
-    steps = sql.array(row[0] for row in sql.rows(_LOCK_BEHIND, [pk]))
+    behind = sql.rows(_LOCK_BEHIND, [pk])
+    steps = sql.array(step for step, is_under_way in behind if not is_under_way)
     state, is_asked = sql.rows(_LOCK_WORKFLOW, [pk])[0]
     if state == "succeeded" or (state == "running" and is_asked):
         return Retried(0, set(), "being cancelled" if is_asked else str(state))
-    sql.execute(_UNSETTLE, {"steps": steps})
+    sql.execute(_UNSETTLE, {"steps": steps, "parents": sql.array(step for step, _ in behind)})
     moved = sql.rows(_RETRY, [steps, pk, by])
     return Retried(sum(back for _, _, back in moved), {queue for queue, is_due, _ in moved if is_due})

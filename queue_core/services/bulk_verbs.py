@@ -11,7 +11,8 @@ from django.db.models import QuerySet
 from queue_core import broker, lifecycle, search
 from queue_core.bulk import BadParams, Slice, Target, bulk_verb
 from queue_core.models import DeadLetter, Task
-from queue_core.services.delete_tasks import PINNED
+from queue_core.services.delete_tasks import NEEDED, PINNED
+from queue_core.services.open_letters import lock_open
 from queue_core.services.settle import settle_on_commit
 from queue_core.services.submit import checked_changes
 from queue_core.states import FINAL, LIVE, TaskState
@@ -85,11 +86,12 @@ def cancel(ids: Sequence[int], params: Mapping[str, Any], user: int | None) -> S
 def delete(ids: Sequence[int], params: Mapping[str, Any], user: int | None) -> Slice:
     """Those that are over and not pinned."""
     tasks = _locked(ids)
-    gone = {pk for pk, task in tasks.items() if task.state in FINAL and not task.pinned}
-    lifecycle.delete(sorted(gone))
+    gone = set(lifecycle.delete(ids))
 
     def why(task: Task) -> str:
-        return f"is {PINNED}" if task.state in FINAL else f"is {task.state}, not over"
+        if task.state not in FINAL:
+            return f"is {task.state}, not over"
+        return f"is {PINNED}" if task.pinned else f"is {NEEDED}"
 
     return _slice(ids, gone, tasks, why)
 
@@ -138,11 +140,6 @@ def unpin(ids: Sequence[int], params: Mapping[str, Any], user: int | None) -> Sl
     return _pinned(ids, False, "is not pinned")
 
 
-def _open(ids: Sequence[int]) -> dict[int, int]:
-    letters = DeadLetter.objects.select_for_update().filter(pk__in=ids, resolution="").order_by("pk")
-    return dict(letters.values_list("pk", "task_id"))
-
-
 def _closed(ids: Sequence[int], changed: Collection[int]) -> Slice:
     left = sorted(set(ids).difference(changed))
     return Slice(len(changed), dict.fromkeys(left, "is resolved already, or its task is not there"))
@@ -150,14 +147,14 @@ def _closed(ids: Sequence[int], changed: Collection[int]) -> Slice:
 
 @bulk_verb("discard", LETTERS, permission=_LETTER, done="Discarded")
 def discard(ids: Sequence[int], params: Mapping[str, Any], user: int | None) -> Slice:
-    letters = _open(ids)
+    letters = lock_open(ids)
     lifecycle.discard(sorted(letters), by=user)
     return _closed(ids, letters)
 
 
 @bulk_verb("replay", LETTERS, permission=_LETTER, done="Replayed")
 def replay_letters(ids: Sequence[int], params: Mapping[str, Any], user: int | None) -> Slice:
-    letters = _open(ids)
+    letters = lock_open(ids)
     made = lifecycle.replay(sorted(letters.values()), payload=None, by=user)
     _ring({queue for _, _, queue in made})
     old = {old for _, old, _ in made}

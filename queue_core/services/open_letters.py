@@ -6,12 +6,20 @@ from django.contrib.admin.models import LogEntry
 from django.db import transaction
 from django.db.models import Count, Max
 
-from queue_core.models import DeadLetter, DeadLetterGroup
+from queue_core.models import DeadLetter, DeadLetterGroup, Task
 from queue_core.services import audit
 from queue_core.services.outcome import BulkOutcome, plural
 
 # A slice holds the row of its group, which every worker that fails in the same way needs too.
 SLICE = 1_000
+
+
+def lock_open(letter_ids: Sequence[int]) -> dict[int, int]:
+    """{letter id: task id} of those that are open, locked: their tasks first, by id, as every verb locks them."""
+    letters = DeadLetter.objects.filter(pk__in=letter_ids, resolution="").order_by("pk")
+    tasks = Task.objects.select_for_update().filter(pk__in=list(letters.values_list("task_id", flat=True)))
+    list(tasks.order_by("pk").values_list("pk"))
+    return dict(letters.select_for_update().values_list("pk", "task_id"))
 
 
 def resolve_open(
@@ -32,12 +40,12 @@ def resolve_open(
     changed, after, entry = 0, 0, None
     while True:
         with transaction.atomic():
-            due = letters.select_for_update().filter(pk__gt=after, pk__lte=now["last"] or 0)
-            rows = list(due.values_list("pk", "task_id")[:SLICE])
-            if not rows:
+            due = list(letters.filter(pk__gt=after, pk__lte=now["last"] or 0).values_list("pk", flat=True)[:SLICE])
+            if not due:
                 break
-            after = rows[-1][0]
-            changed += resolve(rows)
+            after = due[-1]
+            rows = list(lock_open(due).items())
+            changed += resolve(rows) if rows else 0
             entry = _written(entry, group, f"{done} {plural(changed, 'dead letter')}.", by) if changed else None
     return BulkOutcome(changed, now["open"] - changed, "resolved meanwhile, or without a task that could run")
 

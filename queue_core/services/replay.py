@@ -10,6 +10,7 @@ from queue_core import broker, lifecycle, origin
 from queue_core.models import DeadLetter, Task
 from queue_core.services import audit
 from queue_core.services.ids import checked_ids
+from queue_core.services.open_letters import lock_open
 from queue_core.services.outcome import plural
 from queue_core.services.submit import text_for_tasks
 
@@ -40,12 +41,7 @@ def replay_letters(
     Raises InvalidSubmission for a payload that the task does not take.
     """
     with transaction.atomic():
-        letters = (
-            DeadLetter.objects.select_for_update()
-            .filter(pk__in=checked_ids(letter_ids, "letter_ids"), resolution="")
-            .order_by("pk")
-        )
-        ids = list(letters.values_list("task_id", flat=True))
+        ids = list(lock_open(checked_ids(letter_ids, "letter_ids")).values())
         text = None if payload is None else text_for_tasks(payload, ids)
         made = make_again(ids, payload=text, by=by)
         if made:

@@ -8,6 +8,8 @@ from queue_core.services import audit
 from queue_core.services.preview_bulk import Preview, preview_bulk
 from queue_core.services.submit import submit
 
+_FIRST = 100
+
 
 def start_bulk(
     verb: str, *, by: audit.Actor | None = None, in_background: bool = True, **selection: Any
@@ -21,7 +23,8 @@ def start_bulk(
     with transaction.atomic():
         made = _write(preview, by)
         if in_background:
-            submit("queue_core.bulk", {"operation": made.pk})
+            # Before what waits in its queue, which may be the very line that it is to cancel.
+            submit("queue_core.bulk", {"operation": made.pk}, priority=_FIRST)
     return made
 
 

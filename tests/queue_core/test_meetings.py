@@ -1,0 +1,133 @@
+"""Verbs that meet: a worker, a submission or another verb at the same moment, or in between."""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+from django.db import connection, transaction
+
+from queue_core import lifecycle, services
+from queue_core.lifecycle import Claimed, Ended, Failure
+from queue_core.models import DeadLetter, Task, Workflow
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def failed(task: Claimed) -> Ended:
+    return Ended(task, "failed", "failed", 0.0, 0.1, failure=Failure("boom", "E", "", "f" * 32, "attempts"))
+
+
+def work(worker_id: int, limit: int = 100, *, fails: bool = False) -> None:
+    claimed = lifecycle.claim(["default"], worker_id, limit)
+    lifecycle.finish([failed(t) if fails else Ended(t, "succeeded", "succeeded", 0.0, 0.1) for t in claimed])
+    services.settle()
+
+
+def someone_waits() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT EXISTS (SELECT 1 FROM pg_locks WHERE NOT granted)")
+        return bool(cursor.fetchone()[0])
+
+
+def beside(call: Callable[[], Any], found: list[Any]) -> threading.Thread:
+    """Runs `call` in a thread, until it is over or waits for a lock; `found` gets what it answers or raises."""
+
+    def run() -> None:
+        try:
+            found.append(call())
+        except Exception as error:
+            found.append(error)
+        finally:
+            connection.close()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    deadline = time.monotonic() + 10
+    while thread.is_alive() and not someone_waits() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return thread
+
+
+def test_a_bulk_operation_is_taken_before_the_line_that_it_is_to_cancel(worker_id: int) -> None:
+    for _ in range(3):
+        services.submit("tests.noop", {}, priority=99)
+    services.start_bulk("cancel", query="name:tests.noop")
+    assert lifecycle.claim(["default"], worker_id, 1)[0].name == "queue_core.bulk"
+
+
+def test_the_steps_of_a_running_workflow_stay(worker_id: int) -> None:
+    steps = [{"key": key, "name": "tests.noop", "payload": {}} for key in "ab"]
+    services.submit_workflow(
+        "w", steps, callbacks={"success": {"name": "tests.add"}, "failure": {"name": "tests.noop"}}
+    )
+    work(worker_id, 1, fails=True)
+    lost = Task.objects.get(state="failed")
+    outcome = services.delete_tasks([lost.pk])
+    assert (outcome.changed, outcome.reason) == (0, "needed by a workflow or tasks that are not over")
+    work(worker_id, 1)
+    assert Workflow.objects.get().state == "failed"
+    assert Task.objects.get(step=None).name == "tests.noop"
+    assert services.delete_tasks([lost.pk]).changed == 1
+
+
+def test_a_purge_asks_nobody_to_end_whom_a_worker_takes_meanwhile(
+    worker_id: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(3):
+        services.submit("tests.noop", {})
+    cancel = lifecycle.cancel
+    found: list[Any] = []
+
+    def late(ids: Sequence[int]) -> tuple[int, int]:
+        beside(lambda: lifecycle.claim(["default"], worker_id, 2), found).join(10)
+        return cancel(ids)
+
+    monkeypatch.setattr(lifecycle, "cancel", late)
+    assert services.purge_queue("default").changed == 3
+    assert found == [[]]
+    assert not Task.objects.filter(cancel_requested_at__isnull=False).exists()
+
+
+def test_a_retry_that_meets_a_submission_with_its_unique_key_leaves_the_task(worker_id: int) -> None:
+    old = services.submit("tests.noop", {}, unique_key="k").id
+    work(worker_id, fails=True)
+    found: list[Any] = []
+    with transaction.atomic():
+        services.submit("tests.noop", {}, unique_key="k")
+        thread = beside(lambda: services.retry([old]), found)
+    thread.join(10)
+    assert (found[0].changed, found[0].skipped) == (0, 1)
+    assert sorted(Task.objects.values_list("state", flat=True)) == ["failed", "queued"]
+
+
+def test_a_retried_workflow_waits_for_the_step_that_was_retried_by_itself(worker_id: int) -> None:
+    second = {"key": "b", "name": "tests.noop", "depends_on": ["a"]}
+    services.submit_workflow("w", [{"key": "a", "name": "tests.noop"}, second])
+    work(worker_id, fails=True)
+    services.retry([Task.objects.get(step="a").pk])
+    services.retry_workflow(Workflow.objects.get())
+    assert dict(Task.objects.values_list("step", "state")) == {"a": "queued", "b": "blocked"}
+    work(worker_id)
+    work(worker_id)
+    assert Workflow.objects.get().state == "succeeded"
+
+
+def test_replaying_letters_and_retrying_their_tasks_never_deadlock(
+    worker_id: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    task = services.submit("tests.noop", {}).id
+    work(worker_id, fails=True)
+    letter, replay = DeadLetter.objects.get(), lifecycle.replay
+    found: list[Any] = []
+    threads: list[threading.Thread] = []
+
+    def late(*args: Any, **options: Any) -> Any:
+        threads.append(beside(lambda: services.retry([task]), found))
+        return replay(*args, **options)
+
+    monkeypatch.setattr(lifecycle, "replay", late)
+    assert len(services.replay_letters([letter.pk])) == 1
+    threads[0].join(10)
+    assert found[0].changed == 1

@@ -170,6 +170,10 @@ def _failure_row(ended: Ended, failure: Failure) -> dict[str, object]:
     }
 
 
+# Ten years: a time beyond Python's years could be stored, and its row never read again.
+_LONGEST_DELAY = 10 * 366 * 86_400.0
+
+
 def finish(ended: Sequence[Ended]) -> set[int]:
     """Write how attempts ended: running -> succeeded, failed, cancelled, or queued again.
 
@@ -186,7 +190,7 @@ def finish(ended: Sequence[Ended]) -> set[int]:
         sql.array(e.outcome or "NULL" for e in ended),
         sql.array(e.task.waited + e.started for e in ended),
         sql.array(e.task.waited + e.finished for e in ended),
-        sql.array(e.delay for e in ended),
+        sql.array(min(e.delay, _LONGEST_DELAY) for e in ended),
         "[" + ",".join(f'{{"id":{e.task.id},"value":{e.result}}}' for e in ended if e.result is not None) + "]",
     ]
     return {row[0] for row in sql.rows(_FINISH, params)}

@@ -8,13 +8,14 @@ from typing import Any
 from django.db import transaction
 from django.db.models import QuerySet
 
-from queue_core import broker, lifecycle, search
+from queue_core import broker, lifecycle, origin, search
 from queue_core.bulk import BadParams, Slice, Target, bulk_verb
+from queue_core.errors import InvalidSubmission
 from queue_core.models import DeadLetter, Task
 from queue_core.services.delete_tasks import NEEDED, PINNED
 from queue_core.services.open_letters import lock_open
 from queue_core.services.settle import settle_on_commit
-from queue_core.services.submit import checked_changes
+from queue_core.services.submit import check_served, checked_changes
 from queue_core.states import FINAL, LIVE, TaskState
 
 
@@ -34,7 +35,7 @@ _LETTER = "queue_core.change_deadletter"
 
 def _locked(ids: Sequence[int]) -> dict[int, Task]:
     tasks = Task.objects.filter(pk__in=ids).order_by("pk").select_for_update()
-    return {task.pk: task for task in tasks.only("state", "pinned", "queue", "cancel_requested_at")}
+    return {task.pk: task for task in tasks.only("name", "state", "pinned", "queue", "cancel_requested_at")}
 
 
 def _slice(
@@ -66,7 +67,7 @@ def retry(ids: Sequence[int], params: Mapping[str, Any], user: int | None) -> Sl
 @bulk_verb("replay", TASKS, permission=_CHANGE, done="Replayed")
 def replay(ids: Sequence[int], params: Mapping[str, Any], user: int | None) -> Slice:
     tasks = _locked(ids)
-    made = lifecycle.replay(ids, payload=None, by=user)
+    made = lifecycle.replay(ids, payload=None, by=user, context=origin.current.get().stored())
     _ring({queue for _, _, queue in made})
     return _slice(ids, {old for _, old, _ in made}, tasks, lambda task: f"is {task.state}, not over")
 
@@ -115,12 +116,25 @@ def set_priority(ids: Sequence[int], params: Mapping[str, Any], user: int | None
 @bulk_verb("move", TASKS, permission=_CHANGE, done="Moved", check=_one("queue"))
 def move(ids: Sequence[int], params: Mapping[str, Any], user: int | None) -> Slice:
     tasks, queue = _locked(ids), params["queue"]
-    elsewhere = [pk for pk, task in tasks.items() if task.queue != queue]
+    names = {task.name for task in tasks.values()}
+    unfit = {name: refusal for name in names if (refusal := _unfit(queue, name))}
+    elsewhere = [pk for pk, task in tasks.items() if task.queue != queue and task.name not in unfit]
     moved = {pk for pk, _ in lifecycle.edit(elsewhere, queue=queue)}
     _ring([queue] if moved else [])
-    return _slice(
-        ids, moved, tasks, lambda task: "is there already" if task.queue == queue else f"is {task.state}, not waiting"
-    )
+
+    def why(task: Task) -> str:
+        return "is there already" if task.queue == queue else unfit.get(task.name, f"is {task.state}, not waiting")
+
+    return _slice(ids, moved, tasks, why)
+
+
+def _unfit(queue: str, name: str) -> str:
+    """Why tasks of this name cannot be run by those who serve the queue; "" when they can."""
+    try:
+        check_served(queue, [name])
+    except InvalidSubmission as refusal:
+        return str(refusal)
+    return ""
 
 
 def _pinned(ids: Sequence[int], wanted: bool, why: str) -> Slice:
@@ -155,7 +169,7 @@ def discard(ids: Sequence[int], params: Mapping[str, Any], user: int | None) -> 
 @bulk_verb("replay", LETTERS, permission=_LETTER, done="Replayed")
 def replay_letters(ids: Sequence[int], params: Mapping[str, Any], user: int | None) -> Slice:
     letters = lock_open(ids)
-    made = lifecycle.replay(sorted(letters.values()), payload=None, by=user)
+    made = lifecycle.replay(sorted(letters.values()), payload=None, by=user, context=origin.current.get().stored())
     _ring({queue for _, _, queue in made})
     old = {old for _, old, _ in made}
     return _closed(ids, {pk for pk, task in letters.items() if task in old})

@@ -38,6 +38,9 @@ def _checked_queue(name: str) -> str:
     return name
 
 
+_YEARS = range(1970, 2201)
+
+
 def check_served(queue: str, tasks: Iterable[str]) -> None:
     """Raise InvalidSubmission unless those who serve the queue can run the tasks of these names."""
     ours = queue not in conf.external_queues()
@@ -84,9 +87,14 @@ def _checked_number(field: str, value: Any, allowed: range) -> int:
 
 
 def _checked_time(field: str, value: Any) -> datetime.datetime | None:
-    if value is None or (isinstance(value, datetime.datetime) and value.tzinfo is not None):
-        return value
-    raise InvalidSubmission(field, "must be a time with a time zone")
+    if value is None:
+        return None
+    if not isinstance(value, datetime.datetime) or value.tzinfo is None:
+        raise InvalidSubmission(field, "must be a time with a time zone")
+    # What PostgreSQL stores beyond Python's years, or a few hours from them, no row with it can be read again.
+    if value.year not in _YEARS:
+        raise InvalidSubmission(field, f"must be a time in the years {_YEARS[0]} to {_YEARS[-1]}")
+    return value
 
 
 def is_word(value: Any, longest: int) -> bool:

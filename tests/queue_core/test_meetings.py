@@ -1,5 +1,6 @@
 """Verbs that meet: a worker, a submission or another verb at the same moment, or in between."""
 
+import datetime
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -7,8 +8,10 @@ from typing import Any
 
 import pytest
 from django.db import connection, transaction
+from django.utils import timezone
 
 from queue_core import lifecycle, services
+from queue_core.errors import InvalidSubmission
 from queue_core.lifecycle import Claimed, Ended, Failure
 from queue_core.models import DeadLetter, Task, Workflow
 
@@ -131,3 +134,28 @@ def test_replaying_letters_and_retrying_their_tasks_never_deadlock(
     assert len(services.replay_letters([letter.pk])) == 1
     threads[0].join(10)
     assert found[0].changed == 1
+
+
+@pytest.mark.parametrize("year", [1, 1969, 2201, 9999])
+def test_a_time_whose_row_could_not_be_read_again_is_refused(year: int) -> None:
+    far = datetime.datetime(year, 6, 1, tzinfo=datetime.UTC)
+    for option in ("run_at", "expires_at"):
+        with pytest.raises(InvalidSubmission, match=option):
+            services.submit("tests.noop", {}, **{option: far})
+
+
+def test_a_snooze_of_ages_leaves_a_row_that_can_be_read(worker_id: int) -> None:
+    services.submit("tests.noop", {})
+    (task,) = lifecycle.claim(["default"], worker_id, 1)
+    lifecycle.finish([Ended(task, "queued", None, 0.0, 0.1, delay=3e11)])
+    assert Task.objects.get().run_at > timezone.now() + datetime.timedelta(days=3_000)
+
+
+def test_a_bulk_move_leaves_what_the_queue_could_not_run(settings: Any) -> None:
+    settings.QUEUE_EXTERNAL_TASKS = {"images.resize": {"queue": "mail"}}
+    task = services.submit("tests.noop", {}).id
+    operation = services.start_bulk("move", ids=[task], params={"queue": "mail"}, in_background=False)
+    services.run_bulk(operation.pk, seconds=5.0)
+    operation.refresh_from_db()
+    assert (operation.changed, operation.skipped) == (0, 1)
+    assert Task.objects.get(pk=task).queue == "default"

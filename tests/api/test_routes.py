@@ -245,6 +245,10 @@ def test_a_browser_is_shown_a_page(path, ids, api):
 def fill(number: int) -> None:
     campaign = CampaignFactory()
     add_recipients(campaign, number)
+    # Before the operations, whose tasks are taken before any other.
+    for n in range(number):
+        (letter,) = make_dead_letters(1, fingerprint=f"{n:032x}")
+        discard([letter.pk], by=Actor(UserFactory(), "api"))
     for n in range(number):
         submit_workflow("w", [{"name": "tests.noop"}])
         start_bulk("retry", query="state:failed")
@@ -254,8 +258,6 @@ def fill(number: int) -> None:
         campaigns.limit_domain(domain=f"d{uuid.uuid4().hex}.example", rate_count=1)
         campaigns.add_dkim_key(domain="example.com", selector=f"s{uuid.uuid4().hex}", algorithm="ed25519")
         campaigns.save_transport(name=f"Relay {uuid.uuid4()}", host="mail.example.com")
-        (letter,) = make_dead_letters(1, fingerprint=f"{n:032x}")
-        discard([letter.pk], by=Actor(UserFactory(), "api"))
         campaigns.add_recipients(campaign, [{"email": "no"}], source="list")
         CampaignFactory(template=campaign.template)
         TemplateFactory()

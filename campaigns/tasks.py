@@ -20,18 +20,18 @@ from queue_core.registry import task
 _IMPORT_ATTEMPTS = 10
 
 
-@task(name=DELIVER, queue="mail", takes_context=True, acks="each")
+@task(name=DELIVER, queue="mail", takes_context=True, acks="each", internal=True)
 def deliver_chunk_task(context: Any, *, chunk: int, **_: Any) -> None:
     deliver_chunk(chunk, task_id=context.task_id, lease=context.lease)
 
 
 # Without its conductor a campaign never ends, so neither errors nor lost workers over the days may use it up.
-@task(name=CONDUCT, queue="mail", priority=10, max_attempts=1_000, max_crashes=1_000)
+@task(name=CONDUCT, queue="mail", priority=10, max_attempts=1_000, max_crashes=1_000, internal=True)
 def conduct_task(*, campaign: int, **_: Any) -> None:
     conduct(campaign)
 
 
-@task(name=LAUNCH_DUE, queue="mail", priority=20, max_attempts=100, max_crashes=100)
+@task(name=LAUNCH_DUE, queue="mail", priority=20, max_attempts=100, max_crashes=100, internal=True)
 def launch_due_task(*, campaign: int, at: str, **_: Any) -> str:
     return launch_due(campaign, datetime.datetime.fromisoformat(at))
 
@@ -44,6 +44,7 @@ def read_bounces_task(**_: Any) -> dict[str, int]:
 
 @task(
     name=IMPORT_FILE,
+    internal=True,
     queue="default",
     takes_context=True,
     acks="each",
@@ -60,11 +61,11 @@ def import_file_task(context: Any, *, recipient_import: int, **_: Any) -> None:
         raise
 
 
-@task(name=CHECK_FILE, queue="default", takes_context=True, timeout=21_600, max_attempts=3)
+@task(name=CHECK_FILE, queue="default", takes_context=True, timeout=21_600, max_attempts=3, internal=True)
 def check_import_file_task(context: Any, *, recipient_import: int, **_: Any) -> None:
     run_check(recipient_import, progress=context.progress)
 
 
-@task(name=FORGET_FILE, queue="low")
+@task(name=FORGET_FILE, queue="low", internal=True)
 def forget_import_file_task(*, recipient_import: int, **_: Any) -> None:
     forget_file(recipient_import)

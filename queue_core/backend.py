@@ -1,5 +1,6 @@
 """Django's Tasks API on this queue: any function under `@task`, of any app, runs durably here."""
 
+import re
 from typing import Any
 
 from django_tasks.backends.base import BaseTaskBackend
@@ -7,11 +8,13 @@ from django_tasks.base import TaskError, TaskResult, TaskResultStatus
 from django_tasks.exceptions import TaskResultDoesNotExist
 
 from queue_core import registry
+from queue_core.errors import UnknownTask
 from queue_core.models import Execution, Result, Task
 from queue_core.registry import TaskType
 from queue_core.services import submit
 from queue_core.states import Outcome, TaskState
 
+_ID = re.compile("[0-9]{1,18}")
 _STATUS = {
     TaskState.BLOCKED: TaskResultStatus.READY,
     TaskState.QUEUED: TaskResultStatus.READY,
@@ -38,13 +41,18 @@ class PosthasteBackend(BaseTaskBackend):
         return self.get_result(str(submitted.id))
 
     def get_result(self, result_id: str) -> TaskResult[Any]:
-        row = Task.objects.filter(pk=int(result_id)).first() if result_id.isdecimal() else None
+        row = Task.objects.filter(pk=int(result_id)).first() if _ID.fullmatch(result_id) else None
         if row is None:
             raise TaskResultDoesNotExist(result_id)
+        try:
+            task = registry.resolve(row.name)
+        except UnknownTask as exc:
+            # A result names its function; that one is gone from the code.
+            raise TaskResultDoesNotExist(result_id) from exc
         executions = list(Execution.objects.filter(task_id=row.pk).order_by("attempt"))
         payload = dict(row.payload)
         result: TaskResult[Any] = TaskResult(
-            task=registry.resolve(row.name),
+            task=task,
             id=str(row.pk),
             status=_STATUS[TaskState(row.state)],
             enqueued_at=row.created_at,

@@ -20,7 +20,7 @@ from queue_core.orders import Orders
 from queue_core.services.beat import Pulse, beat, cancel_requests, sign_off
 from queue_core.services.register_worker import register_worker
 from queue_core.states import DeathReason, Outcome, TaskState
-from queue_core.ticker import tick
+from queue_core.ticker import StandIn
 
 logger = logging.getLogger(__name__)
 
@@ -70,6 +70,7 @@ class Keeper(threading.Thread):
         self.worker_id = register_worker(queues, pool=pool, capacity=capacity)
         hand.lease_until = sure_until
         self.processor = Processor()
+        self.stand_in = StandIn()
         self._closed = threading.Event()
         self._next_beat = 0.0
         # When to look for requests to cancel what runs.
@@ -79,6 +80,7 @@ class Keeper(threading.Thread):
         """Stop beating and take the worker off the list."""
         self._closed.set()
         self.join()
+        self.stand_in.close()
         try:
             sign_off(self.worker_id)
         except Error as exc:
@@ -142,7 +144,7 @@ class Keeper(threading.Thread):
         unheld = lifecycle.release_unheld(self.worker_id, self.hand.held_ids(), _UNHELD_SECONDS)
         if unheld:
             logger.warning("gave back %d tasks whose claim this process never heard of", len(unheld))
-        tick(if_older_than=conf.get("TICK_LATE_SECONDS"))
+        self.stand_in.look()
 
     def _watch(self, runs: list[Run], now: float) -> None:
         """Tell tasks that they are asked to end, interrupt what goes on too long, and at last end the process."""

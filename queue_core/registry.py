@@ -51,6 +51,8 @@ class TaskType(DjangoTask[Any, Any]):
     key: str | Callable[[Mapping[str, Any]], Any] | None = None
     key_max_running: int | None = None
     key_rate: str | None = None
+    # Of Posthaste's own workings: neither submitted nor changed by people.
+    internal: bool = False
     # Described in the settings, run by workers of the pull protocol.
     external: bool = False
     # Looked up once: a worker asks for each task several times.
@@ -168,7 +170,7 @@ def task(
     """Register a module-level function as a task.
 
     `policy`: `max_attempts`, `max_crashes`, `backoff` (Backoff), `timeout` (seconds), `acks` ("batch" or "each"),
-    `isolate` (in a process of its own),
+    `isolate` (in a process of its own), `internal` (not for people to submit),
     `max_running`, `rate` ("100/m"), `key` (path into the payload or function of it), `key_max_running`, `key_rate`.
     `retry_on`, `discard_on` (tuples of exceptions) and `retry_until` (seconds since creation) say what is tried again.
     With `takes_context` the function's first argument, named `context`, is an execution.Context.
@@ -219,6 +221,11 @@ def registered() -> list[str]:
 
 def names() -> list[str]:
     return sorted({*_registered, *conf.get("EXTERNAL_TASKS")})
+
+
+def offered() -> list[str]:
+    """The names of the tasks that people may submit."""
+    return [name for name in names() if not get(name).internal]
 
 
 def find(name: Any) -> TaskType | None:

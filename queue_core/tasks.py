@@ -14,7 +14,7 @@ def prune_task(**_: Any) -> dict[str, int]:
     return {"pruned": prune(go_on=True), **forget()}
 
 
-@task(name="queue_core.bulk", max_crashes=20)
+@task(name="queue_core.bulk", max_crashes=20, internal=True)
 def bulk_task(*, operation: int) -> dict[str, int]:
     """A long operation goes back in line between its runs, so that it holds no worker."""
     found = run_bulk(operation, seconds=5.0)

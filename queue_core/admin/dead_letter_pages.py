@@ -14,7 +14,7 @@ from unfold.admin import ModelAdmin
 from queue_core import services
 from queue_core.admin.forms import as_object, as_text, raw_payload
 from queue_core.admin.ledger import actor, demand, find, page
-from queue_core.errors import QueueError
+from queue_core.errors import InvalidSubmission, QueueError
 from queue_core.models import DeadLetter, Task
 from queue_core.services import Actor, BulkOutcome
 from queue_core.services.outcome import plural
@@ -47,11 +47,11 @@ def replay(model_admin: ModelAdmin, request: HttpRequest, pk: int) -> HttpRespon
         return _unmoved(request, letter)
     form = ReplayForm(request.POST or None, initial={"payload": as_text(task.payload)})
     if form.is_valid():
-        payload = form.cleaned_data["payload"]
+        payload = None if form.cleaned_data["payload"] == task.payload else form.cleaned_data["payload"]
         try:
-            made = services.replay_letters(
-                [pk], payload=None if payload == task.payload else payload, by=actor(request)
-            )
+            if payload is not None and not request.user.has_perm("queue_core.add_task"):
+                raise InvalidSubmission("payload", "with another one it is another task, which you may not submit")
+            made = services.replay_letters([pk], payload=payload, by=actor(request))
         except QueueError as exc:
             form.add_error("payload", str(exc))
         else:

@@ -43,7 +43,7 @@ class ChooseForm(forms.Form):
 
     name = forms.ChoiceField(
         label="Task",
-        choices=lambda: [(name, name) for name in registry.names()],
+        choices=lambda: [(name, name) for name in registry.offered()],
         widget=widgets.UnfoldAdminSelectWidget,
     )
 

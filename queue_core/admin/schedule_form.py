@@ -21,7 +21,7 @@ class ScheduleForm(forms.Form):
 
     name = forms.CharField(max_length=200, widget=widgets.UnfoldAdminTextInputWidget)
     task = forms.ChoiceField(
-        choices=lambda: [(name, name) for name in registry.names()], widget=widgets.UnfoldAdminSelectWidget
+        choices=lambda: [(name, name) for name in registry.offered()], widget=widgets.UnfoldAdminSelectWidget
     )
     payload = forms.CharField(
         label="Payload (JSON)",

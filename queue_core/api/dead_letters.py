@@ -6,13 +6,14 @@ from django_filters import rest_framework as filters
 from drf_spectacular.utils import extend_schema
 from rest_framework import mixins, serializers
 from rest_framework.decorators import action
+from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
 from rest_framework.viewsets import GenericViewSet
 
 from queue_core import services
-from queue_core.api.actor import actor
+from queue_core.api.actor import actor, may_submit
 from queue_core.api.filters import AnyTextFilter
 from queue_core.api.serializers import NoFields, ReplaySerializer, TaskSerializer
 from queue_core.api.views import ID
@@ -140,7 +141,10 @@ class DeadLetterViewSet(_Verbs):
     def replay(self, request: Request, pk: str) -> Response:
         """Run its task again, as a new one, with its payload or another one."""
         letter = self.get_object()
-        made = services.replay_letters([letter.pk], payload=self.given(request).get("payload"), by=actor(request))
+        payload = self.given(request).get("payload")
+        if payload is not None and not may_submit(request):
+            raise PermissionDenied("With another payload it is another task, which you may not submit.")
+        made = services.replay_letters([letter.pk], payload=payload, by=actor(request))
         if not made:
             letter.refresh_from_db()
             raise LetterUnmoved(letter)

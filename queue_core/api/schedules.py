@@ -13,7 +13,7 @@ from rest_framework.viewsets import GenericViewSet
 
 from queue_core import services
 from queue_core.api.actor import actor
-from queue_core.api.serializers import NoFields
+from queue_core.api.serializers import NoFields, not_internal
 from queue_core.api.views import ID
 from queue_core.cron import MAX_INTERVAL, MAX_LENGTH
 from queue_core.errors import QueueError
@@ -55,7 +55,9 @@ class ScheduleFormSerializer(serializers.Serializer[Any]):
     """Give `expression` (cron) or `interval_seconds`; null for the first three options: as the task has it."""
 
     name = serializers.CharField(max_length=200, help_text="no other schedule has it")
-    task = serializers.CharField(max_length=200, help_text="name of a registered task; see task-types")
+    task = serializers.CharField(
+        max_length=200, validators=[not_internal], help_text="name of a registered task; see task-types"
+    )
     payload = serializers.DictField(required=False, help_text="the arguments of each task")
     queue = serializers.CharField(max_length=64, required=False, allow_null=True)
     priority = serializers.IntegerField(

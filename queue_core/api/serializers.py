@@ -5,6 +5,7 @@ from typing import Any
 
 from rest_framework import serializers
 
+from queue_core import registry
 from queue_core.lanes import KEY_MAX
 from queue_core.models import Dependency, Execution, LogLine, Progress, Result, Task
 from queue_core.services import Backlog, Relatives, Stats, TypeShown, waiting_reason
@@ -12,6 +13,13 @@ from queue_core.services.submit import ATTEMPTS, PRIORITIES
 from queue_core.states import OnFailure
 
 BATCH_MAX = 10_000
+
+
+def not_internal(name: str) -> None:
+    """For names of tasks: those of Posthaste's own workings are not for people to submit."""
+    known = registry.find(name)
+    if known and known.internal:
+        raise serializers.ValidationError("Belongs to Posthaste's own workings; people do not submit it.")
 
 
 class NoFields(serializers.Serializer[Any]):
@@ -97,7 +105,9 @@ class DependenciesSerializer(serializers.Serializer[Relatives]):
 class TaskFormSerializer(serializers.Serializer[Any]):
     """What is left out, or null, is as the registered task has it."""
 
-    name = serializers.CharField(max_length=200, help_text="of a registered task; see task-types")
+    name = serializers.CharField(
+        max_length=200, validators=[not_internal], help_text="of a registered task; see task-types"
+    )
     payload = serializers.DictField(default=dict, help_text="its arguments")
     queue = serializers.CharField(max_length=64, required=False, allow_null=True)
     priority = serializers.IntegerField(

@@ -12,7 +12,7 @@ from rest_framework.viewsets import GenericViewSet
 
 from queue_core import services
 from queue_core.api.actor import actor
-from queue_core.api.serializers import NoFields, TaskFormSerializer
+from queue_core.api.serializers import NoFields, TaskFormSerializer, not_internal
 from queue_core.api.views import ID
 from queue_core.models import Workflow
 from queue_core.services.workflow_graph import Arrow, Node
@@ -66,7 +66,7 @@ class StepSerializer(TaskFormSerializer):
 
 
 class CallbackSerializer(serializers.Serializer[Any]):
-    name = serializers.CharField(max_length=200, help_text="of a registered task")
+    name = serializers.CharField(max_length=200, validators=[not_internal], help_text="of a registered task")
     payload = serializers.DictField(
         required=False, help_text='may hold {"$workflow": "id"}, name or state, and {"$result": "key.path"}'
     )
@@ -128,7 +128,11 @@ class WorkflowViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericV
     filterset_class = WorkflowFilter
     ordering_fields = ["id"]
     lookup_value_regex = ID
-    needs = dict.fromkeys(("cancel", "retry"), "queue_core.change_workflow")
+    needs = {
+        **dict.fromkeys(("cancel", "retry"), "queue_core.change_workflow"),
+        # Its steps are tasks.
+        "create": ("queue_core.add_workflow", "queue_core.add_task"),
+    }
 
     def get_serializer_class(self) -> type[BaseSerializer[Any]]:
         shapes: dict[str, type[BaseSerializer[Any]]] = {

@@ -116,8 +116,8 @@ WITH old AS (
 ), made AS (
     INSERT INTO tasks (name, queue, payload, priority, max_attempts, max_crashes, lane, tags, replay_of, run_at,
                        state, workflow_id, context)
-    SELECT t.name, t.queue, coalesce(%s::jsonb, t.payload), t.priority, t.max_attempts, t.max_crashes, t.lane, t.tags,
-           t.id, now(), 'queued', t.workflow_id, %s::jsonb
+    SELECT t.name, t.queue, coalesce(%s::jsonb, t.payload), t.priority, t.max_attempts, t.max_crashes,
+           coalesce(%s::jsonb ->> t.name, t.lane), t.tags, t.id, now(), 'queued', t.workflow_id, %s::jsonb
     FROM old t ORDER BY t.id
     RETURNING id, replay_of, queue
 ), resolved AS (
@@ -131,10 +131,11 @@ SELECT id, replay_of, queue FROM made
 
 
 def replay(
-    ids: Sequence[int], *, payload: str | None, by: int | None, context: str | None = None
+    ids: Sequence[int], *, payload: str | None, lanes: str | None = None, by: int | None, context: str | None = None
 ) -> list[tuple[int, int, str]]:
     """A new row for each task in a final state, with the same payload or `payload` (JSON text) for all.
 
-    Open dead letters of the old ones are resolved. Returns (new id, old id, queue).
+    `lanes` (JSON text, too) has the lane that goes with that payload, by the name of the task. Open dead letters of the
+    old ones are resolved. Returns (new id, old id, queue).
     """
-    return [(row[0], row[1], row[2]) for row in sql.rows(_REPLAY, [sql.array(ids), payload, context, by])]
+    return [(row[0], row[1], row[2]) for row in sql.rows(_REPLAY, [sql.array(ids), payload, lanes, context, by])]

@@ -40,10 +40,13 @@ def expire(limit: int) -> int:
 
 # Used-up attempts are raised so that the task really runs again; what it did before stays on record.
 # A unique key that is live again, or twice among these, lets one through. A step is counted again, and its workflow
-# runs again; see lifecycle.settle.
+# runs again, see lifecycle.settle; unless that is being cancelled.
 _RETRY = f"""
 WITH locked AS (
-    SELECT id, name, unique_key, awaited FROM tasks WHERE id = ANY(%s::bigint[]) AND state IN ('failed', 'cancelled')
+    SELECT id, name, unique_key, awaited FROM tasks t
+    WHERE id = ANY(%s::bigint[]) AND state IN ('failed', 'cancelled')
+      AND (t.step IS NULL OR NOT EXISTS (SELECT 1 FROM workflows w WHERE w.id = t.workflow_id AND w.state = 'running'
+                                         AND w.cancel_requested_at IS NOT NULL))
     ORDER BY id FOR UPDATE
 ), picked AS (
     SELECT DISTINCT ON (l.name, coalesce(l.unique_key, l.id::text), l.unique_key IS NULL) l.id, l.awaited FROM locked l
@@ -66,7 +69,8 @@ WITH locked AS (
 ), to_reopen AS MATERIALIZED (
     SELECT id FROM workflows WHERE id IN (SELECT workflow_id FROM again) ORDER BY id FOR UPDATE
 ), reopened AS (
-    UPDATE workflows w SET state = 'running', finished_at = NULL, cancel_requested_at = NULL,
+    UPDATE workflows w SET state = 'running', finished_at = NULL,
+        cancel_requested_at = CASE WHEN w.state = 'running' THEN w.cancel_requested_at END,
         done = w.done - again.steps
     FROM again JOIN to_reopen ON to_reopen.id = again.workflow_id
     WHERE w.id = again.workflow_id
@@ -131,6 +135,7 @@ WITH locked AS (
 UPDATE tasks t SET
     priority = coalesce(%(priority)s::smallint, t.priority),
     queue = coalesce(%(queue)s, t.queue),
+    lane = coalesce(%(lanes)s::jsonb ->> t.name, t.lane),
     max_attempts = coalesce(%(max_attempts)s::smallint, t.max_attempts),
     tags = coalesce(%(tags)s::text[], t.tags),
     payload = coalesce(%(payload)s::jsonb, t.payload),
@@ -140,11 +145,14 @@ UPDATE tasks t SET
 WHERE t.id = ANY(ARRAY(SELECT id FROM locked)) AND t.state IN ('blocked', 'queued')
 RETURNING t.id, t.queue
 """
-_EDITED = ("priority", "queue", "max_attempts", "tags", "payload", "run_at")
+_EDITED = ("priority", "queue", "max_attempts", "tags", "payload", "lanes", "run_at")
 
 
 def edit(ids: Sequence[int], **values: Any) -> list[tuple[int, str]]:
-    """Change blocked and queued tasks, whose state stays; `payload` is JSON text. Returns (id, queue) of those."""
+    """Change blocked and queued tasks, whose state stays. Returns (id, queue) of those.
+
+    `payload` is JSON text, and `lanes` (JSON text, too) has the lane that goes with it, by the name of the task.
+    """
     params = {**dict.fromkeys(_EDITED), **values, "ids": list(ids)}
     with connection.cursor() as cursor:
         cursor.execute(_EDIT, params)

@@ -68,6 +68,18 @@ def array(values: Iterable[Any]) -> str:
     return "{" + ",".join(map(str, values)) + "}"
 
 
+# What is stored must be readable by every door: parsers and renderers work by recursion.
+DEPTH_MAX = 32
+
+
+def _is_deep(value: Any) -> bool:
+    level = [value]
+    for _ in range(DEPTH_MAX):
+        below = [each for one in level for each in (one.values() if isinstance(one, dict) else one)]
+        level = [each for each in below if isinstance(each, dict | list | tuple)]
+    return bool(level)
+
+
 def dump_json(value: Any, *, max_bytes: int, what: str) -> str:
     """JSON text that PostgreSQL will take as jsonb, or ValueError that says why not."""
     try:
@@ -77,6 +89,8 @@ def dump_json(value: Any, *, max_bytes: int, what: str) -> str:
         raise ValueError(f"{what} is not JSON: {exc}") from None
     if size > max_bytes:
         raise ValueError(f"{what} has {size} bytes of JSON; the limit is {max_bytes}")
+    if text.count("[") + text.count("{") > DEPTH_MAX and _is_deep(value):
+        raise ValueError(f"{what} is nested deeper than {DEPTH_MAX} levels; flatten it")
     if _ESCAPED_NUL.search(text):
         raise ValueError(f"{what} holds a NUL character, which PostgreSQL cannot store")
     return text

@@ -35,7 +35,7 @@ _LETTER = "queue_core.change_deadletter"
 
 def _locked(ids: Sequence[int]) -> dict[int, Task]:
     tasks = Task.objects.filter(pk__in=ids).order_by("pk").select_for_update()
-    return {task.pk: task for task in tasks.only("name", "state", "pinned", "queue", "cancel_requested_at")}
+    return {task.pk: task for task in tasks.only("name", "state", "step", "pinned", "queue", "cancel_requested_at")}
 
 
 def _slice(
@@ -58,6 +58,8 @@ def retry(ids: Sequence[int], params: Mapping[str, Any], user: int | None) -> Sl
 
     def why(task: Task) -> str:
         if task.state in (TaskState.FAILED, TaskState.CANCELLED):
+            if task.step is not None:
+                return "is a step of a workflow that is being cancelled"
             return "its unique key belongs to a task that waits or runs"
         return f"is {task.state}, not failed or cancelled"
 

@@ -28,7 +28,7 @@ def edit_task(ids: Sequence[int], *, by: audit.Actor | None = None, **changes: A
         check_served(values["queue"], Task.objects.filter(pk__in=ids).values_list("name", flat=True).distinct())
     with transaction.atomic():
         if "payload" in changes:
-            values["payload"] = text_for_tasks(changes["payload"], ids)
+            values["payload"], values["lanes"] = text_for_tasks(changes["payload"], ids)
         moved = lifecycle.edit(ids, **values) if values else []
         outcome = BulkOutcome(len(moved), len(set(ids)) - len(moved), "not waiting")
         if moved:

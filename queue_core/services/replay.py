@@ -25,11 +25,10 @@ def replay(
     Raises InvalidSubmission for a payload that the task does not take.
     """
     ids = checked_ids(ids)
-    text = None if payload is None else text_for_tasks(payload, ids)
     with transaction.atomic():
-        made = make_again(ids, payload=text, by=by)
+        made = make_again(ids, payload=payload, by=by)
         if made:
-            audit.record(Task, ids, _said(made, "task", text), by=by)
+            audit.record(Task, ids, _said(made, "task", payload), by=by)
     return made
 
 
@@ -42,20 +41,21 @@ def replay_letters(
     """
     with transaction.atomic():
         ids = list(lock_open(checked_ids(letter_ids, "letter_ids")).values())
-        text = None if payload is None else text_for_tasks(payload, ids)
-        made = make_again(ids, payload=text, by=by)
+        made = make_again(ids, payload=payload, by=by)
         if made:
-            audit.record(DeadLetter, letter_ids, _said(made, "dead letter", text), by=by)
+            audit.record(DeadLetter, letter_ids, _said(made, "dead letter", payload), by=by)
     return made
 
 
-def make_again(ids: Sequence[int], *, payload: str | None, by: audit.Actor | None) -> dict[int, int]:
-    """What both do, unaudited; `payload` is JSON text."""
-    made = lifecycle.replay(ids, payload=payload, by=audit.user_id(by), context=origin.current.get().stored())
+def make_again(ids: Sequence[int], *, payload: Mapping[str, Any] | None, by: audit.Actor | None) -> dict[int, int]:
+    """What both do, unaudited."""
+    text, lanes = (None, None) if payload is None else text_for_tasks(payload, ids)
+    context = origin.current.get().stored()
+    made = lifecycle.replay(ids, payload=text, lanes=lanes, by=audit.user_id(by), context=context)
     for queue in {queue for _, _, queue in made}:
         transaction.on_commit(partial(broker.ring, queue))
     return {old: new for new, old, _ in made}
 
 
-def _said(made: Mapping[int, int], noun: str, payload: str | None) -> str:
+def _said(made: Mapping[int, int], noun: str, payload: Mapping[str, Any] | None) -> str:
     return f"Replayed {plural(len(made), noun)}{'' if payload is None else ' with another payload'}."

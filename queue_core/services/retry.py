@@ -18,6 +18,7 @@ def retry(ids: Sequence[int], *, by: audit.Actor | None = None) -> BulkOutcome:
     alone and counted as skipped, and those whose unique key belongs to another live task by now.
     An `expires_at` that has passed is dropped: somebody wants the task to run.
     A step by itself comes back alone, and its workflow runs again; see `retry_workflow` for all that did not succeed.
+    Steps of a workflow that is being cancelled stay as they are.
     Safe to press twice: the allowed states are in the UPDATE, not in Python.
     """
     ids = checked_ids(ids)
@@ -33,7 +34,11 @@ def retry(ids: Sequence[int], *, by: audit.Actor | None = None) -> BulkOutcome:
 
 
 def _reason(ids: Sequence[int]) -> str:
-    """Why some did not move: what is still failed or cancelled after the statement has lost its key."""
-    left = Task.objects.filter(pk__in=ids, state__in=TRANSITIONS["retry"], unique_key__isnull=False)
-    reason = "not failed or cancelled"
-    return f"{reason}, or another live task has the unique key" if left.exists() else reason
+    """Why some did not move: what is still failed or cancelled after the statement has lost its key, or is a step."""
+    left = Task.objects.filter(pk__in=ids, state__in=TRANSITIONS["retry"])
+    reasons = ["not failed or cancelled"]
+    if left.filter(unique_key__isnull=False).exists():
+        reasons.append("another live task has the unique key")
+    if left.filter(step__isnull=False).exists():
+        reasons.append("the workflow is being cancelled")
+    return ", or ".join(reasons)

@@ -59,6 +59,11 @@ def _slice(operation: BulkOperation) -> None:
     return None
 
 
+def give_up(operation: BulkOperation, why: str) -> None:
+    """Any that is not over, locked by the caller -> failed."""
+    _end(operation, bulk.get(operation.target, operation.verb), BulkState.FAILED, why)
+
+
 def _may(operation: BulkOperation, verb: bulk.BulkVerb) -> bool:
     """Looked up for each slice: who loses the permission is heard at once. What a command began needs nobody."""
     if operation.door not in ("admin", "api"):

@@ -1,12 +1,15 @@
+from itertools import chain
 from typing import Any
 
 from django.db import transaction
 from django.db.models import Max
 
-from queue_core.models import BulkOperation
+from queue_core import conf, registry
+from queue_core.models import BulkOperation, Queue, Worker
 from queue_core.services import audit
 from queue_core.services.preview_bulk import Preview, preview_bulk
 from queue_core.services.submit import submit
+from queue_core.states import Desire, WorkerKind, WorkerState
 
 _FIRST = 100
 
@@ -24,8 +27,24 @@ def start_bulk(
         made = _write(preview, by)
         if in_background:
             # Before what waits in its queue, which may be the very line that it is to cancel.
-            submit("queue_core.bulk", {"operation": made.pk}, priority=_FIRST)
+            submit(
+                *("queue_core.bulk", {"operation": made.pk}),
+                queue=_open_queue(),
+                priority=_FIRST,
+                unique_key=str(made.pk),  # by which `end_forsaken` finds it
+            )
     return made
+
+
+def _open_queue() -> str:
+    """The queue of its tasks, or, while that is paused, another that workers serve: a pause is when people tidy up."""
+    usual = registry.get("queue_core.bulk").queue_name
+    paused = set(Queue.objects.filter(paused_at__isnull=False).values_list("name", flat=True))
+    if usual not in paused:
+        return usual
+    workers = Worker.objects.filter(state=WorkerState.ONLINE, kind=WorkerKind.PROCESS, desired=Desire.RUN)
+    served = set(chain.from_iterable(workers.values_list("queues", flat=True)))
+    return next((name for name in conf.queues() if name in served - paused), usual)
 
 
 def _write(preview: Preview, by: audit.Actor | None) -> BulkOperation:

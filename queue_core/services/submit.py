@@ -1,6 +1,7 @@
 """submit: ask for a task. The row is written in the caller's transaction; the bell rings when it commits."""
 
 import datetime
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from dataclasses import replace as with_values
@@ -71,13 +72,21 @@ def payload_text(payload: Any, task_type: registry.TaskType | None, *, has_refer
     return text
 
 
-def text_for_tasks(payload: Any, ids: Sequence[int]) -> str:
-    """JSON text, checked for each of these tasks; one whose name is registered no more takes any object."""
-    text = payload_text(payload, None)
+def text_for_tasks(payload: Any, ids: Sequence[int]) -> tuple[str, str]:
+    """(JSON text, checked for each of these tasks; JSON text with the lanes that it puts them in, by their names).
+
+    One whose name is registered no more takes any object. Raises InvalidSubmission.
+    """
+    text, lanes = payload_text(payload, None), {}
     tasks = Task.objects.filter(pk__in=ids).annotate(may_refer=Q(workflow__isnull=False)).order_by()
     for name, may_refer in tasks.values_list("name", "may_refer").distinct():
-        payload_text(payload, registry.find(name), has_references=may_refer)
-    return text
+        known = registry.find(name)
+        if known and known.internal:
+            raise InvalidSubmission("payload", f"{name} is made by Posthaste itself, and so is its payload")
+        payload_text(payload, known, has_references=may_refer)
+        if known and known.key is not None:
+            lanes[name] = _lane(known, payload, None)
+    return text, json.dumps(lanes)
 
 
 def _checked_number(field: str, value: Any, allowed: range) -> int:

@@ -52,7 +52,7 @@ CALLS = [
     ("get", "tasks/{task}/logs/", "view_task"),
     ("get", "tasks/{task}/dependencies/", "view_task"),
     ("get", "workflows/", "view_workflow"),
-    ("post", "workflows/", "add_workflow"),
+    ("post", "workflows/", "add_workflow add_task"),
     ("get", "workflows/{workflow}/", "view_workflow"),
     ("get", "workflows/{workflow}/graph/", "view_workflow"),
     ("post", "workflows/{workflow}/cancel/", "change_workflow"),
@@ -191,14 +191,15 @@ def test_a_stranger_is_challenged(method, path, needed, ids):
 
 @pytest.mark.parametrize(("method", "path", "needed"), NEEDING)
 def test_a_user_without_the_permission_is_refused(method, path, needed, ids, api_without):
-    answer = getattr(api_without(needed), method)(ROOT + path.format(**ids))
-    assert answer.status_code == 403
-    assert answer.json()["status"] == 403
+    for each in needed.split():
+        answer = getattr(api_without(each), method)(ROOT + path.format(**ids))
+        assert answer.status_code == 403
+        assert answer.json()["status"] == 403
 
 
 @pytest.mark.parametrize(("method", "path", "needed"), CALLS)
 def test_the_permission_is_enough(method, path, needed, ids, api_with):
-    answer = getattr(api_with(needed), method)(ROOT + path.format(**ids))
+    answer = getattr(api_with(*needed.split()), method)(ROOT + path.format(**ids))
     assert answer.status_code in (200, 201, 202, 204, 400, 409)
 
 

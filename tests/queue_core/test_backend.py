@@ -83,6 +83,13 @@ def test_what_cannot_run_is_refused() -> None:
         multiply.using(queue_name="nowhere")
     with pytest.raises(InvalidTaskError):
         multiply.using(priority=1000)
-    for unknown in ("0", "x", "99999999", "-1", "9" * 40):
+    for unknown in ("0", "x", "99999999", "-1", "9" * 40, "9" * 5000):
         with pytest.raises(TaskResultDoesNotExist):
             default_task_backend.get_result(unknown)
+
+
+def test_the_result_of_a_function_that_is_gone_from_the_code_cannot_be_read() -> None:
+    result = multiply.enqueue(1)
+    Task.objects.update(name="gone.away")
+    with pytest.raises(TaskResultDoesNotExist):
+        default_task_backend.get_result(result.id)

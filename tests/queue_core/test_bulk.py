@@ -15,6 +15,8 @@ from queue_core import bulk, services
 from queue_core.errors import QueueError
 from queue_core.models import BulkOperation, DeadLetter, Task
 from queue_core.services import Actor, run_bulk
+from queue_core.services.end_forsaken import end_forsaken
+from queue_core.services.register_worker import register_worker
 from queue_core.states import TaskState
 from queue_core.testing import drain
 from tests.factories import UserFactory, make_dead_letters
@@ -295,6 +297,49 @@ def test_what_nobody_works_at_any_more_is_stopped_at_once():
     made = services.start_bulk("retry", query="state:failed")
     BulkOperation.objects.update(created_at=made.created_at - datetime.timedelta(hours=1))
     assert services.stop_bulk(made.pk).state == "stopped"
+
+
+def made_long_ago(made):
+    BulkOperation.objects.filter(pk=made.pk).update(created_at=made.created_at - datetime.timedelta(hours=1))
+
+
+def test_what_lost_its_task_ends_and_says_so():
+    make()
+    made, other = (services.start_bulk("retry", query="state:failed") for _ in range(2))
+    made_long_ago(made)
+    made_long_ago(other)
+    assert end_forsaken() == 0
+    services.cancel([Task.objects.get(unique_key=str(made.pk)).pk])
+    assert end_forsaken() == 1
+    made.refresh_from_db()
+    other.refresh_from_db()
+    assert (made.state, other.state) == ("failed", "pending")
+    assert "its task was cancelled or failed" in made.error
+
+
+def test_what_has_just_begun_is_left_alone():
+    make()
+    made = services.start_bulk("retry", query="state:failed", in_background=False)
+    assert end_forsaken() == 0
+    made_long_ago(made)
+    assert end_forsaken() == 1
+
+
+def test_a_purge_leaves_what_drives_bulk_operations():
+    services.submit("tests.noop", {})
+    services.start_bulk("cancel", query="name:tests.noop")
+    assert services.purge_queue("default").changed == 1
+    assert Task.objects.get(name="queue_core.bulk").state == "queued"
+
+
+def test_while_its_queue_is_paused_it_goes_by_another_that_workers_serve():
+    services.submit("tests.noop", {})
+    services.pause_queue("default")
+    services.start_bulk("cancel", query="name:tests.noop")
+    register_worker(["default", "low"])
+    services.start_bulk("cancel", query="name:tests.noop")
+    queues = Task.objects.filter(name="queue_core.bulk").order_by("pk").values_list("queue", flat=True)
+    assert list(queues) == ["default", "low"]
 
 
 def test_a_slice_that_breaks_leaves_nothing_half_done(monkeypatch):

@@ -91,6 +91,7 @@ def test_submit_leaves_what_is_left_out_to_the_task(told):
         (["tests.add", "{'a': 1}"], "Quote it for the shell"),
         (["tests.add", "[1]"], "must be one JSON object"),
         (["tests.add", "[" * 100_000], "nested too deeply"),
+        (["tests.add", '{"a":' + "[" * 32 + "]" * 32 + "}"], "nested deeper than 32 levels"),
         (["tests.ad"], "Did you mean tests.add"),
         (["tests.add", "--run-at=tomorrow"], "'tomorrow' is no time such as"),
         (["tests.add", "--expires-at=soon"], "'soon' is no time such as"),

@@ -2,6 +2,7 @@ import json
 from html import unescape
 
 import pytest
+from django.contrib.auth.models import Permission, User
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
@@ -175,8 +176,13 @@ def test_replay_makes_a_new_task_with_the_same_payload(owner):
     assert new.payload == {"a": 1}
 
 
-def test_replay_takes_an_edited_payload(owner):
+def test_replay_takes_an_edited_payload_from_who_may_submit(owner):
     (letter,) = make_dead_letters(1, {"a": 1})
+    answer = owner.post(url("deadletter_replay", letter.pk), {"payload": '{"a": 2}'})
+    assert "which you may not submit" in answer.context["form"].errors["payload"][0]
+    User.objects.get(pk=owner.session["_auth_user_id"]).user_permissions.add(
+        Permission.objects.get(codename="add_task")
+    )
     owner.post(url("deadletter_replay", letter.pk), {"payload": '{"a": 2}'})
     assert Task.objects.get(replay_of=letter.task_id).payload == {"a": 2}
 

@@ -4,14 +4,15 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from django.db import connection
 from pytest_django import Settings
 
-from queue_core import broker, conf, lifecycle, services
+from queue_core import broker, conf, lifecycle, services, ticker
 from queue_core.drain import Station
-from queue_core.models import Execution, Result, Task, Worker
+from queue_core.models import Execution, Result, Task, Tick, Worker
 from queue_core.services.register_worker import register_worker
 from queue_core.ticker import tick
 
@@ -268,6 +269,62 @@ def test_a_worker_ticks_when_no_scheduler_does(silent_bell: list[str]) -> None:
     assert silent_bell == ["default"]
 
 
+def test_a_worker_beats_while_the_tick_that_it_makes_for_others_takes_long(
+    station: Station, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def wait() -> int:
+        begun.set()
+        go_on.wait(10)
+        raise RuntimeError("a step of the tick is broken")
+
+    monkeypatch.setattr("queue_core.ticker.rescue", wait)
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM ticks")
+    station.keeper._next_beat = 0.0
+    try:
+        assert begun.wait(10)
+        before = Worker.objects.get(pk=station.keeper.worker_id).heartbeat_at
+        station.keeper._next_beat = 0.0
+        deadline = time.monotonic() + 5
+        while Worker.objects.get(pk=station.keeper.worker_id).heartbeat_at == before and time.monotonic() < deadline:
+            time.sleep(0.02)
+        assert Worker.objects.get(pk=station.keeper.worker_id).heartbeat_at > before
+    finally:
+        go_on.set()
+    station.keeper.stand_in.close()
+    assert "a step of the tick is broken" in caplog.text
+    assert station.keeper.is_alive()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_backlog_beyond_the_time_of_a_step_waits_for_the_next_tick_and_the_mark_is_renewed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for _ in range(3):
+        services.submit("tests.noop", delay=100)
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE tasks SET run_at = now()")
+    monkeypatch.setattr(ticker, "_SLICE", 1)
+    monkeypatch.setattr(ticker, "_STEP_SECONDS", 0.0)
+    assert tick(if_older_than=0)
+    assert Task.objects.filter(parked=True).count() == 3
+    monkeypatch.setattr(ticker, "_STEP_SECONDS", 5.0)
+    monkeypatch.setattr(ticker, "_MARK_SECONDS", 0.0)
+    marks: list[Any] = []
+    unpark = lifecycle.unpark
+
+    def seen(size: int) -> list[str]:
+        marks.append(Tick.objects.get().ticked_at)
+        return unpark(size)
+
+    monkeypatch.setattr(lifecycle, "unpark", seen)
+    assert tick(if_older_than=0)
+    assert not Task.objects.filter(parked=True).exists()
+    assert len(set(marks)) == len(marks) == 4
+
+
 def test_the_bell_wakes_a_lingering_worker_and_never_piles_up(real_bell: None) -> None:
     while broker.wait(["low"], 0.01):
         pass
@@ -392,14 +449,13 @@ def test_one_heartbeat_that_fails_ends_nothing(station: Station, monkeypatch: py
     ended_by: list[int] = []
     failed: list[bool] = []
 
-    def fail_once(**_: float) -> bool:
+    def fail_once() -> None:
         if not failed:
             failed.append(True)
             raise RuntimeError("no")
-        return tick()
 
     monkeypatch.setattr("queue_core.keeper.os.kill", lambda pid, signum: ended_by.append(signum))
-    monkeypatch.setattr("queue_core.keeper.tick", fail_once)
+    monkeypatch.setattr(station.keeper.stand_in, "look", fail_once)
     station.keeper._next_beat = 0.0
     services.submit("tests.noop")
     deadline = time.monotonic() + 5

@@ -453,3 +453,17 @@ def test_what_is_given_back_returns_what_it_took_of_the_rate_of_its_key(worker_i
     lifecycle.release(first)
     assert len(claims().batch(worker_id, 2)) == 1
     assert claims().batch(worker_id, 2) == []
+
+
+def test_another_payload_brings_the_task_into_its_own_lane(worker_id: int) -> None:
+    waiting = services.submit("tests.per_key", {"customer": {"id": 1}}).id
+    other = services.submit("tests.add", {"a": 1, "b": 2}, key="mine").id
+    services.edit_task([waiting], payload={"customer": {"id": 2}})
+    services.edit_task([other], payload={"a": 1, "b": 3})
+    lanes = Task.objects.in_bulk()
+    assert (lanes[waiting].lane, lanes[other].lane) == ("tests.per_key:2", ":mine")
+    services.cancel([waiting])
+    again = services.replay([waiting], payload={"customer": {"id": 3}})[waiting]
+    assert Task.objects.get(pk=again).lane == "tests.per_key:3"
+    with pytest.raises(InvalidSubmission, match="key: must be a text"):
+        services.edit_task([again], payload={"customer": {"id": {}}})

@@ -10,10 +10,12 @@ import pytest
 from django.db import connection, transaction
 from django.utils import timezone
 
-from queue_core import lifecycle, services
+from queue_core import bulk, lifecycle, services
 from queue_core.errors import InvalidSubmission
 from queue_core.lifecycle import Claimed, Ended, Failure
 from queue_core.models import DeadLetter, Task, Workflow
+from queue_core.services.pull_register import pull_lock
+from queue_core.services.rescue import rescue
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -159,3 +161,38 @@ def test_a_bulk_move_leaves_what_the_queue_could_not_run(settings: Any) -> None:
     operation.refresh_from_db()
     assert (operation.changed, operation.skipped) == (0, 1)
     assert Task.objects.get(pk=task).queue == "default"
+
+
+def test_a_step_of_a_workflow_that_is_being_cancelled_is_not_retried(worker_id: int) -> None:
+    services.submit_workflow("w", [{"key": key, "name": "tests.noop"} for key in "ab"])
+    running = lifecycle.claim(["default"], worker_id, 1)
+    services.cancel_workflow([Workflow.objects.get().pk])
+    stopped = Task.objects.get(state="cancelled")
+    outcome = services.retry([stopped.pk])
+    assert (outcome.changed, "the workflow is being cancelled" in outcome.reason) == (0, True)
+    with transaction.atomic():
+        bulk_retry = bulk.get("queue_core.task", "retry").work([stopped.pk], {}, None)
+    assert bulk_retry.refusals == {stopped.pk: "is a step of a workflow that is being cancelled"}
+    lifecycle.finish([Ended(running[0], "cancelled", "cancelled", 0.0, 0.1)])
+    services.settle()
+    assert Workflow.objects.get().state == "cancelled"
+    assert services.retry([stopped.pk]).changed == 1
+    assert Workflow.objects.get().state == "running"
+
+
+def test_a_worker_that_speaks_while_it_is_given_up_waits_for_nobody(settings: Any) -> None:
+    settings.QUEUE_EXTERNAL_TASKS = {"images.resize": {"queue": "mail"}}
+    services.submit("images.resize", {})
+    worker = services.pull_register(name="w", hostname="h", queues=["mail"])
+    services.pull_claim(worker.pk, limit=1)
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE workers SET lease_until = now() - interval '1s'")
+    found: list[Any] = []
+    with transaction.atomic():
+        pull_lock(worker.pk)
+        thread = beside(rescue, found)
+        thread.join(10)
+        # Its task has been taken away beside it, and it still finds no lock in its way.
+        assert services.pull_beat(worker.pk, holds=[]).cancel == []
+    assert found == [{"mail"}]
+    assert rescue() == set()

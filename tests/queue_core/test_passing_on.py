@@ -27,7 +27,7 @@ def test_a_chain_is_passed_on_without_a_bell_or_a_wait(
     monkeypatch.setattr(station.hand, "is_due", lambda: False)  # a slow machine would write in between
     monkeypatch.setattr(station.writer, "kick", lambda: None)
     monkeypatch.setattr(station, "_ring_for_others", lambda queue: None)
-    monkeypatch.setattr("queue_core.keeper.tick", lambda **_: None)  # its heartbeat rings for what waits
+    monkeypatch.setattr(station.keeper.stand_in, "look", lambda: None)  # its heartbeat rings for what waits
     chain(20)
     silent_bell.clear()
     while station.turn():

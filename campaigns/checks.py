@@ -11,6 +11,7 @@ from campaigns.addresses import AddressError, parse_address
 from campaigns.bounces.mailbox import MailboxError, parse_url
 from campaigns.services.chunk import CONDUCT, DELIVER
 from campaigns.services.import_file import FORGET_FILE
+from campaigns.services.oversee import OVERSEE
 from campaigns.services.read_bounces import READ_BOUNCES
 from campaigns.services.start_import import IMPORT_FILE
 from queue_core import registry
@@ -68,6 +69,6 @@ def check_tasks(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     """Services submit by name, so that they need not import tasks: the names must be registered."""
     return [
         Error(f"The task {name!r} is not registered; it belongs in campaigns/tasks.py.", id="campaigns.E004")
-        for name in (DELIVER, CONDUCT, READ_BOUNCES, IMPORT_FILE, FORGET_FILE)
+        for name in (DELIVER, CONDUCT, OVERSEE, READ_BOUNCES, IMPORT_FILE, FORGET_FILE)
         if registry.find(name) is None
     ]

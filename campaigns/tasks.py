@@ -11,6 +11,7 @@ from campaigns.services.conduct import conduct
 from campaigns.services.deliver import deliver_chunk
 from campaigns.services.import_file import FORGET_FILE, forget_file
 from campaigns.services.launch_task import LAUNCH_DUE
+from campaigns.services.oversee import OVERSEE, oversee
 from campaigns.services.read_bounces import READ_BOUNCES, read_bounces
 from campaigns.services.run_import import give_up_import, run_import
 from campaigns.services.schedule_campaign import launch_due
@@ -34,6 +35,11 @@ def conduct_task(*, campaign: int, **_: Any) -> None:
 @task(name=LAUNCH_DUE, queue="mail", priority=20, max_attempts=100, max_crashes=100, internal=True)
 def launch_due_task(*, campaign: int, at: str, **_: Any) -> str:
     return launch_due(campaign, datetime.datetime.fromisoformat(at))
+
+
+@task(name=OVERSEE, queue="default", priority=50, max_attempts=1)
+def oversee_task(**_: Any) -> dict[str, int]:
+    return oversee()
 
 
 @task(name=READ_BOUNCES, queue="low", max_attempts=1)

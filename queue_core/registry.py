@@ -223,9 +223,14 @@ def names() -> list[str]:
     return sorted({*_registered, *conf.get("EXTERNAL_TASKS")})
 
 
+def internal() -> list[str]:
+    """The names of the tasks of our own workings."""
+    return [name for name, task_type in sorted(_registered.items()) if task_type.internal]
+
+
 def offered() -> list[str]:
     """The names of the tasks that people may submit."""
-    return [name for name in names() if not get(name).internal]
+    return sorted(set(names()).difference(internal()))
 
 
 def find(name: Any) -> TaskType | None:

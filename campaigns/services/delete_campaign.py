@@ -36,6 +36,8 @@ def delete_campaign(campaign: Campaign, *, by: Actor | None = None) -> None:
         if in_flight:
             raise NotReady([f"{in_flight} of its messages are still in flight; try again in a few seconds."])
         mailed = sum(counts[state] for state in _MAILED)
+        # Also whom somebody wanted to be mailed again, and then cancelled.
+        mailed = mailed or Recipient.objects.filter(campaign=locked, attempts__gt=0).count()
         if mailed:
             raise NotReady(
                 [

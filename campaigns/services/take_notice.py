@@ -10,7 +10,8 @@ from campaigns import conf, lifecycle
 from campaigns.bounces import Kind, Notice, parse
 from campaigns.lifecycle import Happened
 from campaigns.message import parse_message_id
-from campaigns.models import Recipient, Suppression
+from campaigns.models import Recipient
+from campaigns.services.suppress import keep_off
 from campaigns.states import EventKind, RecipientState, SuppressionReason
 
 _EVENTS = {Kind.HARD: EventKind.BOUNCED, Kind.SOFT: EventKind.BOUNCED, Kind.COMPLAINED: EventKind.COMPLAINED}
@@ -85,16 +86,8 @@ def _suppress(recipient: Recipient, notice: Notice) -> bool:
         return False
     complained = notice.kind is Kind.COMPLAINED
     source = {Kind.HARD: "bounce", Kind.SOFT: "repeated soft bounces", Kind.COMPLAINED: "complaint"}[notice.kind]
-    _, created = Suppression.objects.get_or_create(
-        key=recipient.key,
-        defaults={
-            "email": recipient.email,
-            "reason": SuppressionReason.COMPLAINED if complained else SuppressionReason.BOUNCED,
-            "source": f"{source} {notice.status}".strip(),
-            "campaign_id": recipient.campaign_id,
-        },
-    )
-    return created
+    reason = SuppressionReason.COMPLAINED if complained else SuppressionReason.BOUNCED
+    return keep_off(recipient, reason, f"{source} {notice.status}".strip())
 
 
 _COUNT = """

@@ -12,7 +12,8 @@ from django.utils.encoding import force_bytes
 
 from campaigns import lifecycle
 from campaigns.lifecycle import Happened
-from campaigns.models import Recipient, Suppression
+from campaigns.models import Recipient
+from campaigns.services.suppress import keep_off
 from campaigns.states import EventKind, SuppressionReason
 
 
@@ -54,14 +55,6 @@ def unsubscribe(recipient: Recipient, *, source: str = "unsubscribe link") -> bo
     Safe to repeat: it is one event of the recipient, however often the link is used.
     """
     with transaction.atomic():
-        Suppression.objects.get_or_create(
-            key=recipient.key,
-            defaults={
-                "email": recipient.email,
-                "reason": SuppressionReason.UNSUBSCRIBED,
-                "source": source,
-                "campaign_id": recipient.campaign_id,
-            },
-        )
+        keep_off(recipient, SuppressionReason.UNSUBSCRIBED, source)
         event = Happened(recipient.pk, EventKind.UNSUBSCRIBED, source_id=f"unsubscribed:{recipient.pk}")
         return bool(lifecycle.record_events([event]))

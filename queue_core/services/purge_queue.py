@@ -1,7 +1,7 @@
 from django.contrib.admin.models import LogEntry
 from django.db import transaction
 
-from queue_core import conf, lifecycle
+from queue_core import conf, lifecycle, registry
 from queue_core.errors import UnknownQueue
 from queue_core.models import Queue, Task
 from queue_core.services import audit
@@ -33,15 +33,15 @@ def purge_queue(name: str, *, by: audit.Actor | None = None) -> BulkOutcome:
 def _purge_slice(name: str) -> tuple[int, bool]:
     """Both arms of `parked`, as each has an index of its own. (cancelled, whether there may be more)
 
-    Locked as they are found: what a worker takes at this moment is passed over, not asked to end. So is what drives
-    bulk operations, of which each can be stopped by itself.
+    Locked as they are found: what a worker takes at this moment is passed over, not asked to end. So are tasks of our
+    own workings: what they work at (a bulk operation, a campaign) has verbs that stop it.
     """
     ids: list[int] = []
     for parked in (False, True):
         waiting = (
             Task.objects.select_for_update(skip_locked=True)
             .filter(queue=name, state=TaskState.QUEUED, parked=parked)
-            .exclude(name="queue_core.bulk")
+            .exclude(name__in=registry.internal())
         )
         ids += waiting.values_list("pk", flat=True)[: SLICE - len(ids)]
     return lifecycle.cancel(ids)[0] if ids else 0, len(ids) == SLICE

@@ -11,7 +11,9 @@ from campaigns.bounces import Kind
 from campaigns.message import message_id
 from campaigns.models import Campaign, CampaignEvent, CampaignHour, Recipient, SoftBounce, Suppression
 from campaigns.services.letters import Letters
+from campaigns.services.suppress import keep_off
 from campaigns.smtp import Envelope
+from campaigns.states import SuppressionReason
 from tests.campaigns import notices
 from tests.factories import CampaignFactory, add_recipients
 
@@ -82,6 +84,16 @@ def test_soft_bounces_of_long_ago_are_forgotten() -> None:
         services.take_notice(notices.report(id_of(row), **FULL))
     assert SoftBounce.objects.get().count == 2
     assert not Suppression.objects.exists()
+
+
+def test_the_word_of_a_person_stands_above_a_bounce_and_not_the_other_way_round() -> None:
+    (person,) = sent()
+    bounced, unsubscribed = SuppressionReason.BOUNCED, SuppressionReason.UNSUBSCRIBED
+    assert keep_off(person, bounced, "bounce 5.1.1")
+    assert not keep_off(person, unsubscribed, "unsubscribe link")
+    assert not keep_off(person, bounced, "bounce 5.1.1")
+    entry = Suppression.objects.get()
+    assert (entry.reason, entry.source) == (unsubscribed, "unsubscribe link")
 
 
 def test_a_complaint_suppresses_and_the_mail_stays_sent() -> None:

@@ -102,7 +102,7 @@ def test_a_purge_leaves_what_campaigns_need() -> None:
     campaign = CampaignFactory()
     add_recipients(campaign, 1)
     services.launch(campaign)
-    queue.submit("tests.noop", {}, queue="mail")
+    queue.submit("queue_core.prune", {}, queue="mail")
     assert queue.purge_queue("mail").changed == 1
     assert oversee() == NOTHING
 

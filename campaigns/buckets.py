@@ -32,8 +32,11 @@ UPDATE mail_buckets b SET refilled_at = clock.at, tokens = least(
 FROM unnest(%s::text[], %s::float8[]) AS r(key, rate), (SELECT clock_timestamp() AS at) AS clock
 WHERE b.key = r.key RETURNING b.key, b.tokens
 """
+# Locked in the order of `_LOCK`: an UPDATE of several rows takes them as it finds them.
 _CHANGE = """
-UPDATE mail_buckets b SET tokens = b.tokens + c.n FROM unnest(%s::text[], %s::int[]) AS c(key, n) WHERE b.key = c.key
+WITH held AS (SELECT key FROM mail_buckets WHERE key = ANY(%s) ORDER BY key FOR UPDATE)
+UPDATE mail_buckets b SET tokens = b.tokens + c.n FROM unnest(%s::text[], %s::int[]) AS c(key, n)
+WHERE b.key = c.key AND b.key = ANY(ARRAY(SELECT key FROM held))
 """
 _DOMAINS = "SELECT domain, 'domain-' || id, rate_count / rate_seconds::float8 FROM domain_limits"
 
@@ -122,4 +125,4 @@ def _change(by: Mapping[str, int]) -> None:
     changes = {key: n for key, n in by.items() if n}
     if changes:
         with connection.cursor() as cursor:
-            cursor.execute(_CHANGE, [list(changes), list(changes.values())])
+            cursor.execute(_CHANGE, [list(changes), list(changes), list(changes.values())])

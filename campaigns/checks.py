@@ -1,5 +1,6 @@
 """Wrong settings are said at the start, not when the first campaign is launched."""
 
+import re
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -16,15 +17,20 @@ from campaigns.services.read_bounces import READ_BOUNCES
 from campaigns.services.start_import import IMPORT_FILE
 from queue_core import registry
 
+_HOST = re.compile(r"(?!-)[A-Za-z0-9-]{1,63}(?:\.[A-Za-z0-9-]{1,63})*|\[[0-9A-Fa-f.:IPv]{2,50}\]")
+
 
 @register("campaigns")
 def check_addresses(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
-    """SMTP_URL and PUBLIC_URL can be used."""
+    """SMTP_URL, SMTP_EHLO and PUBLIC_URL can be used."""
     found: list[CheckMessage] = []
     try:
         mailer.transport()
     except ValueError as exc:
         found.append(Error(f"SMTP_URL cannot be used: {exc}", id="campaigns.E001"))
+    if settings.SMTP_EHLO and not _HOST.fullmatch(settings.SMTP_EHLO):
+        text = f"SMTP_EHLO must be the name of this host, such as app.example.com, not {settings.SMTP_EHLO[:80]!r}."
+        found.append(Error(text, id="campaigns.E007"))
     public = urlsplit(settings.PUBLIC_URL)
     if public.scheme not in ("http", "https") or not public.netloc or not settings.PUBLIC_URL.isascii():
         found.append(

@@ -45,7 +45,7 @@ _pool: Pool[Transport | Backend] = Pool(_sender)
 @cache
 def transport() -> Transport:
     """The SMTP server of the setting SMTP_URL; ValueError says what is wrong with it."""
-    return Transport.from_url(settings.SMTP_URL)
+    return Transport.from_url(settings.SMTP_URL, ehlo=settings.SMTP_EHLO)
 
 
 def routes(chosen: int | None = None) -> list[Route]:

@@ -4,6 +4,8 @@ import json
 import os
 from dataclasses import dataclass, replace
 
+from django.conf import settings
+
 from campaigns import vault
 from campaigns.mailer.backend import Backend
 from campaigns.models import MailTransport
@@ -64,4 +66,5 @@ def _transport(row: MailTransport, secret: str) -> Transport | Backend:
         max_messages=row.max_messages,
         verify=row.verify,
         connections=row.connections,
+        ehlo=settings.SMTP_EHLO,
     )

@@ -126,4 +126,7 @@ def _backend_errors(row: MailTransport) -> dict[str, list[str]]:
     if not mailer.is_backend(row.backend):
         text = "This is not the dotted path of a Django e-mail backend, such as anymail.backends.mailgun.EmailBackend."
         return {"backend": [text]}
+    if "file_path" in row.options:
+        # Whoever may edit transports must not write files wherever this process may.
+        return {"options": ["Say where a backend writes files by the setting EMAIL_FILE_PATH, not by file_path."]}
     return {}

@@ -76,7 +76,7 @@ class Connection:
 
     def _ehlo(self) -> None:
         self._stage = Stage.EHLO
-        self.wire.send(f"EHLO {self.wire.own_address}\r\n".encode())
+        self.wire.send(f"EHLO {self._transport.ehlo or self.wire.own_address}\r\n".encode())
         code, lines = self.wire.read_lines()
         if code != 250:
             raise Refused(Outcome.of(Stage.EHLO, Reply.parse(code, lines)))

@@ -32,9 +32,11 @@ class Transport:
     max_messages: int = 100
     verify: bool = True
     connections: int = 4
+    # How this end calls itself; "": by its address.
+    ehlo: str = ""
 
     @classmethod
-    def from_url(cls, url: str) -> "Transport":
+    def from_url(cls, url: str, *, ehlo: str = "") -> "Transport":
         """`smtp://user:pass@host:587?starttls=1&timeout=30&pipelining=0&max_messages=100&verify=0&connections=4`,
         or `smtps://…`.
 
@@ -58,6 +60,7 @@ class Transport:
             max_messages=_read("max_messages", options, _count, "a whole number, 0 for no limit", default=100),
             verify=_read("verify", options, _FLAGS.__getitem__, "1 or 0", default=True),
             connections=_read("connections", options, _lines, f"1 to {MAX_CONNECTIONS}", default=4),
+            ehlo=ehlo,
         )
 
 

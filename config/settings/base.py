@@ -100,6 +100,8 @@ RQ_SHOW_ADMIN_LINK = False
 
 # smtp://user:password@host:587?starttls=1 · smtps://… ; empty: the mail catcher of `manage.py up`.
 SMTP_URL = env.text("SMTP_URL", "") or embedded.smtp_url(VAR_DIR)
+# How we call ourselves to mail servers; some relays take nobody without a name of his own.
+SMTP_EHLO = env.text("SMTP_EHLO", "")
 SMTP_IS_CATCHER = not env.text("SMTP_URL", "")
 # Encrypt the secrets of transports in the database: the first for new ones, all for reading. Empty: SECRET_KEY.
 VAULT_KEYS = env.words("VAULT_KEYS", [])

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.test import Client
 
 from campaigns import buckets, services
@@ -34,6 +34,26 @@ def take(campaign: Campaign, transport_key: str, wanted: int) -> buckets.Grant:
 
 def test_without_a_rate_all_that_are_wanted_may_leave() -> None:
     assert take(CampaignFactory.create(), "smtp-url", 80) == buckets.Grant(80)
+
+
+def test_buckets_are_locked_in_one_order_also_when_tokens_are_given_back() -> None:
+    full("transport-1", 0)  # the first in the table, the second by name
+    full("campaign-1", 0)
+    given = threading.Thread(target=lambda: (buckets.give_back(buckets.Grant(0, keys=keys), 1), connection.close()))
+    keys = ["transport-1", "campaign-1"]
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT key FROM mail_buckets WHERE key = 'campaign-1' FOR UPDATE")
+        given.start()
+        deadline, waits = time.monotonic() + 5, False
+        while not waits and time.monotonic() < deadline:
+            cursor.execute("SELECT EXISTS (SELECT 1 FROM pg_locks WHERE NOT granted)")
+            waits = cursor.fetchone()[0]
+        assert waits
+        cursor.execute("SELECT key FROM mail_buckets WHERE key = 'transport-1' FOR UPDATE NOWAIT")
+    given.join(5)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM mail_buckets WHERE tokens = 1")
+        assert cursor.fetchone() == (2,)
 
 
 def test_the_stricter_of_campaign_and_transport_counts_and_both_are_charged() -> None:

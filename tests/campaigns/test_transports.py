@@ -12,6 +12,7 @@ from django.db import connection
 from django.test import Client
 
 from campaigns import breaker, lifecycle, mailer, services, vault
+from campaigns.checks import check_addresses
 from campaigns.errors import TransportRefused
 from campaigns.mailer.backend import judge
 from campaigns.models import Campaign, MailBreaker, MailTransport, Recipient
@@ -24,6 +25,7 @@ from tests.factories import CampaignFactory, UserFactory, add_recipients
 pytestmark = pytest.mark.django_db(transaction=True)
 Work = Callable[..., None]
 LOCMEM = "django.core.mail.backends.locmem.EmailBackend"
+FILEBASED = "django.core.mail.backends.filebased.EmailBackend"
 
 
 @pytest.fixture
@@ -109,6 +111,7 @@ def test_a_secret_may_come_from_the_environment(smtp: SmtpServer, monkeypatch: p
         ({"kind": "django", "backend": "os.path.join"}, "backend"),
         ({"kind": "django", "backend": "no.such.Backend"}, "backend"),
         ({"kind": "django", "backend": LOCMEM, "options": [1]}, "options"),
+        ({"kind": "django", "backend": FILEBASED, "options": {"file_path": "/etc/cron.d"}}, "options"),
     ],
 )
 def test_a_transport_that_cannot_work_is_refused_by_field(smtp: SmtpServer, values: dict[str, Any], field: str) -> None:
@@ -221,6 +224,20 @@ def test_a_django_backend_is_a_transport(work: Work, settings: Any) -> None:
     assert "Hello Reader 0" in message.alternatives[0][0]
     assert message.extra_headers["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
     assert message.extra_headers["Message-ID"].startswith(f"<{campaign.pk}.")
+
+
+def test_we_introduce_ourselves_by_the_name_of_the_setting(smtp: SmtpServer, settings: Any) -> None:
+    made = row(smtp)
+    assert services.check_transport(made)[0]
+    settings.SMTP_EHLO = "app.example.com"
+    assert services.check_transport(made)[0]
+    assert [said for said in smtp.commands if said.startswith("ehlo")] == ["ehlo [127.0.0.1]", "ehlo app.example.com"]
+
+
+@pytest.mark.parametrize("name", ["two words", "a.example\r\nMAIL FROM:<>", "-", "ä.example"])
+def test_a_name_that_no_server_takes_is_told_at_the_start(settings: Any, name: str) -> None:
+    settings.SMTP_EHLO = name
+    assert [found.id for found in check_addresses(None)] == ["campaigns.E007"]
 
 
 def test_a_backend_that_cannot_be_opened_refuses_us(work: Work) -> None:

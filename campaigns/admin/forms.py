@@ -6,6 +6,7 @@ from django import forms
 from unfold import widgets
 
 from campaigns.addresses import AddressError, parse_address
+from campaigns.context import check_context
 from campaigns.errors import ScheduleRefused
 from campaigns.message import MessageError, Skeleton
 from campaigns.models import Campaign, Suppression
@@ -73,7 +74,12 @@ class CampaignForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at
         return str(reply_to)
 
     def clean_context(self) -> dict[str, Any]:
-        return as_object(self.cleaned_data["context"])
+        given = as_object(self.cleaned_data["context"])
+        try:
+            check_context(given)
+        except ValueError as exc:
+            raise forms.ValidationError(str(exc)) from None
+        return given
 
 
 def _checked(sender: str, reply_to: str) -> str:

@@ -4,6 +4,7 @@ from typing import Any
 from rest_framework import serializers
 
 from campaigns.addresses import AddressError, parse_address
+from campaigns.context import check_context
 from campaigns.message import MessageError, Skeleton
 from campaigns.models import Campaign, MailTransport, Recipient, RecipientImport, Suppression
 from campaigns.services.preflight import Item
@@ -71,6 +72,13 @@ class EditCampaignSerializer(serializers.Serializer[Any]):
 
     def validate_from_email(self, value: str) -> str:
         return _usable(value, "")
+
+    def validate_context(self, value: dict[str, Any]) -> dict[str, Any]:
+        try:
+            check_context(value)
+        except ValueError as exc:
+            raise serializers.ValidationError(str(exc)) from None
+        return value
 
     def validate_reply_to(self, value: str) -> str:
         _usable(_ANY_SENDER, value)

@@ -79,6 +79,7 @@ BAD = [
     ("reply_to", "no address"),
     ("reply_to", "a@example.com\r\nBcc: x@example.com"),
     ("context", []),
+    ("context", {"a": "x" * 65_536}),
     ("context", "x"),
     ("context", None),
     ("state", "completed"),

@@ -1,3 +1,4 @@
+import json
 import re
 from html import unescape
 
@@ -128,6 +129,7 @@ def test_adding_makes_a_draft(owner):
         ("from_email", "a@example.com\r\nBcc: c@example.com"),
         ("reply_to", "nobody"),
         ("context", "{"),
+        ("context", json.dumps({"a": "x" * 65_536})),
         ("context", "[]"),
         ("context", "[" * 100_000),
         ("template", "999999"),

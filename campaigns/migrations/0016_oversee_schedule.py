@@ -13,10 +13,10 @@ def add_schedule(apps, schema_editor):
         defaults={
             "task": "campaigns.oversee",
             "kind": "interval",
-            "interval_seconds": 60,
+            "interval_seconds": 300,
             "missed": "skip",
             "starts_at": now,
-            "next_fire_at": now + datetime.timedelta(minutes=1),
+            "next_fire_at": now + datetime.timedelta(minutes=5),
         },
     )
 

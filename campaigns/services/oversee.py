@@ -24,7 +24,7 @@ _GONE = "Its task was cancelled, or lost its worker too often"
 
 
 def oversee() -> dict[str, int]:
-    """Once a minute, by a schedule: how many had lost their task, by what became of them.
+    """Every five minutes, by a schedule: how many had lost their task, by what became of them.
 
     Campaigns under way get another conductor, which puts their recipients in line again; scheduled ones are launched,
     or not, as if the task had been late. Imports fail, and can be begun again where they stopped; checks end.

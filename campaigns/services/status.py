@@ -39,7 +39,7 @@ def _lost(campaign: Campaign) -> str:
     """Somebody may have cancelled in the queue what was to launch it."""
     if campaign.state != CampaignState.SCHEDULED or has_launch_task(campaign.pk):
         return ""
-    return "The task that was to launch it is gone from the queue; it gets another one within a minute or two."
+    return "The task that was to launch it is gone from the queue; it gets another one within five minutes."
 
 
 def headline(state: str, counts: dict[str, int]) -> str:

@@ -146,7 +146,7 @@ def test_a_task_that_somebody_took_out_of_the_queue_is_told(draft: Campaign) -> 
     services.schedule(draft, soon())
     assert services.status(Campaign.objects.get())["trouble"] == ""
     queue.cancel(list(Task.objects.filter(name=LAUNCH_DUE).values_list("pk", flat=True)))
-    assert "gets another one within a minute" in services.status(Campaign.objects.get())["trouble"]
+    assert "gets another one within five minutes" in services.status(Campaign.objects.get())["trouble"]
 
 
 @pytest.mark.django_db(transaction=True)

@@ -10,7 +10,7 @@ from unfold import widgets
 from unfold.decorators import display as label
 
 from campaigns import services
-from campaigns.errors import DkimKeyRefused
+from campaigns.admin.by_verb import SavesByVerb, VerbForm
 from campaigns.models import DkimKey
 from queue_core.admin.ledger import LedgerAdmin, actor, demand, find
 from queue_core.admin.times import moment
@@ -18,7 +18,7 @@ from queue_core.admin.times import moment
 _LABELS = {"signs": "success", "off": "default"}
 
 
-class DkimKeyForm(forms.ModelForm):  # type: ignore[type-arg]
+class DkimKeyForm(VerbForm):
     """A key, given or made; the private part is never shown."""
 
     private_key = forms.CharField(
@@ -39,19 +39,12 @@ class DkimKeyForm(forms.ModelForm):  # type: ignore[type-arg]
             "secret_env": "Instead of a key: the name of a variable that begins with MAIL_.",
         }
 
-    def _post_clean(self) -> None:
-        """The verb says what is wrong with the whole."""
-        if self.errors:
-            return
-        try:
-            self.saved = services.add_dkim_key(**self.cleaned_data, by=getattr(self, "by", None))
-        except DkimKeyRefused as refused:
-            for name, texts in refused.errors.items():
-                self.add_error(name, texts)
+    def store(self) -> DkimKey:
+        return services.add_dkim_key(**self.cleaned_data, by=self.by)
 
 
 @admin.register(DkimKey)
-class DkimKeyAdmin(LedgerAdmin):
+class DkimKeyAdmin(SavesByVerb, LedgerAdmin):
     form = DkimKeyForm
     list_display = ["domain", "selector", "state_label", "algorithm"]
     actions = None
@@ -73,19 +66,6 @@ class DkimKeyAdmin(LedgerAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return request.user.has_perm("campaigns.delete_dkimkey")
-
-    def get_form(self, request: HttpRequest, obj: Model | None = None, change: bool = False, **kwargs: Any) -> Any:
-        made = super().get_form(request, obj, change, **kwargs)
-        return type("DkimKeyForm", (made,), {"by": actor(request)})
-
-    def save_form(self, request: HttpRequest, form: DkimKeyForm, change: bool) -> DkimKey:
-        return form.saved
-
-    def save_model(self, request: HttpRequest, obj: DkimKey, form: DkimKeyForm, change: bool) -> None:
-        """The form has called the verb."""
-
-    def save_related(self, request: HttpRequest, form: DkimKeyForm, formsets: Any, change: bool) -> None:
-        """There is nothing related."""
 
     def response_add(self, request: HttpRequest, obj: DkimKey, post_url_continue: str | None = None) -> HttpResponse:
         messages.success(request, f"Added {obj}. Publish its record in DNS before the next mail leaves.")

@@ -1,6 +1,5 @@
 from typing import Any
 
-from django import forms
 from django.contrib import admin
 from django.contrib.admin.models import LogEntry
 from django.db.models import Model
@@ -9,14 +8,14 @@ from unfold.admin import ModelAdmin
 from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminTextInputWidget
 
 from campaigns import services
-from campaigns.errors import DomainLimitRefused
+from campaigns.admin.by_verb import SavesByVerb, VerbForm
 from campaigns.models import DomainLimit
 from queue_core.admin.ledger import actor
 from queue_core.admin.times import moment
 from queue_core.services.outcome import plural
 
 
-class DomainLimitForm(forms.ModelForm):  # type: ignore[type-arg]
+class DomainLimitForm(VerbForm):
     """Saves by the verb, which says what is wrong."""
 
     class Meta:
@@ -34,22 +33,14 @@ class DomainLimitForm(forms.ModelForm):  # type: ignore[type-arg]
             "rate_seconds": UnfoldAdminIntegerFieldWidget,
         }
 
-    def _post_clean(self) -> None:
-        if self.errors:
-            return
-        by = getattr(self, "by", None)
-        try:
-            if self.instance.pk is None:
-                self.instance = services.limit_domain(**self.cleaned_data, by=by)
-            else:
-                self.instance = services.edit_domain_limit(self.instance, **self.cleaned_data, by=by)
-        except DomainLimitRefused as refused:
-            for name, texts in refused.errors.items():
-                self.add_error(name, texts)
+    def store(self) -> DomainLimit:
+        if self.instance.pk is None:
+            return services.limit_domain(**self.cleaned_data, by=self.by)
+        return services.edit_domain_limit(self.instance, **self.cleaned_data, by=self.by)
 
 
 @admin.register(DomainLimit)
-class DomainLimitAdmin(ModelAdmin):  # type: ignore[misc]
+class DomainLimitAdmin(SavesByVerb, ModelAdmin):  # type: ignore[misc]
     form = DomainLimitForm
     list_display = ["domain", "rate", "added"]
     search_fields = ["domain"]
@@ -66,19 +57,6 @@ class DomainLimitAdmin(ModelAdmin):  # type: ignore[misc]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> list[str]:
         return ["domain"] if obj else []
-
-    def get_form(self, request: HttpRequest, obj: Model | None = None, change: bool = False, **kwargs: Any) -> Any:
-        made = super().get_form(request, obj, change, **kwargs)
-        return type("DomainLimitForm", (made,), {"by": actor(request)})
-
-    def save_form(self, request: HttpRequest, form: DomainLimitForm, change: bool) -> Any:
-        return form.instance
-
-    def save_model(self, request: HttpRequest, obj: DomainLimit, form: DomainLimitForm, change: bool) -> None:
-        """The form has called the verb."""
-
-    def save_related(self, request: HttpRequest, form: DomainLimitForm, formsets: Any, change: bool) -> None:
-        """There is nothing related."""
 
     def delete_model(self, request: HttpRequest, obj: DomainLimit) -> None:
         services.delete_domain_limit(obj, by=actor(request))

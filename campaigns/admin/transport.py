@@ -1,6 +1,6 @@
 import json
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin, messages
@@ -12,7 +12,7 @@ from unfold import widgets
 from unfold.decorators import display as label
 
 from campaigns import breaker, services
-from campaigns.errors import TransportRefused
+from campaigns.admin.by_verb import SavesByVerb, VerbForm
 from campaigns.models import MailBreaker, MailTransport
 from queue_core.admin.forms import as_object
 from queue_core.admin.ledger import LedgerAdmin, actor, demand, find
@@ -20,7 +20,7 @@ from queue_core.admin.ledger import LedgerAdmin, actor, demand, find
 _LABELS = {"in use": "success", "off": "default", "refuses us": "warning", "open": "danger"}
 
 
-class TransportForm(forms.ModelForm):  # type: ignore[type-arg]
+class TransportForm(VerbForm):
     """A way out for mail; the stored secret is never shown."""
 
     new_secret = forms.CharField(
@@ -39,6 +39,8 @@ class TransportForm(forms.ModelForm):  # type: ignore[type-arg]
         widget=widgets.UnfoldAdminTextareaWidget(attrs={"rows": 4, "class": "ph-source", "spellcheck": "false"}),
         help_text='Arguments of the backend, such as {"api_key": "$secret"}: $secret is replaced by the secret.',
     )
+
+    shown_as: ClassVar = {"secret": "new_secret"}
 
     class Meta:
         model = MailTransport
@@ -70,21 +72,13 @@ class TransportForm(forms.ModelForm):  # type: ignore[type-arg]
         secret, is_removed = values.pop("new_secret"), values.pop("remove_secret")
         return {**values, "secret": "" if is_removed else secret or None}
 
-    def _post_clean(self) -> None:
-        """The verb says what is wrong with the whole; the instance stays as it is in the database."""
-        if self.errors:
-            return
-        by = getattr(self, "by", None)
+    def store(self) -> MailTransport:
         row = self.instance if self.instance.pk else None
-        try:
-            self.saved = services.save_transport(row, **self.given(), by=by)
-        except TransportRefused as refused:
-            for name, texts in refused.errors.items():
-                self.add_error("new_secret" if name == "secret" else name, texts)
+        return services.save_transport(row, **self.given(), by=self.by)
 
 
 @admin.register(MailTransport)
-class TransportAdmin(LedgerAdmin):
+class TransportAdmin(SavesByVerb, LedgerAdmin):
     form = TransportForm
     ordering = ("priority", "id")
     list_display = ["name", "state_label", "priority", "kind", "where", "connections"]
@@ -118,19 +112,6 @@ class TransportAdmin(LedgerAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return request.user.has_perm("campaigns.delete_mailtransport")
-
-    def get_form(self, request: HttpRequest, obj: Model | None = None, change: bool = False, **kwargs: Any) -> Any:
-        made = super().get_form(request, obj, change, **kwargs)
-        return type("TransportForm", (made,), {"by": actor(request)})
-
-    def save_form(self, request: HttpRequest, form: TransportForm, change: bool) -> MailTransport:
-        return form.saved
-
-    def save_model(self, request: HttpRequest, obj: MailTransport, form: TransportForm, change: bool) -> None:
-        """The form has called the verb."""
-
-    def save_related(self, request: HttpRequest, form: TransportForm, formsets: Any, change: bool) -> None:
-        """There is nothing related."""
 
     def delete_model(self, request: HttpRequest, obj: MailTransport) -> None:
         services.delete_transport(obj, by=actor(request))

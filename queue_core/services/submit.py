@@ -249,6 +249,8 @@ def _submitted(row: lifecycle.NewTask) -> Submitted:
 
 def submit_many(rows: Sequence[lifecycle.NewTask]) -> list[int]:
     """Insert rows made by `build`, all or nothing; ids in order. A live unique key in the way is left out."""
+    if not all(isinstance(row, lifecycle.NewTask) for row in rows):
+        raise InvalidSubmission("rows", "are made by build(); submit_batch() takes names and payloads")
     ids: list[int] = []
     with transaction.atomic():
         for start in range(0, len(rows), BULK_SLICE):

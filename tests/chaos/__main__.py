@@ -56,7 +56,7 @@ def run(given: argparse.Namespace, seed: int, var: Path) -> int:
         os.environ["QUICK_LEASE"] = "1"
     fleet = Fleet(var, quick=given.quick, processes=4 if given.kills else 2)
     fleet.journal.unlink(missing_ok=True)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, fleet.interrupt)
     signal.signal(signal.SIGALRM, lambda *_: sys.exit("The run did not end in time."))
     signal.alarm(_ALLOWANCE + (given.kills * 3 or given.seconds))
     print(f"seed {seed}", flush=True)  # noqa: T201 - the output of this program

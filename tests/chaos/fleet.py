@@ -37,6 +37,11 @@ class Fleet:
         self.pools = [Role(*words), Role(*words, "--threads", "3")]
         self.schedulers = [Role("scheduler")]
         self._quick = quick
+        self._interrupted = False
+
+    def interrupt(self, *_: object) -> None:
+        """End the run at the next look at its processes: raised by a signal, anywhere, it could leave locks taken."""
+        self._interrupted = True
 
     def environment(self) -> dict[str, str]:
         """Of the processes: with both addresses given, none of them starts a server that the nemesis has stopped."""
@@ -72,6 +77,8 @@ class Fleet:
 
     def supervise(self) -> None:
         """Start what is not running, unless it is to rest; at most one try a second for each."""
+        if self._interrupted:
+            raise KeyboardInterrupt
         for role in [*self.pools, *self.schedulers]:
             if role.pid is None and time.monotonic() >= role.not_before:
                 role.not_before = time.monotonic() + 1.0

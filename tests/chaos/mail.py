@@ -63,7 +63,7 @@ def main() -> int:
         os.environ["QUICK_LEASE"] = "1"
     fleet = Fleet(var, quick=given.quick, processes=3)
     fleet.pools = fleet.pools[:1]
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, fleet.interrupt)
     receiver = Receiver(0.01)
     controller = Controller(receiver, hostname="127.0.0.1", port=free_port())
     print(f"seed {seed}", flush=True)  # noqa: T201 - the output of this program

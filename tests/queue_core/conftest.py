@@ -8,6 +8,7 @@ from django.db import connection, connections
 from queue_core import broker, conf, drain
 from queue_core.models import Worker
 from queue_core.services.register_worker import register_worker
+from queue_core.ticker import tick
 from tests import tasks  # noqa: F401 - registers tests.*
 
 
@@ -45,6 +46,7 @@ def lose() -> Callable[[int], None]:
 @pytest.fixture
 def station(transactional_db: None) -> Iterator[drain.Station]:
     """A worker process's inside, run in the test's own process: `station.serve(5, burst=True)`."""
+    tick(if_older_than=0)  # as a scheduler does: the worker stands in for none
     made = drain.Station(conf.queues())
     made.open()
     yield made

@@ -10,7 +10,7 @@ from django.apps import apps
 from django.db import connection
 
 from queue_core import services
-from queue_core.errors import QueueError, shown
+from queue_core.errors import InvalidSubmission, QueueError, shown
 from queue_core.models import BulkOperation, DeadLetter, Schedule, Task
 from queue_core.services.register_worker import register_worker
 from queue_core.services.worker_pool import open_pool
@@ -191,3 +191,10 @@ def test_a_value_that_cannot_be_is_refused(verb: str, given: dict[str, Any], fie
 def test_every_verb_is_tried() -> None:
     verbs = {name for name in services.__all__ if inspect.isfunction(getattr(services, name))}
     assert verbs == set(OF_IDS) | {verb for verb, *_ in OPTIONS} | OTHERS
+
+
+@pytest.mark.django_db
+def test_many_are_submitted_as_build_makes_them() -> None:
+    with pytest.raises(InvalidSubmission, match="are made by build"):
+        services.submit_many(["tests.noop"])  # type: ignore[list-item]
+    assert not Task.objects.exists()

@@ -1,22 +1,23 @@
-"""Threads that send from one heap of work, a connection each. They know neither the database nor the campaign."""
+"""Senders that work off one heap, a connection each. They know neither the database nor the campaign."""
 
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from queue import Empty, SimpleQueue
+from functools import partial
 
+from campaigns import fibers
 from campaigns.mailer.pool import Sender
-from campaigns.smtp import Envelope, Outcome, Verdict
+from campaigns.smtp import ENDS, Envelope, Outcome, Verdict
 
-# How long a thread that is to go home may still wait for the answer to what it has sent.
+# How long a sender that is to go home may still wait for the answer to what it has sent.
 _LEAVE_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """A message to be made and sent: `make` is called by the thread that sends it, when its turn has come."""
+    """A message to be made and sent: `make` is called by the sender, in its thread, when its turn has come."""
 
     key: int
     make: Callable[[], Envelope]
@@ -33,23 +34,29 @@ class Report:
 
 @dataclass(eq=False, slots=True)
 class _Lane:
-    """One thread; `pulled` is the work it took and has not reported, in order: only the first may have left."""
+    """One sender; `pulled` is the work it took and has not reported, in order: only the first may have left."""
 
-    thread: threading.Thread | None = None
     pulled: deque[Work] = field(default_factory=deque)
 
 
 class Crew:
-    """Up to `size` threads. Give work by `add`, take reports by `collect`, end by `dismiss`, always."""
+    """Up to `size` senders. Give work by `add`, take reports by `collect`, end by `dismiss`, always.
 
-    def __init__(self, size: int, *, borrow: Callable[[], Sender], give_back: Callable[[Sender], None]) -> None:
+    They share `threads` threads. Those of one thread are fibers, who must wait by `fibers.wait`; others need one each.
+    """
+
+    def __init__(
+        self, size: int, *, threads: int, borrow: Callable[[], Sender], give_back: Callable[[Sender], None]
+    ) -> None:
         self.size = size
-        # The error that ended a thread, if one did: a fault of ours, not an outcome.
+        # The error that ended a sender, if one did: a fault of ours, not an outcome.
         self.fault: BaseException | None = None
         self._borrow, self._give_back = borrow, give_back
-        self._heap: SimpleQueue[Work | None] = SimpleQueue()
+        self._heap: deque[Work] = deque()
         self._reports: deque[Report] = deque()
         self._lanes: list[_Lane] = []
+        self._loops = [fibers.Loop() for _ in range(threads)]
+        self._threads: list[threading.Thread] = []
         self._halted = threading.Event()
         self._bell = threading.Event()
         self._wanted = 1
@@ -63,45 +70,54 @@ class Crew:
         """Begin no further message; heard between two of them."""
         self._halted.set()
         self._bell.set()
+        self._wake()
 
     def add(self, work: list[Work]) -> None:
-        for item in work:
-            self._heap.put(item)
-        while len(self._lanes) < min(self.size, self._heap.qsize()):
+        self._heap.extend(work)
+        for number in range(len(self._lanes), min(self.size, len(self._heap))):
             lane = _Lane()
-            lane.thread = threading.Thread(target=self._run, args=(lane,), daemon=True, name="sender")
             self._lanes.append(lane)
-            lane.thread.start()
+            loop = self._loops[number % len(self._loops)]
+            loop.start(partial(self._run, lane))
+            if number < len(self._loops):
+                thread = threading.Thread(target=loop.run, daemon=True, name="sender")
+                self._threads.append(thread)
+                thread.start()
+        self._wake()
 
-    def collect(self, wanted: int, seconds: float) -> list[Report]:
-        """Wait until `wanted` reports are there, nothing further is begun, or time is up; all that are there."""
+    def collect(self, wanted: int, seconds: float) -> deque[Report]:
+        """Wait until `wanted` reports are there, nothing further is begun, or time is up; all that are there.
+
+        Take each out (`popleft`) when it is noted, not before: one that is lost is a message nobody knows of.
+        """
         self._wanted = wanted
         deadline = time.monotonic() + seconds
         while len(self._reports) < wanted and not self.halted and (left := deadline - time.monotonic()) > 0:
             self._bell.wait(left)
             self._bell.clear()
-        return [self._reports.popleft() for _ in range(len(self._reports))]
+        return self._reports
 
-    def dismiss(self) -> tuple[list[Report], list[int]]:
-        """Send everybody home. Returns the last reports, and the keys that may have left without an answer.
+    def dismiss(self) -> tuple[deque[Report], set[int]]:
+        """Send everybody home. Returns the last reports, and the keys of the work that was certainly not begun.
 
-        Work that is in neither was not begun.
+        Of what is in neither, nobody knows whether it has left.
         """
         self.halt()
-        for _ in self._lanes:
-            self._heap.put(None)
         deadline = time.monotonic() + _LEAVE_SECONDS
-        for lane in self._lanes:
-            if lane.thread is not None:
-                lane.thread.join(max(0.0, deadline - time.monotonic()))
-        in_doubt = [work.key for lane in self._lanes for work in list(lane.pulled)[:1]]
-        return list(self._reports), in_doubt
+        for thread in self._threads:
+            thread.join(max(0.0, deadline - time.monotonic()))
+        # A sender that is still at it begins no further body: what is behind its first is safe, whatever it does now.
+        untouched = {work.key for lane in self._lanes for work in list(lane.pulled)[1:]}
+        return self._reports, untouched | {work.key for work in list(self._heap)}
 
     def _run(self, lane: _Lane) -> None:
         sender = self._borrow()
         try:
-            while not self.halted and (work := self._heap.get()) is not None:
-                self._deliver(lane, sender, work)
+            while not self.halted:
+                if (work := self._next()) is not None:
+                    self._deliver(lane, sender, work)
+                else:
+                    fibers.park()
         except BaseException as fault:
             self.fault = fault
             self.halt()
@@ -112,15 +128,16 @@ class Crew:
     def _deliver(self, lane: _Lane, sender: Sender, first: Work) -> None:
         is_over = False
         for key, outcome in sender.deliver(self._envelopes(lane, first), self._halted.is_set):
-            work = lane.pulled.popleft()
             if is_over:
                 # Only looked ahead to when the one before ended the connection: its turn is still to come.
-                self._heap.put(work)
+                self._heap.append(lane.pulled.popleft())
                 continue
-            is_over = outcome.verdict in (Verdict.BLOCKED, Verdict.UNCONFIRMED)
+            is_over = outcome.verdict in ENDS
             if outcome.verdict is Verdict.BLOCKED and not outcome.personal:
                 self.halt()
             self._report(Report(key, outcome))
+            # Not before it is reported: in the meantime it would be in nobody's hands.
+            lane.pulled.popleft()
 
     def _envelopes(self, lane: _Lane, first: Work) -> Iterator[Envelope]:
         """The next messages as long as there are some: the sender must not wait for one with another half sent."""
@@ -137,12 +154,13 @@ class Crew:
 
     def _next(self) -> Work | None:
         try:
-            work = self._heap.get_nowait()
-        except Empty:
+            return self._heap.popleft()
+        except IndexError:
             return None
-        if work is None:
-            self._heap.put(None)  # it was meant for a thread that waits
-        return work
+
+    def _wake(self) -> None:
+        for loop in self._loops:
+            loop.wake()
 
     def _report(self, report: Report) -> None:
         self._reports.append(report)

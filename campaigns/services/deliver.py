@@ -2,6 +2,7 @@
 
 import random
 import time
+from collections import deque
 from functools import partial
 from uuid import UUID
 
@@ -14,7 +15,6 @@ from campaigns.models import CampaignTask
 from campaigns.services.domain_line import DomainLine
 from campaigns.services.letters import Letters
 from campaigns.services.verdicts import Ledger
-from campaigns.smtp import Verdict
 from campaigns.states import RecipientState
 from queue_core.errors import Snooze
 from templates_app.errors import TemplateError
@@ -118,21 +118,26 @@ class Delivery:
             self._waited += self._pause
             self.is_held_up = self._waited > _LONGEST_WAIT
 
-    def take(self, reports: list[Report]) -> None:
-        for report in reports:
-            row = self.leased.pop(report.key)
-            if report.outcome is not None:
-                self.ledger.note(row, report.outcome)
-                if report.outcome.verdict is Verdict.NOT_SENT and not self.crew.halted:
-                    self.ledger.note_loss(report.outcome)
-            elif isinstance(report.error, TemplateError | MessageError):
-                detail = f"the message could not be made: {report.error}"[:500]
-                self.ledger.settled.append(Settled(row.id, S.REJECTED, detail=detail))
-            else:
-                self.crew.fault = report.error
-                self.ledger.settled.append(Settled(row.id, S.PENDING))
+    def take(self, reports: deque[Report]) -> None:
+        # The task may be told to end between any two lines (time limit, cancel): what is out of both is forgotten.
+        while reports:
+            if (row := self.leased.get(reports[0].key)) is not None:
+                self.note(row, reports[0])
+                del self.leased[row.id]
+            reports.popleft()
         if self.ledger.blocked or self.crew.fault:
             self.crew.halt()
+
+    def note(self, row: Leased, report: Report) -> None:
+        if report.outcome is not None:
+            self.ledger.note(row, report.outcome, was_stopped=self.crew.halted)
+        elif isinstance(report.error, TemplateError | MessageError):
+            self.ledger.settled.append(
+                Settled(row.id, S.REJECTED, detail=f"the message could not be made: {report.error}")
+            )
+        else:
+            self.crew.fault = report.error
+            self.ledger.settled.append(Settled(row.id, S.PENDING))
 
     def trust(self) -> None:
         """Once a message was taken, nobody else needs to keep off this transport."""
@@ -149,15 +154,15 @@ class Delivery:
             self.hear_rates()
 
     def give_back(self) -> None:
-        """Settle what is known. Of the others, what may have left is unconfirmed, what did not is pending again."""
-        reports, in_doubt = self.crew.dismiss()
+        """Settle what is known. Of the others, what was not begun is pending again, the rest is unconfirmed."""
+        reports, untouched = self.crew.dismiss()
         self.take(reports)
         self.ledger.close()
         for key in self.leased:
             self.ledger.settled.append(
-                Settled(key, S.UNCONFIRMED, detail="interrupted while in flight")
-                if key in in_doubt
-                else Settled(key, S.PENDING)
+                Settled(key, S.PENDING)
+                if key in untouched
+                else Settled(key, S.UNCONFIRMED, detail="interrupted while in flight")
             )
         self.leased = {}
         self.ledger.write()
@@ -195,7 +200,8 @@ def _deliver_by(route: Route, chunk: CampaignTask, task_id: int, lease: UUID) ->
     delivery.run()
     if delivery.is_held_up and not delivery.ledger.blocked and lifecycle.is_sending(chunk.campaign_id):
         raise Snooze(_rate_nap(chunk))
-    return delivery.ledger.blocked.text if delivery.ledger.blocked else ""
+    blocked = delivery.ledger.blocked
+    return (blocked.text or f"{blocked.code} in answer to {blocked.stage.upper()}") if blocked else ""
 
 
 def _rate_nap(chunk: CampaignTask) -> float:

@@ -14,7 +14,7 @@ from campaigns.smtp.wire import Lost
 _PATH = re.compile(r"[!-;=?-~]*")
 _BARE_LINE_END = re.compile(rb"\r\n|\r|\n")
 # Whatever comes after one of these would meet the same, so the iteration ends.
-_LAST = {Verdict.BLOCKED, Verdict.UNCONFIRMED, Verdict.NOT_SENT}
+ENDS = {Verdict.BLOCKED, Verdict.UNCONFIRMED, Verdict.NOT_SENT}
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +97,10 @@ class Session:
                     if should_stop()
                     else self._hand_over(outcome, envelope, following)
                 )
-            if outcome.verdict in _LAST:
+            if outcome.verdict in ENDS:
                 self._hang_up()
             yield envelope.key, outcome
-            if outcome.verdict in _LAST:
+            if outcome.verdict in ENDS:
                 if following is not None:
                     yield following.key, _not_sent("Not begun, because of the message before it.")
                 return
@@ -188,8 +188,6 @@ class Session:
             return Outcome(Verdict.UNCONFIRMED, Stage.DOT, *reply)
         connection.used += following is not None
         self._announced = following
-        if reply.code == 421:
-            self._hang_up()
         return Outcome.of(Stage.DOT, reply)
 
     def _cut_short(self, connection: Connection, error: Lost) -> Outcome:

@@ -1,10 +1,14 @@
 """The socket under an SMTP conversation: whole replies in, bytes out, and an end to every wait."""
 
+import os
 import socket
 import ssl
-import struct
 import time
+from contextlib import suppress
+from functools import cache, partial
+from typing import Any
 
+from campaigns import fibers
 from campaigns.smtp.outcome import Reply
 from campaigns.smtp.transport import Security, Transport
 
@@ -12,9 +16,8 @@ MAX_REPLY_LINE = 4096  # bytes; RFC 5321 asks for 512
 MAX_REPLY_LINES = 128
 # A TLS record at most, so that a failed write tells to the record how much has left.
 _SLICE = 16384
-_TIMEVAL = struct.Struct("@ll")
-# How a call says that its time is over: with TLS, without it, and before it was begun.
-_LATE = (TimeoutError, BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+# How a call says that it has to wait.
+_NOT_YET = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 _SLOWEST = 16384  # bytes a second that a large message may take
 
 
@@ -34,11 +37,10 @@ class Wire:
         self._received = b""
         self.timeout = transport.timeout
         try:
-            self._socket = socket.create_connection((transport.host, transport.port), transport.timeout)
+            self._socket = _connected(transport)
         except (OSError, UnicodeError) as error:
             raise Lost(f"No connection to {transport.host}:{transport.port}: {_reason(error)}.") from None
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._socket.settimeout(None)
         if transport.security is Security.TLS:
             self.start_tls()
 
@@ -51,14 +53,19 @@ class Wire:
     def start_tls(self) -> None:
         if self._received:
             raise Lost("The server sent data before TLS began, as an intruder would; nothing was sent.")
-        context = ssl.create_default_context()
-        if not self._transport.verify:
-            context.check_hostname = False
-            context.verify_mode = ssl.CERT_NONE
+        context = _tls(verify=self._transport.verify)
+        deadline = time.monotonic() + self.timeout
         try:
-            self._socket.settimeout(self.timeout)
-            self._socket = context.wrap_socket(self._socket, server_hostname=self._transport.host)
-            self._socket.settimeout(None)
+            wrapped = context.wrap_socket(
+                self._socket, server_hostname=self._transport.host, do_handshake_on_connect=False
+            )
+            self._socket = wrapped
+            while True:
+                try:
+                    wrapped.do_handshake()
+                    return
+                except _NOT_YET as reason:
+                    self._wait(reason, fibers.READABLE, deadline)
         except (OSError, ValueError) as error:
             self.close()
             raise Lost(f"No TLS with {self._transport.host}: {_reason(error)}.") from None
@@ -69,8 +76,10 @@ class Wire:
         view, sent = memoryview(data), 0
         try:
             while sent < len(data):
-                self._wait_until(deadline, socket.SO_SNDTIMEO)
-                sent += self._socket.send(view[sent : sent + _SLICE])
+                try:
+                    sent += self._socket.send(view[sent : sent + _SLICE])
+                except _NOT_YET as reason:
+                    self._wait(reason, fibers.WRITABLE, deadline)
         except OSError as error:
             raise Lost(f"The connection was lost while sending: {_reason(error)}.", sent) from None
 
@@ -104,27 +113,73 @@ class Wire:
 
     def _receive(self, deadline: float) -> bytes:
         try:
-            self._wait_until(deadline, socket.SO_RCVTIMEO)
-            data = self._socket.recv(_SLICE)
+            if not self._has_pending():
+                # What was just asked for is hardly there yet: waiting first spares a call that fails.
+                fibers.wait(self._socket.fileno(), fibers.READABLE, self._no_later(deadline))
+            while True:
+                try:
+                    data = self._socket.recv(_SLICE)
+                    break
+                except _NOT_YET as reason:
+                    self._wait(reason, fibers.READABLE, deadline)
         except OSError as error:
             raise Lost(f"The connection was lost: {_reason(error)}.") from None
         if not data:
             raise Lost("The server closed the connection.")
         return data
 
-    def _wait_until(self, deadline: float, option: int) -> None:
-        """Bound the next call by the kernel's timer: Python's makes three calls of one, without the GIL in each."""
-        remaining = min(deadline - time.monotonic(), self.timeout)
-        if remaining <= 0:
-            raise TimeoutError
-        whole = int(remaining)
-        # At least a microsecond: nothing at all would mean for ever.
-        self._socket.setsockopt(
-            socket.SOL_SOCKET, option, _TIMEVAL.pack(whole, max(1, int((remaining - whole) * 1_000_000)))
-        )
+    def _has_pending(self) -> bool:
+        """Whether TLS has decrypted more than was read."""
+        return isinstance(self._socket, ssl.SSLSocket) and self._socket.pending() > 0
+
+    def _wait(self, reason: OSError, events: int, deadline: float) -> None:
+        """For what a call could not do without: TLS may have to read in order to write, and the other way round."""
+        if isinstance(reason, ssl.SSLWantReadError):
+            events = fibers.READABLE
+        elif isinstance(reason, ssl.SSLWantWriteError):
+            events = fibers.WRITABLE
+        fibers.wait(self._socket.fileno(), events, self._no_later(deadline))
+
+    def _no_later(self, deadline: float) -> float:
+        return min(deadline, time.monotonic() + self.timeout)
+
+
+@cache
+def _tls(*, verify: bool) -> ssl.SSLContext:
+    """Made once: reading the system's certificates takes longer than a handshake."""
+    context = ssl.create_default_context()
+    if not verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+def _connected(transport: Transport) -> socket.socket:
+    """A socket that never blocks, connected to the first of the host's addresses that answers. Raises OSError."""
+    look_up = partial(socket.getaddrinfo, transport.host, transport.port, type=socket.SOCK_STREAM)
+    failure: OSError | None = None
+    for family, kind, protocol, _, address in fibers.aside(look_up):
+        attempt = socket.socket(family, kind, protocol)
+        try:
+            attempt.setblocking(False)
+            _connect(attempt, address, time.monotonic() + transport.timeout)
+            return attempt
+        except OSError as error:
+            attempt.close()
+            failure = error
+    raise failure or OSError("the name has no address")
+
+
+def _connect(attempt: socket.socket, address: Any, deadline: float) -> None:
+    with suppress(BlockingIOError):
+        attempt.connect(address)
+        return
+    fibers.wait(attempt.fileno(), fibers.WRITABLE, deadline)
+    if code := attempt.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR):
+        raise OSError(code, os.strerror(code))
 
 
 def _reason(error: Exception) -> str:
-    if isinstance(error, _LATE):
+    if isinstance(error, TimeoutError):
         return "no answer in time"
     return (error.strerror if isinstance(error, OSError) and error.strerror else str(error)).rstrip(".")

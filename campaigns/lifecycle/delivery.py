@@ -8,6 +8,9 @@ from typing import Any
 
 from campaigns.lifecycle.sql import COUNT, TALLY, rows, shard
 from campaigns.states import RecipientState
+from queue_core.texts import shorten
+
+_MAX_DETAIL = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +171,7 @@ def _settling(token: uuid.UUID, settled: Sequence[Settled]) -> list[Any]:
         [s.id for s in settled],
         [str(s.state) for s in settled],
         [s.code for s in settled],
-        [s.detail for s in settled],
+        [shorten(s.detail, _MAX_DETAIL) for s in settled],
         [s.delay for s in settled],
         [s.tried and s.state != RecipientState.PENDING for s in settled],
         token,

@@ -14,7 +14,7 @@ from campaigns.states import RecipientState, SuppressionReason
 S = RecipientState
 _SETTLE_PAUSE = 0.3
 _PLAIN = {Verdict.SENT: S.SENT, Verdict.REJECTED: S.REJECTED, Verdict.UNCONFIRMED: S.UNCONFIRMED}
-# So many refusals, or losses, in a row are about us, and not about some recipients.
+# So many doubtful ones in a row are about us, and not about some recipients.
 _DOUBTS = 3
 _POSTPONE_SECONDS = 60.0
 
@@ -28,40 +28,32 @@ class Ledger:
         self.blocked: Outcome | None = None
         self.sent = 0
         self._bounced: list[Suppression] = []
-        self._doubts: list[tuple[Leased, Outcome]] = []  # refusals in a row that may be about us or about them
-        self._losses: list[Outcome] = []  # connections in a row that were lost before a message had left
+        # In a row: refusals that may be about us or about them, and connections lost before a message had left.
+        self._doubts: list[tuple[Leased, Outcome]] = []
 
-    def note(self, row: Leased, outcome: Outcome) -> None:
-        """What an outcome means for the recipient: about them, or about us."""
-        if outcome.verdict in _PLAIN:
+    def note(self, row: Leased, outcome: Outcome, *, was_stopped: bool = False) -> None:
+        """What an outcome means for the recipient: about them, or about us.
+
+        Not handed over because we wanted it so (`was_stopped`) is nobody's fault.
+        """
+        if _is_doubtful(outcome, was_stopped):
+            self._doubt(row, outcome)
+        elif outcome.verdict in _PLAIN:
             self.settled.append(Settled(row.id, _PLAIN[outcome.verdict], outcome.code or None, outcome.text))
             if outcome.hard:
                 self._bounced.append(self._suppression(row, outcome))
             elif outcome.verdict is Verdict.SENT:
                 self.sent += 1
-                self._losses.clear()
                 self._resolve()
         elif outcome.verdict is Verdict.DEFERRED:
             self.settled.append(_defer(row, outcome))
-        elif outcome.verdict is Verdict.BLOCKED and outcome.personal:
-            self._doubts.append((row, outcome))
-            if len(self._doubts) == _DOUBTS:
-                self.blocked = outcome
         else:
             if outcome.verdict is Verdict.BLOCKED:
                 self.blocked = outcome
             self.settled.append(Settled(row.id, S.PENDING))
 
-    def note_loss(self, outcome: Outcome) -> None:
-        """A message that was not handed over although nobody had asked to stop."""
-        self._losses.append(outcome)
-        if len(self._losses) == _DOUBTS:
-            self.blocked = self.blocked or outcome
-
     def close(self) -> None:
-        """Decide what is left open: the doubtful are deferred, which is no try of theirs when it was about us."""
-        if self._losses and not self.sent:
-            self.blocked = self.blocked or self._losses[-1]
+        """Decide what is left open."""
         self._resolve()
 
     def write(self, wish: Wish | None = None) -> tuple[list[Leased], int | None]:
@@ -84,9 +76,24 @@ class Ledger:
                 connection.close()
                 time.sleep(_SETTLE_PAUSE)
 
+    def _doubt(self, row: Leased, outcome: Outcome) -> None:
+        self._doubts.append((row, outcome))
+        if len(self._doubts) == _DOUBTS:
+            self.blocked = self.blocked or outcome
+
     def _resolve(self) -> None:
-        judge = _postpone if self.blocked is not None else _defer
-        self.settled += [judge(row, outcome) for row, outcome in self._doubts]
+        """About us: nobody is rejected, and what was said of us is no try of theirs. Else it was about them after all.
+
+        What does not say whom it means counts as a try in any case: else a message at which servers hang up would
+        come first again, for ever.
+        """
+        for row, outcome in self._doubts:
+            if self.blocked is not None and outcome.verdict is Verdict.BLOCKED:
+                self.settled.append(_postpone(row, outcome))
+            elif self.blocked is None and outcome.verdict is Verdict.REJECTED:
+                self.settled.append(Settled(row.id, S.REJECTED, outcome.code, outcome.text))
+            else:
+                self.settled.append(_defer(row, outcome))
         self._doubts = []
 
     def _suppression(self, row: Leased, outcome: Outcome) -> Suppression:
@@ -99,14 +106,23 @@ class Ledger:
         )
 
 
+def _is_doubtful(outcome: Outcome, was_stopped: bool) -> bool:
+    """Whether it may be about us or about them."""
+    if outcome.verdict is Verdict.NOT_SENT:
+        return not was_stopped
+    return outcome.vague or (outcome.verdict is Verdict.BLOCKED and outcome.personal)
+
+
 def _defer(row: Leased, outcome: Outcome) -> Settled:
     """A refusal for now: later, or, after the last of the waits, for good."""
     waits = conf.get("DEFER_SECONDS")
     if row.attempts > len(waits):
-        return Settled(row.id, S.REJECTED, outcome.code, f"gave up after {row.attempts} attempts: {outcome.text}"[:500])
-    return Settled(row.id, S.DEFERRED, outcome.code, outcome.text, float(waits[row.attempts - 1]))
+        return Settled(
+            row.id, S.REJECTED, outcome.code or None, f"gave up after {row.attempts} attempts: {outcome.text}"
+        )
+    return Settled(row.id, S.DEFERRED, outcome.code or None, outcome.text, float(waits[row.attempts - 1]))
 
 
 def _postpone(row: Leased, outcome: Outcome) -> Settled:
     """A refusal of us: out of the way of the others for a while, and not counted as a try."""
-    return Settled(row.id, S.DEFERRED, outcome.code, outcome.text, _POSTPONE_SECONDS, tried=False)
+    return Settled(row.id, S.DEFERRED, outcome.code or None, outcome.text, _POSTPONE_SECONDS, tried=False)

@@ -7,10 +7,26 @@ from typing import NamedTuple
 
 MAX_TEXT = 500
 
-_ENHANCED = re.compile(r"([245]\.\d{1,3}\.\d{1,3})(?: |$)")
+# At the beginning, where RFC 2034 has it, or in the text, as in "#5.1.1" and "(#5.7.1)"; no part of an IP address.
+_ENHANCED = re.compile(r"(?<![\d.])([245]\.\d{1,3}\.\d{1,3})(?![\d.]*\d)")
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
+# Without an enhanced code only the words tell whom a refusal is about: those of Exim, qmail, Postfix and others.
+_NOBODY = re.compile(
+    r"\b(?:no such|unknown|invalid|non-?existent) (?:local )?(?:user|mailbox|recipient|account|person|address|alias)\b"
+    r"|\b(?:user|mailbox|recipient|account|address)\b.{0,60}"
+    r"(?:n't exist|\b(?:unknown|not (?:exist|found|known)|no longer|disabled|inactive|closed|unrouteable))\b"
+    r"|\bno mailbox\b|\bunrouteable address\b",
+    re.IGNORECASE,
+)
+_US = re.compile(
+    r"\brelay|\bblack ?list|\bblock ?list|\bblocked\b|\bbanned\b|\bspam|\bdnsbl|\brbl\b|\breputation\b"
+    r"|\bpolic(?:y|ies)\b|\bnot (?:permitted|allowed|authori[sz]ed)\b|\bauthenticat|\bspf\b|\bdkim\b|\bdmarc\b"
+    r"|\brcpthosts\b|\b(?:your|client|sender|sending) (?:ip|host|server|network|domain)\b"
+    r"|\bmessages from \d|\baccess denied\b",
+    re.IGNORECASE,
+)
 # We are not logged in, or server and client do not understand each other: no recipient can help it.
-_OUR_CODES = {500, 502, 503, 504, 530, 534, 535, 538}
+_OUR_CODES = {421, 500, 502, 503, 504, 530, 534, 535, 538}
 _BAD_SENDER = {"5.1.7", "5.1.8"}
 _TOO_BIG = "5.3.4"
 NO_SUCH_MAILBOX = {"5.1.0", "5.1.1", "5.1.2", "5.1.3", "5.1.4", "5.1.6", "5.1.10", "5.2.1"}
@@ -61,7 +77,7 @@ class Reply(NamedTuple):
     @classmethod
     def parse(cls, code: int, lines: list[bytes]) -> "Reply":
         texts = [_CONTROLS.sub(" ", line.decode("utf-8", "replace")).strip() for line in lines]
-        match = _ENHANCED.match(texts[0])
+        match = _ENHANCED.search(texts[0])
         enhanced = match[1] if match and match[1][0] == str(code)[0] else ""
         if enhanced:
             texts = [text.removeprefix(enhanced) for text in texts]
@@ -85,20 +101,33 @@ class Outcome:
 
     @property
     def hard(self) -> bool:
-        """Whether the mailbox does not exist, so that the address should not be tried by any campaign."""
+        """Whether the mailbox does not exist, so that the address should not be tried by any campaign.
+
+        Only where that is said: a server that wants no mail of ours at all often answers 550 and nothing else.
+        """
         if self.verdict is not Verdict.REJECTED:
             return False
         if self.enhanced:
             return self.enhanced in NO_SUCH_MAILBOX
-        return self.stage is Stage.RCPT and self.code in (550, 551, 553)
+        return self.stage is Stage.RCPT and self.code in (550, 551, 553) and bool(_NOBODY.search(self.text))
+
+    @property
+    def vague(self) -> bool:
+        """Whether it is a refusal for good that does not say whom it is about: this recipient, or us."""
+        return (
+            self.verdict is Verdict.REJECTED
+            and self.code in (550, 551, 553, 554)
+            and not self.enhanced
+            and not _NOBODY.search(self.text)
+        )
 
     @classmethod
     def of(cls, stage: Stage, reply: Reply) -> "Outcome":
         """The outcome for a message whose `stage` was answered by `reply`."""
-        return cls(classify(stage, reply.code, reply.enhanced), stage, *reply)
+        return cls(classify(stage, *reply), stage, *reply)
 
 
-def classify(stage: Stage, code: int, enhanced: str = "") -> Verdict:
+def classify(stage: Stage, code: int, enhanced: str = "", text: str = "") -> Verdict:
     """SENT, DEFERRED, REJECTED or BLOCKED for a reply to `stage`; `enhanced` is the RFC 3463 code or ""."""
     if stage is Stage.DOT and 200 <= code < 300:
         return Verdict.SENT
@@ -106,6 +135,12 @@ def classify(stage: Stage, code: int, enhanced: str = "") -> Verdict:
         return Verdict.BLOCKED
     if stage is Stage.MAIL:
         return Verdict.REJECTED if code == 552 or enhanced == _TOO_BIG else Verdict.BLOCKED
-    if enhanced.startswith("5.7.") or enhanced in _BAD_SENDER or code in _OUR_CODES:
+    if _is_about_us(code, enhanced, text):
         return Verdict.BLOCKED
     return Verdict.DEFERRED if 400 <= code < 500 else Verdict.REJECTED
+
+
+def _is_about_us(code: int, enhanced: str, text: str) -> bool:
+    if code in _OUR_CODES or enhanced.startswith("5.7.") or enhanced in _BAD_SENDER:
+        return True
+    return code >= 500 and not enhanced and bool(_US.search(text)) and not _NOBODY.search(text)

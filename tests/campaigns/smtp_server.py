@@ -1,5 +1,6 @@
 """An SMTP server that does what a test tells it, also what no server should do."""
 
+import email
 import socket
 import ssl
 import threading
@@ -60,12 +61,18 @@ class SmtpServer:
     recipients: list[str] = field(default_factory=list)
     commands: list[str] = field(default_factory=list)
     connections: int = 0
+    # What RCPT to an address is answered, every time.
+    towards: dict[str, str | bytes] = field(default_factory=dict)
     # Seconds before each answer to a final dot.
     delay: float = 0.0
 
     def script(self, **replies: list[str | bytes]) -> None:
         """Answer so from now on; commands that are not named are agreed to."""
         self._scripts = defaultdict(deque, {command: deque(answers) for command, answers in replies.items()})
+
+    def addressed(self) -> list[str]:
+        """The To of every message that came; an empty one is how a client ends what it was not to begin."""
+        return [str(email.message_from_bytes(body)["To"]) for body in self.bodies if body]
 
     def __enter__(self) -> Self:
         self.script(**self.replies)
@@ -115,6 +122,9 @@ class SmtpServer:
             text = [f"250-{offer}" for offer in offers[:-1]] + [f"250 {offers[-1]}"]
             connection.sendall("\r\n".join(text).encode() + b"\r\n")
             return
+        address = command.partition("<")[2].rstrip(">")
+        if verb == "rcpt" and address in self.towards:
+            self._scripts["rcpt"].appendleft(self.towards[address])
         digit = self._answer(connection, verb)
         if verb == "starttls" and digit == "2":
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -126,7 +136,7 @@ class SmtpServer:
         if verb == "data" and digit == "3":
             self._take_body(connection, lines)
         if verb == "rcpt":
-            self.recipients.append(command.partition("<")[2].rstrip(">"))
+            self.recipients.append(address)
 
     def _take_body(self, connection: socket.socket, lines: BinaryIO) -> None:
         if self._scripts["body"]:

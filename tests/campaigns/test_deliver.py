@@ -155,8 +155,9 @@ def test_a_refusal_of_us_rejects_nobody_and_is_said(
     smtp.script(**replies)
     campaign = launched(3)
     work()
-    assert states(campaign) == {"deferred" if "rcpt" in replies else "pending": 3}
-    assert set(Recipient.objects.values_list("attempts", flat=True)) == {0}
+    assert states(campaign) == {"deferred" if replies.keys() & {"rcpt", "data"} else "pending": 3}
+    # Who is hung up on may be the reason for it: that is a try.
+    assert set(Recipient.objects.values_list("attempts", flat=True)) == {1 if "data" in replies else 0}
     task = Task.objects.get(name="campaigns.deliver_chunk")
     assert task.state == "queued"
     assert not task.executions.exists()

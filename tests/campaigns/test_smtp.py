@@ -10,7 +10,7 @@ import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import AuthResult
 
-from campaigns.smtp import Envelope, Outcome, Session, Stage, Transport, Verdict, classify
+from campaigns.smtp import Envelope, Outcome, Session, Stage, Transport, Verdict, classify, wire
 from campaigns.smtp.outcome import Reply
 from campaigns.smtp.transport import Security
 from campaigns.smtp.wire import Lost, Wire
@@ -252,7 +252,7 @@ def test_is_blocked_with_8bit_data_where_8bit_is_not_taken() -> None:
         ({"data": [DROP]}, ["not_sent"], 0),
         ({"mail": ["nonsense"]}, ["not_sent"], 0),
         ({"data": ["250 no"]}, ["not_sent"], 0),
-        ({"rcpt": ["421 4.7.0 Later"]}, ["deferred", "sent", "sent"], 2),
+        ({"rcpt": ["421 4.7.0 Later"]}, ["blocked"], 0),
         # On a used one, before a body: tried once more on a new one.
         ({"mail": ["250 ok", DROP]}, ["sent", "sent", "sent"], 3),
         ({"mail": ["250 ok", "421 4.7.0 Too many messages"]}, ["sent", "sent", "sent"], 3),
@@ -262,7 +262,7 @@ def test_is_blocked_with_8bit_data_where_8bit_is_not_taken() -> None:
         ({"dot": ["nonsense"]}, ["unconfirmed", "not_sent"], 1),
         ({"dot": ["354 go on"]}, ["unconfirmed", "not_sent"], 1),
         ({"dot": ["250 ok", DROP]}, ["sent", "unconfirmed", "not_sent"], 2),
-        ({"dot": ["421 4.3.2 Shutting down"]}, ["deferred", "sent", "sent"], 3),
+        ({"dot": ["421 4.3.2 Shutting down"]}, ["blocked", "not_sent"], 1),
     ],
 )
 def test_knows_what_a_loss_means(
@@ -427,7 +427,9 @@ def test_encrypts_and_checks_who_answers(certificate: Path, monkeypatch: pytest.
         assert verdicts(server, 2, security=Security.STARTTLS, verify=False) == ["sent", "sent"]
         server.bodies.clear()
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        wire._tls.cache_clear()
         assert verdicts(server, 2, security=Security.STARTTLS) == ["sent", "sent"]
+    wire._tls.cache_clear()
 
 
 def test_sends_nothing_in_the_clear_where_starttls_is_not_offered() -> None:
@@ -487,7 +489,8 @@ def test_is_blocked_when_it_cannot_log_in() -> None:
         ("mail", 554, "5.3.4", "rejected"),
         ("rcpt", 450, "4.2.0", "deferred"),
         ("rcpt", 451, "4.7.1", "deferred"),
-        ("rcpt", 421, "4.7.28", "deferred"),
+        ("rcpt", 421, "4.7.28", "blocked"),
+        ("dot", 421, "", "blocked"),
         ("rcpt", 452, "4.2.2", "deferred"),
         ("rcpt", 550, "5.1.1", "rejected"),
         ("rcpt", 550, "5.1.7", "blocked"),
@@ -509,15 +512,49 @@ def test_reply_is_classified_by_stage_and_code(stage: str, code: int, enhanced: 
 
 
 @pytest.mark.parametrize(
+    ("line", "verdict", "hard", "vague"),
+    [
+        # Exim, qmail, Courier, Exchange, sendmail: nobody of that name.
+        ("550 Unknown user", "rejected", True, False),
+        ("550 No such user here", "rejected", True, False),
+        ("550 sorry, no mailbox here by that name. (#5.1.1)", "rejected", True, False),
+        ("550 #5.1.0 Address rejected.", "rejected", True, False),
+        ("550 unrouteable address", "rejected", True, False),
+        ("550 User <jo@example.com> doesn't exist", "rejected", True, False),
+        ("551 this mailbox is disabled", "rejected", True, False),
+        # The same servers, when they want nothing of ours.
+        ("550 relay not permitted", "blocked", False, False),
+        ("550 #5.7.1 Your access to submit messages to this e-mail system has been rejected.", "blocked", False, False),
+        ("553 sorry, that domain isn't in my list of allowed rcpthosts (#5.7.1)", "blocked", False, False),
+        ("550 Rejected because 192.0.2.1 is in a black list at zen.spamhaus.org", "blocked", False, False),
+        ("554 rejected due to spam content", "blocked", False, False),
+        ("550 SPF check failed", "blocked", False, False),
+        # It might be either.
+        ("550 Requested action not taken: mailbox unavailable", "rejected", False, True),
+        ("550 No", "rejected", False, True),
+        ("550", "rejected", False, True),
+        # A version or an address is no enhanced code.
+        ("550 5.1.1.7 is not welcome", "rejected", False, True),
+        ("550 look at 10.5.1.1", "rejected", False, True),
+    ],
+)
+def test_a_refusal_without_a_code_of_its_own_is_told_by_its_words(
+    line: str, verdict: str, hard: bool, vague: bool
+) -> None:
+    outcome = Outcome.of(Stage.RCPT, Reply.parse(int(line[:3]), [line[4:].encode()]))
+    assert (outcome.verdict, outcome.hard, outcome.vague) == (verdict, hard, vague)
+
+
+@pytest.mark.parametrize(
     ("stage", "code", "enhanced", "hard"),
     [
         ("rcpt", 550, "5.1.1", True),
         ("rcpt", 550, "5.2.1", True),
         ("rcpt", 550, "5.1.10", True),
         ("dot", 550, "5.1.1", True),
-        ("rcpt", 550, "", True),
-        ("rcpt", 551, "", True),
-        ("rcpt", 553, "", True),
+        ("rcpt", 550, "", False),
+        ("rcpt", 551, "", False),
+        ("rcpt", 553, "", False),
         ("rcpt", 552, "", False),
         ("dot", 550, "", False),
         ("rcpt", 550, "5.2.2", False),

@@ -4,7 +4,7 @@ import binascii
 import hmac
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from email.header import Header
@@ -114,14 +114,17 @@ def return_path(bounce_address: str, message_id: str) -> str:
     return f"{name}+{message_id[1:].partition('@')[0]}@{domain}"
 
 
-def parse_message_id(value: str, key: bytes) -> tuple[int, int] | None:
-    """(campaign id, recipient id) out of a Message-ID of ours, with or without brackets; None when it is not ours."""
+def parse_message_id(value: str, keys: Sequence[bytes]) -> tuple[int, int] | None:
+    """(campaign id, recipient id) out of a Message-ID made with one of these keys, with or without brackets.
+
+    None when it is not ours.
+    """
     match = _MESSAGE_ID.fullmatch(value.strip())
     if match is None:
         return None
     campaign_id, recipient_id = int(match[1]), int(match[2])
-    genuine = hmac.compare_digest(match[3], _mac(campaign_id, recipient_id, key))
-    return (campaign_id, recipient_id) if genuine else None
+    genuine = [hmac.compare_digest(match[3], _mac(campaign_id, recipient_id, key)) for key in keys]
+    return (campaign_id, recipient_id) if any(genuine) else None
 
 
 def _mac(campaign_id: int, recipient_id: int, key: bytes) -> str:

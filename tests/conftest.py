@@ -3,6 +3,7 @@ import sys
 from collections.abc import Iterator
 from typing import TextIO
 
+import hypothesis
 import pytest
 import pytest_django
 from django.conf import settings
@@ -12,6 +13,10 @@ from config import embedded
 from tests.emptying import empty_tables
 
 _LOCK = pytest.StashKey[TextIO]()
+
+# How long an example takes says more about what else the machine does than about the code.
+hypothesis.settings.register_profile("posthaste", deadline=None)
+hypothesis.settings.load_profile("posthaste")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -36,7 +36,7 @@ class DkimKeyForm(VerbForm):
         help_texts = {
             "selector": "Any word, such as 2026a; with another one a new key can be published before the old one goes.",
             "algorithm": "Of a key made here. Add one of each to reach also receivers that know only RSA.",
-            "secret_env": "Instead of a key: the name of a variable that begins with MAIL_.",
+            "secret_env": "Instead of a key: the name of a variable that begins with MAIL_DKIM.",
         }
 
     def store(self) -> DkimKey:

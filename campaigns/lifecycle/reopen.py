@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from campaigns.lifecycle.sql import COUNT, rows, shard
+from campaigns.lifecycle.sql import COUNT, TALLY, rows, shard
 from campaigns.states import RecipientState
 
 # Without a lease a sender that comes back late changes nothing any more: a person has decided.
@@ -20,7 +20,9 @@ WITH held AS (
         detail = CASE WHEN %(target)s = 'sent' THEN 'marked as sent ' ELSE 'sent again ' END || %(who)s
     FROM held WHERE r.id = held.id
     RETURNING r.campaign_id, 'unconfirmed' AS before, r.state
-), counted AS ({COUNT.replace("%s", "%(shard)s")})
+), counted AS ({COUNT.replace("%s", "%(shard)s")}), happened AS (
+    SELECT campaign_id, 'sent' AS kind, now() AS at FROM moved WHERE state = 'sent'
+), tallied AS ({TALLY.replace("%s", "%(shard)s")})
 SELECT count(*) FROM moved
 """
 

@@ -4,12 +4,14 @@ import email
 import email.policy
 import json
 import smtplib
+import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from email.message import EmailMessage as Parsed
 from typing import Any
 
+import requests
 from anymail.backends.base import AnymailBaseBackend
 from anymail.exceptions import (
     AnymailConfigurationError,
@@ -23,8 +25,9 @@ from django.core.exceptions import ImproperlyConfigured
 from django.core.mail import EmailMultiAlternatives, get_connection
 from django.core.mail.backends.base import BaseEmailBackend
 from django.utils.module_loading import import_string
+from urllib3.exceptions import NewConnectionError
 
-from campaigns.smtp import Envelope, Outcome, Stage, Verdict
+from campaigns.smtp import ENDS, Envelope, Outcome, Stage, Verdict
 from campaigns.smtp.outcome import Reply
 
 REFERENCE = "posthaste"
@@ -92,8 +95,10 @@ class BackendSender:
                 yield envelope.key, Outcome(Verdict.NOT_SENT, Stage.DATA, text="Stopped before it left.")
                 return
             outcome = self._send(envelope)
-            if outcome.verdict in (Verdict.BLOCKED, Verdict.UNCONFIRMED):
+            if outcome.verdict in ENDS:
                 self.close()
+                yield envelope.key, outcome
+                return
             yield envelope.key, outcome
 
     def _send(self, envelope: Envelope) -> Outcome:
@@ -151,6 +156,10 @@ def judge(error: Exception) -> Outcome:
         said: Any = error.smtp_error
         lines = (said if isinstance(said, bytes) else str(said).encode()).splitlines()
         return Outcome.of(stage, Reply.parse(error.smtp_code, lines or [b""]))
+    if isinstance(error, smtplib.SMTPServerDisconnected) and not _had_begun(error):
+        return Outcome(Verdict.NOT_SENT, Stage.DATA, text=_text(error))
+    if _never_connected(error):
+        return Outcome(Verdict.BLOCKED, Stage.CONNECT, text=_text(error))
     if isinstance(error, AnymailRequestsAPIError) and error.status_code:
         return _judge_status(error.status_code, error)
     if isinstance(error, _OURS):
@@ -164,6 +173,22 @@ def _stage_of(error: smtplib.SMTPResponseException) -> Stage:
     if isinstance(error, smtplib.SMTPSenderRefused):
         return Stage.MAIL
     return Stage.DOT if isinstance(error, smtplib.SMTPDataError) else Stage.AUTH
+
+
+def _had_begun(error: Exception) -> bool:
+    """Whether smtplib was at the message itself, which leaves in the call of `data`; of others nobody knows."""
+    calls = [frame.name for frame in traceback.extract_tb(error.__traceback__) if frame.filename == smtplib.__file__]
+    return not calls or "data" in calls
+
+
+def _never_connected(error: BaseException | None) -> bool:
+    """Whether the connection to a service's API was not even made, by what lies under the exception."""
+    while error is not None:
+        reason = getattr(error.args[0], "reason", None) if error.args else None
+        if isinstance(error, requests.ConnectTimeout) or isinstance(reason, NewConnectionError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 def _judge_status(status: int, error: AnymailError) -> Outcome:

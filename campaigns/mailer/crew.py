@@ -11,9 +11,6 @@ from campaigns import fibers
 from campaigns.mailer.pool import Sender
 from campaigns.smtp import ENDS, Envelope, Outcome, Verdict
 
-# How long a sender that is to go home may still wait for the answer to what it has sent.
-_LEAVE_SECONDS = 5.0
-
 
 @dataclass(frozen=True, slots=True)
 class Work:
@@ -97,13 +94,14 @@ class Crew:
             self._bell.clear()
         return self._reports
 
-    def dismiss(self) -> tuple[deque[Report], set[int]]:
-        """Send everybody home. Returns the last reports, and the keys of the work that was certainly not begun.
+    def dismiss(self, seconds: float) -> tuple[deque[Report], set[int]]:
+        """Send everybody home, within `seconds`: so long may the answers to what is under way take.
 
-        Of what is in neither, nobody knows whether it has left.
+        Returns the last reports, and the keys of the work that was certainly not begun. Of what is in neither, nobody
+        knows whether it has left.
         """
         self.halt()
-        deadline = time.monotonic() + _LEAVE_SECONDS
+        deadline = time.monotonic() + seconds
         for thread in self._threads:
             thread.join(max(0.0, deadline - time.monotonic()))
         # A sender that is still at it begins no further body: what is behind its first is safe, whatever it does now.
@@ -128,7 +126,7 @@ class Crew:
     def _deliver(self, lane: _Lane, sender: Sender, first: Work) -> None:
         is_over = False
         for key, outcome in sender.deliver(self._envelopes(lane, first), self._halted.is_set):
-            if is_over:
+            if is_over and outcome.verdict is Verdict.NOT_SENT:
                 # Only looked ahead to when the one before ended the connection: its turn is still to come.
                 self._heap.append(lane.pulled.popleft())
                 continue

@@ -24,8 +24,12 @@ S = RecipientState
 _LONGEST_NAP = 30.0
 # Within a rate: a bucket is asked no more often than this, and a chunk waits for it no longer, in all, than that.
 _BUCKET_SECONDS = 0.1
-_LONGEST_WAIT = 1.5
-_LONGEST_RATE_NAP = 60.0
+_LONGEST_WAIT = 0.3
+_LONGEST_RATE_NAP = 3600.0
+# For answers to what is under way: after a pause those of a slow server too, in a hurry no longer than a task that is
+# told to end may take.
+_PATIENCE = 60.0
+_HURRY = 5.0
 
 
 class Delivery:
@@ -51,13 +55,15 @@ class Delivery:
     def run(self) -> None:
         """Until the range is over, the campaign is paused, or the mail server refuses us."""
         self.hear_rates()
+        patience = _HURRY
         try:
             while not self._stopped and not self.crew.halted and self.turn():
                 self.take(self.crew.collect(self.wanted, self._pause or conf.get("PAUSE_CHECK_SECONDS")))
                 self.trust()
                 self.look()
+            patience = _PATIENCE
         finally:
-            self.give_back()
+            self.give_back(patience)
         if self.crew.fault is not None:
             raise self.crew.fault
 
@@ -153,9 +159,9 @@ class Delivery:
             self._stopped = not lifecycle.is_sending(self.chunk.campaign_id)
             self.hear_rates()
 
-    def give_back(self) -> None:
+    def give_back(self, patience: float) -> None:
         """Settle what is known. Of the others, what was not begun is pending again, the rest is unconfirmed."""
-        reports, untouched = self.crew.dismiss()
+        reports, untouched = self.crew.dismiss(patience)
         self.take(reports)
         self.ledger.close()
         for key in self.leased:
@@ -201,7 +207,7 @@ def _deliver_by(route: Route, chunk: CampaignTask, task_id: int, lease: UUID) ->
     if delivery.is_held_up and not delivery.ledger.blocked and lifecycle.is_sending(chunk.campaign_id):
         raise Snooze(_rate_nap(chunk))
     blocked = delivery.ledger.blocked
-    return (blocked.text or f"{blocked.code} in answer to {blocked.stage.upper()}") if blocked else ""
+    return (blocked.words or f"{blocked.code} in answer to {blocked.stage.upper()}") if blocked else ""
 
 
 def _rate_nap(chunk: CampaignTask) -> float:

@@ -13,7 +13,7 @@ from campaigns.states import DkimAlgorithm
 from queue_core.services import Actor, audit
 
 # Whoever may add a key must not be able to read other secrets of the process by it.
-_ENV = re.compile(r"MAIL_[A-Z0-9_]+")
+_ENV = re.compile(r"MAIL_DKIM[A-Z0-9_]*")
 _SELECTOR = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)")
 
 
@@ -84,7 +84,7 @@ def _given(private_key: str, secret_env: str) -> str:
     if private_key.strip():
         raise dkim.KeyProblem("Give the key itself or the variable that holds it, not both.")
     if not _ENV.fullmatch(secret_env):
-        raise dkim.KeyProblem("Write the name of a variable that begins with MAIL_, such as MAIL_DKIM_KEY.")
+        raise dkim.KeyProblem("Write the name of a variable that begins with MAIL_DKIM, such as MAIL_DKIM_KEY.")
     if not os.environ.get(secret_env, "").strip():
         raise dkim.KeyProblem(f"The environment variable {secret_env} is not set here; set it and restart.")
     return os.environ[secret_env]

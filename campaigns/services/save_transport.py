@@ -8,12 +8,12 @@ from django.db.models import ProtectedError
 
 from campaigns import breaker, mailer, vault
 from campaigns.errors import TransportRefused
-from campaigns.models import MailTransport
-from campaigns.states import TransportKind
+from campaigns.models import Campaign, MailTransport
+from campaigns.states import CampaignState, TransportKind
 from queue_core.services import Actor, audit
 
 # Whoever may edit a transport must not be able to send it other secrets of the process.
-_ENV = re.compile(r"MAIL_[A-Z0-9_]+")
+_ENV = re.compile(r"MAIL_(?!DKIM)[A-Z0-9_]+")
 # A host is all that may stand there: what else could would only be understood by a resolver.
 _HOST = re.compile(r"[A-Za-z0-9.:_-]+")
 # A stored secret is shown to nobody, so it must not be sent where somebody else reads it either.
@@ -27,6 +27,7 @@ _RANGES = {
     "rate_count": (1, 1_000_000_000),
     "rate_seconds": (1, 86_400),
 }
+_UNDER_WAY = [CampaignState.SCHEDULED, CampaignState.SENDING, CampaignState.PAUSED]
 _OPTIONAL = {"rate_count", "rate_seconds"}
 
 
@@ -59,8 +60,13 @@ def save_transport(
 
 
 def delete_transport(row: MailTransport, *, by: Actor | None = None) -> None:
-    """For good, with its secret. Raises TransportRefused while a campaign names it."""
+    """For good, with its secret. Raises TransportRefused while a campaign names it, or has no other to go on by."""
     with transaction.atomic():
+        # Without any row mail goes to SMTP_URL, which at home is a mail catcher: nobody means that for half a campaign.
+        others = MailTransport.objects.select_for_update().exclude(pk=row.pk)
+        if not others and Campaign.objects.filter(state__in=_UNDER_WAY).exists():
+            text = "Campaigns are under way or scheduled, and have no other transport: switch it off instead."
+            raise TransportRefused({"name": [text]})
         try:
             with transaction.atomic():
                 MailTransport.objects.get(pk=row.pk).delete()
@@ -103,7 +109,9 @@ def _errors(row: MailTransport) -> dict[str, list[str]]:
     if (row.rate_count is None) != (row.rate_seconds is None):
         found["rate_seconds"] = ["A limit needs both: so many mails, in so many seconds. Leave both blank for none."]
     if row.secret_env and not _ENV.fullmatch(row.secret_env):
-        found["secret_env"] = ["Write the name of a variable that begins with MAIL_, such as MAIL_PASSWORD."]
+        found["secret_env"] = [
+            "Write the name of a variable that begins with MAIL_, such as MAIL_PASSWORD, and not with MAIL_DKIM."
+        ]
     if row.secret_env and row.secret:
         found["secret_env"] = ["Give the secret itself or the variable that holds it, not both."]
     return found | (_smtp_errors(row) if row.kind == TransportKind.SMTP else _backend_errors(row))
@@ -126,6 +134,8 @@ def _backend_errors(row: MailTransport) -> dict[str, list[str]]:
     if not mailer.is_backend(row.backend):
         text = "This is not the dotted path of a Django e-mail backend, such as anymail.backends.mailgun.EmailBackend."
         return {"backend": [text]}
+    if row.options.get("fail_silently"):
+        return {"options": ["With fail_silently nobody would hear that a mail was not taken: leave it out."]}
     if "file_path" in row.options:
         # Whoever may edit transports must not write files wherever this process may.
         return {"options": ["Say where a backend writes files by the setting EMAIL_FILE_PATH, not by file_path."]}

@@ -27,6 +27,7 @@ from templates_app.variables import sample_context
 ADDRESSES_MAX = 10
 # A person waits for the answers: all of them together.
 _SECONDS = 30.0
+_LEAVE_SECONDS = 5.0
 _SUPPRESSED = (False, "on the suppression list, so not mailed")
 
 
@@ -154,7 +155,7 @@ def _send(route: Route, work: list[Work]) -> list[tuple[bool, str]]:
             if not found:
                 break
     finally:
-        last, _ = crew.dismiss()
+        last, _ = crew.dismiss(_LEAVE_SECONDS)
         reports |= {report.key: report for report in last}
     return [_told(reports.get(item.key)) for item in work]
 

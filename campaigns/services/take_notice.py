@@ -64,9 +64,10 @@ def act_on(notice: Notice) -> Taken:
 
 def recipient_of_references(references: Sequence[str]) -> Recipient | None:
     """The recipient of the mail, by the first genuine reference."""
-    key = settings.SECRET_KEY.encode()
+    # Mail that left before the key was changed comes back with the old one.
+    keys = [str(key).encode() for key in (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS)]
     for reference in references:
-        found = parse_message_id(reference, key)
+        found = parse_message_id(reference, keys)
         if found and all(0 < number < 2**63 for number in found):
             campaign_id, recipient_id = found
             return Recipient.objects.filter(pk=recipient_id, campaign_id=campaign_id).first()

@@ -30,6 +30,8 @@ class Ledger:
         self._bounced: list[Suppression] = []
         # In a row: refusals that may be about us or about them, and connections lost before a message had left.
         self._doubts: list[tuple[Leased, Outcome]] = []
+        # In a row: answers that did not come.
+        self._unanswered = 0
 
     def note(self, row: Leased, outcome: Outcome, *, was_stopped: bool = False) -> None:
         """What an outcome means for the recipient: about them, or about us.
@@ -39,18 +41,28 @@ class Ledger:
         if _is_doubtful(outcome, was_stopped):
             self._doubt(row, outcome)
         elif outcome.verdict in _PLAIN:
-            self.settled.append(Settled(row.id, _PLAIN[outcome.verdict], outcome.code or None, outcome.text))
-            if outcome.hard:
-                self._bounced.append(self._suppression(row, outcome))
-            elif outcome.verdict is Verdict.SENT:
-                self.sent += 1
-                self._resolve()
+            self.settled.append(Settled(row.id, _PLAIN[outcome.verdict], outcome.code or None, outcome.words))
+            self._learn(row, outcome)
         elif outcome.verdict is Verdict.DEFERRED:
             self.settled.append(_defer(row, outcome))
         else:
             if outcome.verdict is Verdict.BLOCKED:
                 self.blocked = outcome
             self.settled.append(Settled(row.id, S.PENDING))
+
+    def _learn(self, row: Leased, outcome: Outcome) -> None:
+        """What an outcome tells beyond its own recipient."""
+        if outcome.hard:
+            self._bounced.append(self._suppression(row, outcome))
+        elif outcome.verdict is Verdict.SENT:
+            self.sent += 1
+            self._unanswered = 0
+            self._resolve()
+        elif outcome.verdict is Verdict.UNCONFIRMED:
+            # A server that never answers would make the whole audience unconfirmed.
+            self._unanswered += 1
+            if self._unanswered >= _DOUBTS:
+                self.blocked = self.blocked or outcome
 
     def close(self) -> None:
         """Decide what is left open."""
@@ -91,7 +103,7 @@ class Ledger:
             if self.blocked is not None and outcome.verdict is Verdict.BLOCKED:
                 self.settled.append(_postpone(row, outcome))
             elif self.blocked is None and outcome.verdict is Verdict.REJECTED:
-                self.settled.append(Settled(row.id, S.REJECTED, outcome.code, outcome.text))
+                self.settled.append(Settled(row.id, S.REJECTED, outcome.code, outcome.words))
             else:
                 self.settled.append(_defer(row, outcome))
         self._doubts = []
@@ -118,11 +130,11 @@ def _defer(row: Leased, outcome: Outcome) -> Settled:
     waits = conf.get("DEFER_SECONDS")
     if row.attempts > len(waits):
         return Settled(
-            row.id, S.REJECTED, outcome.code or None, f"gave up after {row.attempts} attempts: {outcome.text}"
+            row.id, S.REJECTED, outcome.code or None, f"gave up after {row.attempts} attempts: {outcome.words}"
         )
-    return Settled(row.id, S.DEFERRED, outcome.code or None, outcome.text, float(waits[row.attempts - 1]))
+    return Settled(row.id, S.DEFERRED, outcome.code or None, outcome.words, float(waits[row.attempts - 1]))
 
 
 def _postpone(row: Leased, outcome: Outcome) -> Settled:
     """A refusal of us: out of the way of the others for a while, and not counted as a try."""
-    return Settled(row.id, S.DEFERRED, outcome.code or None, outcome.text, _POSTPONE_SECONDS, tried=False)
+    return Settled(row.id, S.DEFERRED, outcome.code or None, outcome.words, _POSTPONE_SECONDS, tried=False)

@@ -95,6 +95,11 @@ class Outcome:
     text: str = ""
 
     @property
+    def words(self) -> str:
+        """What was said, with its enhanced code in front."""
+        return self.text if self.enhanced in self.text else f"{self.enhanced} {self.text}".strip()
+
+    @property
     def personal(self) -> bool:
         """Whether it was said in answer to one recipient's message, and not to us before there was any."""
         return self.stage in _PERSONAL
@@ -141,6 +146,7 @@ def classify(stage: Stage, code: int, enhanced: str = "", text: str = "") -> Ver
 
 
 def _is_about_us(code: int, enhanced: str, text: str) -> bool:
-    if code in _OUR_CODES or enhanced.startswith("5.7.") or enhanced in _BAD_SENDER:
+    # 4.3: the state of their system (disk, load), which no recipient can help.
+    if code in _OUR_CODES or enhanced.startswith(("5.7.", "4.3.")) or enhanced in _BAD_SENDER:
         return True
     return code >= 500 and not enhanced and bool(_US.search(text)) and not _NOBODY.search(text)

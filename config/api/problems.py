@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Any
 
-from django.core.exceptions import PermissionDenied, RequestDataTooBig, SuspiciousOperation
+from django.core.exceptions import ObjectDoesNotExist, PermissionDenied, RequestDataTooBig, SuspiciousOperation
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.views import defaults
 from rest_framework.exceptions import APIException, ErrorDetail, MethodNotAllowed, NotFound
@@ -53,7 +53,8 @@ def _known(exc: Exception) -> APIException | None:
         return exc
     if isinstance(exc, QueueError | CampaignError):
         return _refused(exc)
-    if isinstance(exc, Http404):
+    # Also what was there when the request came, and somebody deleted meanwhile.
+    if isinstance(exc, Http404 | ObjectDoesNotExist):
         return NotFound()
     if isinstance(exc, PermissionDenied):
         return Forbidden()

@@ -156,7 +156,7 @@ def test_asks_for_another_try_while_the_database_is_away(port: int) -> None:
             "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
             " WHERE datname = current_database() AND pid <> pg_backend_pid()"
         )
-    assert send(port, b"Subject: two\r\n\r\n") == ["deferred"]
+    assert send(port, b"Subject: two\r\n\r\n") == ["blocked"]
     assert send(port, b"Subject: two\r\n\r\n") == ["sent"]
     assert list(CaughtMessage.objects.order_by("id").values_list("subject", flat=True)) == ["one", "two"]
 

@@ -124,8 +124,8 @@ def test_the_nearest_domain_signs_with_all_its_keys_that_are_on() -> None:
         ({"selector": "a.b"}, "selector", "Write one word"),
         ({"private_key": "-----BEGIN"}, "private_key", "no private key in PEM"),
         ({"private_key": PEM, "secret_env": "MAIL_KEY"}, "secret_env", "not both"),
-        ({"private_key": "", "secret_env": "SECRET_KEY"}, "secret_env", "begins with MAIL_"),
-        ({"private_key": "", "secret_env": "MAIL_NOT_THERE"}, "secret_env", "is not set here"),
+        ({"private_key": "", "secret_env": "SECRET_KEY"}, "secret_env", "begins with MAIL_DKIM"),
+        ({"private_key": "", "secret_env": "MAIL_DKIM_NOT_THERE"}, "secret_env", "is not set here"),
     ],
 )
 def test_a_wrong_key_is_a_clear_error(values: dict[str, str], field: str, text: str) -> None:

@@ -328,7 +328,7 @@ def test_a_server_that_refuses_us_is_left_alone_without_a_row_per_try_and_used_a
     task = Task.objects.get(name="campaigns.deliver_chunk")
     assert (task.state, task.executions.count()) == ("queued", 0)
     said = trouble_of(campaign)
-    assert "does not take our mail (3 times in a row): go away Next try at" in said
+    assert "does not take our mail (3 times in a row): 5.7.1 go away Next try at" in said
     time_passes()
     for _ in range(3):
         work(wait=False)

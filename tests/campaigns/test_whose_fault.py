@@ -1,15 +1,22 @@
 """A refusal is a recipient's, or ours: nobody pays for what was about us, and nobody stops the others."""
 
+import email
+import smtplib
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable
 
 import pytest
+from django.core.mail import EmailMessage
+from django.db import connection
 
 from campaigns import lifecycle, mailer, services
+from campaigns.errors import TransportRefused
 from campaigns.mailer import Crew, Report
-from campaigns.models import Campaign, MailBreaker, Recipient, Suppression
+from campaigns.models import Campaign, CampaignHour, MailBreaker, Recipient, Suppression
 from campaigns.services.deliver import Delivery
+from campaigns.services.take_notice import recipient_of_references
 from campaigns.smtp import Transport
 from queue_core.errors import TaskCancelled
 from tests.campaigns.smtp_server import DROP, SmtpServer
@@ -17,6 +24,7 @@ from tests.factories import CampaignFactory, TemplateFactory, add_recipients, co
 
 pytestmark = pytest.mark.django_db(transaction=True)
 Work = Callable[..., None]
+LOCMEM = "django.core.mail.backends.locmem.EmailBackend"
 
 
 def launched(count: int, **options: object) -> Campaign:
@@ -115,7 +123,7 @@ def test_an_answer_that_comes_while_everybody_goes_home_is_never_taken_for_not_b
     smtp: SmtpServer, work: Work, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The sender has its 250 and is held up before it can say so; the chunk ends without it."""
-    monkeypatch.setattr("campaigns.mailer.crew._LEAVE_SECONDS", 0.2)
+    monkeypatch.setattr("campaigns.services.deliver._PATIENCE", 0.2)
     report = Crew._report
 
     def slow(crew: Crew, report_: Report) -> None:
@@ -152,3 +160,153 @@ def test_a_task_that_is_told_to_end_between_two_reports_forgets_none(
     found = states(campaign)
     assert found.get("unconfirmed", 0) == 0
     assert found["sent"] == len(smtp.bodies)
+
+
+def test_a_server_that_loses_every_answer_leaves_no_audience_in_doubt(smtp: SmtpServer, work: Work) -> None:
+    smtp.script(dot=[DROP] * 500)
+    campaign = launched(60)
+    work()
+    found = states(campaign)
+    assert found["unconfirmed"] <= 20  # what was in hand when the third answer was missing
+    assert found["pending"] >= 40
+    assert failures() == 1
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ConnectionResetError("lost"),
+        smtplib.SMTPDataError(550, b"5.7.1 no"),
+        smtplib.SMTPRecipientsRefused({"x": (421, b"4.7.0 later")}),
+    ],
+)
+def test_what_a_backend_was_given_is_never_given_to_it_again(
+    work: Work, settings: object, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    settings.EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"  # type: ignore[attr-defined]
+    services.save_transport(name="m", kind="django", backend=settings.EMAIL_BACKEND, connections=1)  # type: ignore[attr-defined]
+    given: list[str] = []
+
+    def send(backend: object, messages: list[EmailMessage]) -> int:
+        given.extend(to for message in messages for to in message.to)
+        if len(given) == 3:
+            raise error
+        return len(messages)
+
+    monkeypatch.setattr("django.core.mail.backends.locmem.EmailBackend.send_messages", send)
+    campaign = launched(10)
+    work()
+    assert sorted(Counter(given).values()) == [1] * 10
+    assert states(campaign)["sent"] == 9
+
+
+def test_a_backend_that_hangs_up_before_the_message_has_not_sent_it(smtp: SmtpServer, work: Work) -> None:
+    services.save_transport(
+        name="m",
+        kind="django",
+        backend="django.core.mail.backends.smtp.EmailBackend",
+        options={"host": "127.0.0.1", "port": smtp.port},
+        connections=1,
+    )
+    smtp.script(mail=["250 ok", DROP], dot=["250 ok", DROP])
+    campaign = launched(4)
+    work()
+    assert states(campaign) == {"sent": 2, "deferred": 1, "unconfirmed": 1}
+    assert len(smtp.bodies) == 3
+
+
+def test_a_pause_waits_for_the_answers_to_what_is_under_way(smtp: SmtpServer, work: Work) -> None:
+    smtp.delay = 1.5
+    campaign = launched(10)
+    pause = threading.Timer(0.7, lambda: (services.pause(campaign), connection.close()))
+    pause.start()
+    work()
+    pause.join()
+    found = states(campaign)
+    assert found == {"sent": len(smtp.bodies), "pending": 10 - len(smtp.bodies)}
+
+
+def test_the_state_of_their_system_is_no_fault_of_a_recipient(smtp: SmtpServer, work: Work) -> None:
+    smtp.script(dot=["452 4.3.1 disk full"] * 50)
+    campaign = launched(20)
+    work()
+    assert set(Recipient.objects.values_list("attempts", flat=True)) == {0}
+    assert failures() == 1
+    assert set(states(campaign)) == {"deferred", "pending"}
+
+
+def test_what_the_server_said_is_kept_with_its_code(smtp: SmtpServer, work: Work) -> None:
+    smtp.script(rcpt=["550 5.1.1 no such user"])
+    launched(2)
+    work()
+    assert Recipient.objects.get(state="rejected").detail == "5.1.1 no such user"
+
+
+def test_a_mail_marked_as_sent_counts_in_the_hours_too(smtp: SmtpServer, work: Work) -> None:
+    smtp.script(dot=[DROP])
+    campaign = launched(2)
+    for _ in range(2):
+        work(wait=False)
+    services.mark_sent(campaign)
+    sent = CampaignHour.objects.filter(campaign=campaign, kind="sent").values_list("n", flat=True)
+    assert sum(sent) == states(campaign)["sent"] == 2
+
+
+def test_mail_that_left_before_the_key_was_changed_is_recognised(
+    smtp: SmtpServer, work: Work, settings: object
+) -> None:
+    launched(1)
+    work()
+    sent = str(email.message_from_bytes(smtp.bodies[0])["Message-ID"])
+    old = settings.SECRET_KEY  # type: ignore[attr-defined]
+    settings.SECRET_KEY, settings.SECRET_KEY_FALLBACKS = "another" * 10, [old]  # type: ignore[attr-defined]
+    assert recipient_of_references([sent]) is not None
+
+
+def test_the_only_transport_is_not_taken_from_a_campaign_under_way(smtp: SmtpServer) -> None:
+    made = services.save_transport(name="only", host="127.0.0.1", port=smtp.port)
+    launched(2)
+    with pytest.raises(TransportRefused, match="switch it off"):
+        services.delete_transport(made)
+    services.save_transport(name="another", host="127.0.0.1", port=smtp.port)
+    services.delete_transport(made)
+
+
+@pytest.mark.parametrize(
+    ("values", "field"),
+    [
+        ({"host": "h", "username": "jo", "secret_env": "MAIL_DKIM_KEY"}, "secret_env"),
+        ({"kind": "django", "backend": LOCMEM, "options": {"fail_silently": True}}, "options"),
+    ],
+)
+def test_a_transport_neither_hides_failures_nor_gets_a_signing_key(values: dict[str, object], field: str) -> None:
+    with pytest.raises(TransportRefused) as refused:
+        services.save_transport(name="m", **values)
+    assert field in refused.value.errors
+
+
+def test_a_campaign_within_a_rate_does_not_keep_the_next_one_waiting(
+    smtp: SmtpServer, work: Work, settings: object
+) -> None:
+    settings.CAMPAIGNS_CHUNK_SIZE = 2  # type: ignore[attr-defined]
+    slow = launched(60, rate_per_minute=60)
+    free = launched(10)
+    began = time.monotonic()
+    done = threading.Event()
+
+    def watch() -> None:
+        while not done.is_set() and lifecycle.counts(free.pk)["sent"] < 10:
+            time.sleep(0.05)
+        done.set()
+        ended.append(time.monotonic())
+        connection.close()
+
+    ended: list[float] = []
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    work()
+    done.set()
+    watcher.join()
+    assert states(free) == {"sent": 10}
+    assert ended[0] - began < 10  # 30 chunks, each of which used to wait 1.5 s
+    assert lifecycle.counts(slow.pk)["pending"] > 40

@@ -7,14 +7,13 @@ each tag has a number, and what it computed for a number is written into that ta
 import re
 from collections.abc import Sequence
 
-from css_inline import CSSInliner, InlineError
-
 from templates_app.errors import TemplateSyntaxProblem
 from templates_app.markup import MARK, OPEN, VOID, Mark, Tag, attribute_place, keyword, put_back, scan, set_tags_aside
+from templates_app.rendering import apart
 
-# The inliner is recursive, and a stack that overflows ends the process.
+# What broken markup hides from these two bounds ends with the inliner's process; they can name the line.
 _MOST_OPEN = 1000
-# Its work grows with the product, and with the square of the second.
+# The inliner's work grows with the product, and with the square of the second.
 _MOST_DECLARATIONS = 1000
 _MOST_WORK = 1_000_000
 _NUMBER = "data-\ue002"
@@ -25,7 +24,6 @@ _WORD = re.compile(r"[A-Za-z_]\w*")
 _ASSIGNS = frozenset({"for", "set", "with"})
 _BLOCKS = frozenset({"if", "for", "with", "filter"})
 _PLAIN_MEDIA = frozenset({"", "all", "screen"})
-_INLINER = CSSInliner(keep_style_tags=True, load_remote_stylesheets=False)
 
 
 def inline_styles(html: str) -> str:
@@ -44,8 +42,11 @@ def inline_styles(html: str) -> str:
     _check(found, sheets)
     own = {place: tag for place, tag in enumerate(found) if isinstance(tag, Tag) and _is_styled(tag, tags)}
     try:
-        computed = _computed(_INLINER.inline(_numbered(marked, found, own, sheets)))
-    except InlineError as error:
+        computed = _computed(apart.inlined(_numbered(marked, found, own, sheets)))
+    except apart.Overwhelmed:
+        message = "too much is nested to move the styles into the tags; close the tags, or switch that off"
+        raise TemplateSyntaxProblem("html", sheets[0].line, message) from None
+    except ValueError as error:
         message = f"the styles cannot be moved into the tags ({error}); correct them, or switch that off"
         raise TemplateSyntaxProblem("html", sheets[0].line, message) from None
     pieces, end = [], 0

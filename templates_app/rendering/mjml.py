@@ -3,12 +3,11 @@
 import re
 from collections.abc import Iterable
 
-from mjml import mjml2html
-
 from templates_app.errors import TemplateSyntaxProblem
 from templates_app.markup import VOID, Mark, Tag, keyword, put_back, scan, set_tags_aside
+from templates_app.rendering import apart
 
-# The compiler is recursive, and a stack that overflows ends the process.
+# Told with its line; what is hidden from this bound ends with the compiler's process.
 _DEEPEST = 100
 _PLACE = re.compile(r"position (\d+)")
 _WELL_FORMED = re.compile(r"""(?:\s++[^\s"'<>=/]++\s*+=\s*+(?:"[^"]*+"|'[^']*+'))*+\s*+/?""")
@@ -29,7 +28,9 @@ def mjml_to_html(source: str) -> str:
         return mark.sub(lambda found: tags[int(found[1])], text)
 
     try:
-        html = mjml2html(marked, fonts={})
+        html = apart.compiled_mjml(marked)
+    except apart.Overwhelmed:
+        raise _problem(1, "cannot be read as MJML: too much is nested; use fewer levels") from None
     except ValueError as error:
         raise _problem(
             restored(_before(error, marked)).count("\n") + 1, f"cannot be read as MJML ({_said(error)})"

@@ -103,6 +103,20 @@ def test_what_would_take_too_long_is_refused(html):
 
 
 @pytest.mark.parametrize(
+    "html",
+    [
+        "<!-->" + "<div>" * 20_000 + "-->",
+        '<p x=a">' + "<div>" * 20_000 + '<p x=a">',
+        ("<div>" * 900 + "<marquee>" + "</div>" * 900) * 40,
+        "<!-->" + "<p>" * 20_000 + "<table><td>" * 20_000 + "-->",
+    ],
+)
+def test_what_is_nested_where_only_a_browser_sees_it_is_refused_and_ends_nothing_else(html):
+    with pytest.raises(InvalidTemplate, match=r"line 1: .*switch"):
+        inlined(SHEET + html)
+
+
+@pytest.mark.parametrize(
     "unit", ["<p>x</p>", "<b>", "</b>", "<p style='", "{{ x }}", "<!--", "<style>", "<table><p>", "<p {{ x }}>"]
 )
 def test_ends_soon_whatever_the_source(unit):

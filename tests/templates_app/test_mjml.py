@@ -85,6 +85,8 @@ def test_a_version_is_mailed_as_it_was_compiled_then():
         ("<mjml><mj-body>\n<mj-section {{ x }}></mj-section></mj-body></mjml>", 2, "no value in quotes"),
         ("<mjml><mj-body>\n{% if %}</mj-body></mjml>", 2, "Expected an expression"),
         ("<mjml><mj-body>\n\n{{ x|nope }}</mj-body></mjml>", 3, "no filter"),
+        (column("<mj-text>" + "<_a>" * 20_000 + "</_a>" * 20_000 + "</mj-text>").html, 1, "too much is nested"),
+        (column("<mj-text>" + "<é>" * 20_000 + "</é>" * 20_000 + "</mj-text>").html, 1, "too much is nested"),
         ("<mjml><mj-body>" + "<mj-wrapper>" * 5_000 + "</mj-body></mjml>", 1, "more than 100 deep"),
         (
             "<mjml><mj-head>\n<mj-title>{% if 1 %}x{% endif %}</mj-title></mj-head><mj-body>x</mj-body></mjml>",

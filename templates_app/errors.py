@@ -1,6 +1,17 @@
 """What can be wrong with a template, each with a message for the person who wrote it."""
 
+import re
 from collections.abc import Sequence
+
+# What can be neither stored nor shown, and what would break the line.
+_ILLEGIBLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_LONGEST_MESSAGE = 1000
+
+
+def legible(text: str, longest: int = _LONGEST_MESSAGE) -> str:
+    """`text` on one line, cut where it is too long for anybody to read, with � for what cannot be stored or shown."""
+    cut = text if len(text) <= longest else f"{text[: longest - 1]}…"
+    return _ILLEGIBLE.sub("�", cut)
 
 
 class TemplateError(Exception):
@@ -11,10 +22,10 @@ class TemplateSyntaxProblem(TemplateError):
     """A part that cannot be compiled. `part` is subject, html or text; `line` counts from 1."""
 
     def __init__(self, part: str, line: int, message: str) -> None:
-        super().__init__(f"{part}, line {line}: {message}")
         self.part = part
         self.line = line
-        self.message = message
+        self.message = legible(message)
+        super().__init__(f"{part}, line {line}: {self.message}")
 
 
 class InvalidTemplate(TemplateError):
@@ -33,9 +44,9 @@ class RenderError(TemplateError):
     """A mail that cannot be made from this context. `missing` names every value that was asked for in vain."""
 
     def __init__(self, part: str, message: str, missing: Sequence[str] = ()) -> None:
-        super().__init__(f"{part}: {message}")
         self.part = part
-        self.message = message
+        self.message = legible(message)
+        super().__init__(f"{part}: {self.message}")
         self.missing = tuple(missing)
 
 

@@ -19,7 +19,6 @@ from templates_app.environment import grammar
 from templates_app.environment.meter import meter
 from templates_app.environment.missing import Missing
 
-LARGEST_NUMBER = 10**18
 _SAFE_URL = re.compile(r"(?:https?://|mailto:)[^\s<>\"'\x00-\x20\x7f-\x9f]+", re.IGNORECASE)
 
 Function = Callable[..., Any]
@@ -29,7 +28,7 @@ _JINJA_TESTS: Mapping[str, Any] = TESTS
 
 def bounded(number: int | float) -> int | float:
     """`number` itself; raises TemplateRuntimeError when it is a whole number too large to be meant."""
-    if isinstance(number, int) and abs(number) > LARGEST_NUMBER:
+    if isinstance(number, int) and abs(number) > grammar.LARGEST_NUMBER:
         raise TemplateRuntimeError("a number became too large; check the arithmetic")
     return number
 
@@ -45,6 +44,18 @@ def loop_over(value: Iterable[Any], cost: int) -> Iterator[Any]:
 def weigh(value: Any) -> Any:
     meter().weigh(value)
     return value
+
+
+def cut_out(value: Any, *bounds: Any) -> Any:
+    """`value[start:stop:step]`, each of the bounds a whole number or None."""
+    if isinstance(value, Missing):
+        value.note()
+        return value
+    if not isinstance(value, str | list | tuple | range):
+        raise TemplateRuntimeError("[:] takes a part of a text or a list only")
+    if not all(bound is None or isinstance(bound, int) for bound in bounds):
+        raise TemplateRuntimeError("[:] takes whole numbers only")
+    return weigh(value[slice(*bounds)])
 
 
 @pass_eval_context
@@ -155,7 +166,12 @@ _OWN: dict[str, Function] = {
     "safe_url": safe_url,
     "sum": total,
 }
-_INSERTED: dict[str, Function] = {grammar.LOOP: loop_over, grammar.WEIGH: weigh, grammar.CONCAT: join_up}
+_INSERTED: dict[str, Function] = {
+    grammar.CONCAT: join_up,
+    grammar.LOOP: loop_over,
+    grammar.SLICE: cut_out,
+    grammar.WEIGH: weigh,
+}
 
 FILTERS_ALLOWED: dict[str, Function] = {
     **{

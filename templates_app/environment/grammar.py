@@ -1,10 +1,12 @@
 """What a template may say.
 
 Every node of the parsed template must be on the allow-list. Then the tree is rewritten so that whatever costs time or
-memory goes through the meter: loops, comparisons, slices and `~`. The names of the inserted filters cannot be written
+memory goes through the meter: loops, comparisons, slices and `~`. Keys are texts or whole numbers: to hash a list of
+lists would walk through all of it, where no meter counts. The names of the inserted filters cannot be written
 in a template.
 """
 
+import math
 from collections.abc import Collection
 from typing import Any
 
@@ -15,7 +17,10 @@ from jinja2.visitor import NodeTransformer
 LOOP = "loop over"
 WEIGH = "weigh"
 CONCAT = "join up"
+SLICE = "cut out"
 MAX_NODES = 20_000
+LARGEST_NUMBER = 10**18
+TOO_LARGE = "a number is too large to be meant; write a smaller one"
 
 _ALLOWED = (
     *(nodes.Template, nodes.Output, nodes.TemplateData, nodes.If, nodes.For, nodes.With, nodes.Assign),
@@ -103,7 +108,24 @@ class _Hardener(NodeTransformer):
 
     def visit_Getitem(self, node: nodes.Getitem) -> nodes.Node:
         self.generic_visit(node)
-        return _weighed(node) if isinstance(node.arg, nodes.Slice) else node
+        if not isinstance(node.arg, nodes.Slice):
+            return node
+        bounds = (node.arg.start, node.arg.stop, node.arg.step)
+        return _filter(SLICE, node.node, *(nodes.Const(None) if bound is None else bound for bound in bounds))
+
+    def visit_Const(self, node: nodes.Const) -> nodes.Node:
+        value = node.value
+        is_too_large = isinstance(value, int) and abs(value) > LARGEST_NUMBER
+        if is_too_large or (isinstance(value, float) and not math.isfinite(value)):
+            raise TemplateSyntaxError(TOO_LARGE, node.lineno)
+        return node
+
+    def visit_Pair(self, node: nodes.Pair) -> nodes.Node:
+        if not (isinstance(node.key, nodes.Const) and isinstance(node.key.value, str | int)):
+            raise TemplateSyntaxError(
+                "a key in { } is a text or a whole number, as it stands; write it so", node.lineno
+            )
+        return self.generic_visit(node)
 
     def visit_CondExpr(self, node: nodes.CondExpr) -> nodes.Node:
         self.generic_visit(node)

@@ -9,11 +9,15 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment, safe_range
 
 from templates_app.environment.data import Branch
 from templates_app.environment.filters import FILTERS_ALLOWED, TESTS_ALLOWED, bounded
-from templates_app.environment.grammar import harden
+from templates_app.environment.grammar import TOO_LARGE, harden
 from templates_app.environment.meter import meter
 from templates_app.environment.missing import Missing
+from templates_app.errors import legible
 
 MAX_SOURCE = 512 * 1024
+_LONGEST_NAME = 200
+# Of the longest number that Python surely reads.
+_DIGITS = 640
 _LOOP_ATTRIBUTES = "cycle depth depth0 first index index0 last length nextitem previtem revindex revindex0"
 
 
@@ -52,12 +56,25 @@ class MailEnvironment(ImmutableSandboxedEnvironment):
     def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
         if len(source) > MAX_SOURCE:
             raise TemplateSyntaxError(f"longer than {MAX_SOURCE // 1024} KiB; shorten it", 1)
-        return super()._parse(source, name, filename)
+        try:
+            return super()._parse(source, name, filename)
+        except ValueError:
+            # Python reads no number of thousands of digits, and Jinja does not expect that.
+            raise TemplateSyntaxError(TOO_LARGE, self._line_of_long_number(source)) from None
+
+    def _line_of_long_number(self, source: str) -> int:
+        return next((line for line, kind, text in self.lex(source) if kind == "integer" and len(text) > _DIGITS), 1)
 
     def getattr(self, obj: Any, attribute: str) -> Any:
         return self.getitem(obj, attribute)
 
     def getitem(self, obj: Any, argument: Any) -> Any:
+        if isinstance(argument, Missing):
+            argument.note()
+            return argument
+        # Before it is hashed or put into the name of a missing value: both walk through all of it.
+        if not isinstance(argument, str | int):
+            raise TemplateRuntimeError("[ ] takes a text or a whole number only")
         if isinstance(obj, dict):
             if argument in obj:
                 return obj[argument]
@@ -86,12 +103,11 @@ def _is_index(obj: Any, argument: Any) -> bool:
     return is_indexed and -len(obj) <= argument < len(obj)
 
 
-def _path(obj: Any, argument: Any) -> str:
-    if isinstance(obj, Missing):
-        return f"{obj.path()}.{argument}"
-    if isinstance(obj, Branch) and obj.path:
-        return f"{obj.path}.{argument}"
-    return str(argument)
+def _path(obj: Any, argument: str | int) -> str:
+    """The name of what is not there; a long one is cut, since each step would copy what the step before made."""
+    key = argument[:_LONGEST_NAME] if isinstance(argument, str) else argument
+    above = obj.path if isinstance(obj, Branch) else obj.path() if isinstance(obj, Missing) else ""
+    return legible(f"{above}.{key}" if above else str(key), _LONGEST_NAME)
 
 
 HTML = MailEnvironment(autoescape=True)

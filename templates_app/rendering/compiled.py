@@ -6,7 +6,6 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from jinja2 import Template
-from jinja2.exceptions import TemplateError
 
 from templates_app.environment import HTML, TEXT, Meter, metering, plain
 from templates_app.errors import InvalidTemplate, RenderError, TemplateSyntaxProblem
@@ -23,8 +22,6 @@ MAX_SUBJECT = 255
 _CACHED_VERSIONS = 128
 
 _BREAKS = re.compile(r"[ \x00-\x1f\x7f-\x9f\u2028\u2029]+")
-# What plain data and allow-listed syntax can still raise: a text where a number belongs, a division by zero …
-_FAULTS = (TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError, RecursionError)
 
 
 class Rendered(NamedTuple):
@@ -101,7 +98,12 @@ class CompiledTemplate:
             with metering(meter):
                 output = "".join(template.root_render_func(template.new_context(data)))
             size = len(output.encode())
-        except _FAULTS as error:
+        except MemoryError:
+            # That tells of this machine, not of the mail.
+            raise
+        except Exception as error:
+            # A text where a number belongs, a division by zero: whatever it is, it is about this mail, and those of
+            # others go on. What stops a task from outside is no Exception.
             raise RenderError(
                 part,
                 _explain(error, template, has_lines=part != "html" or not self.content.is_mjml),
@@ -148,6 +150,7 @@ def _explain(error: BaseException, template: Template, *, has_lines: bool) -> st
             line = template.get_corresponding_lineno(trace.tb_lineno)
         trace = trace.tb_next
     message = "nested too deeply" if isinstance(error, RecursionError) else str(error).rstrip(".")
+    message = message or f"a fault of the kind {type(error).__name__}"
     return f"line {line}: {message}." if line else f"{message}."
 
 

@@ -4,6 +4,8 @@ import time
 
 import pytest
 
+from queue_core.errors import TaskTimeout
+from templates_app.environment import MailEnvironment
 from templates_app.environment.meter import SECONDS
 from templates_app.errors import InvalidTemplate, RenderError, TemplateError
 from templates_app.rendering import Content, compile_content, html_to_text
@@ -71,6 +73,13 @@ def test_finds_nothing_behind_the_values(html):
         "{{ " + "[" * 900 + "]" * 900 + " }}",
         "{% for x in y %}" * 30 + "{% endfor %}" * 30,
         "{{ x" + "|upper" * 3_000 + " }}",
+        "{{ " + "9" * 5_000 + " }}",
+        "{{ 0x" + "f" * 5_000 + " }}",
+        "{{ name[" + "9" * 100 + "] }}",
+        "{{ 1e999 }}",
+        "{% if 0 %}{{ -1e999 }}{% endif %}",
+        "{{ {[1]: 1} }}",
+        "{{ {name: 1}|length }}",
     ],
 )
 def test_refuses_to_compile(html):
@@ -123,6 +132,67 @@ def test_stops(html):
         attack(html)
     # The allowance of one part, and as much again for compiling the longest of these.
     assert time.thread_time() - started < 2 * SECONDS
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        "recipient[t]",
+        "recipient.email[t]",
+        "nobody[t]",
+        "[1][t]",
+        "{'a': 1}[t]",
+        "recipient[t:]",
+        "name[:t]",
+        "recipient[[t]]",
+        "recipient[{'a': t}]",
+        "[recipient]|map(attribute=t)",
+        "[recipient]|sum(t)",
+    ],
+)
+def test_walks_through_no_value_where_the_meter_does_not_see_it(use):
+    """`t` is a pair of pairs of pairs: to hash it, or to print it, would take 2 to the power of 200 steps."""
+    pairs = "{% set t = (1, 1) %}" + "{% set t = (t, t) %}" * 200
+    with pytest.raises(RenderError):
+        attack(f"{pairs}{{{{ {use} }}}}")
+
+
+def test_names_what_is_missing_without_copying_a_long_name_again_and_again():
+    with pytest.raises(RenderError) as caught:
+        attack("{{ nobody" + "[big]" * 60 + " }}")
+    assert sum(map(len, caught.value.missing)) + len(str(caught.value)) < 2_000
+
+
+@pytest.mark.parametrize("fault", [NameError("x"), AssertionError(), NotImplementedError("\x00\ud800\n")])
+def test_whatever_a_template_raises_is_about_that_mail(monkeypatch, fault):
+    def fails(*_args):
+        raise fault
+
+    monkeypatch.setattr(MailEnvironment, "getitem", fails)
+    with pytest.raises(RenderError) as caught:
+        compile_content(Content("", "{{ recipient.first }}", "-")).render(CONTEXT)
+    assert caught.value.message.isprintable()
+
+
+@pytest.mark.parametrize("fault", [KeyboardInterrupt, TaskTimeout, MemoryError])
+def test_what_is_about_the_process_goes_through(monkeypatch, fault):
+    def fails(*_args):
+        raise fault
+
+    monkeypatch.setattr(MailEnvironment, "getitem", fails)
+    with pytest.raises(fault):
+        compile_content(Content("", "{{ recipient.second }}", "-")).render(CONTEXT)
+
+
+@pytest.mark.parametrize("key", ["a\\x00b", "\\ud800", "a\\nb", "\\u2028"])
+def test_tells_of_a_value_whose_name_cannot_be_stored(key):
+    compiled = compile_content(Content("", f'{{{{ i["{key}"] }}}}', "-"))
+    with pytest.raises(RenderError) as caught:
+        compiled.render(CONTEXT)
+    _, missing = compiled.render_leniently(CONTEXT)
+    for text in (str(caught.value), caught.value.message, *caught.value.missing, *missing):
+        assert text.isprintable()
+        assert "�" in text
 
 
 @pytest.mark.parametrize(

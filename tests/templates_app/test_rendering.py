@@ -98,7 +98,14 @@ def test_refuses_data_without_end():
 
 @pytest.mark.parametrize(
     ("html", "line"),
-    [("\n\n{% if %}", 3), ("{{ x", 1), ("a\n{{ x|nope }}", 2), ("{{ x is nope }}", 1), ("{% if x %}", 1)],
+    [
+        ("\n\n{% if %}", 3),
+        ("{{ x", 1),
+        ("a\n{{ x|nope }}", 2),
+        ("{{ x is nope }}", 1),
+        ("{% if x %}", 1),
+        (f"\n{{{{ {'9' * 5_000} }}}}", 2),
+    ],
 )
 def test_says_which_line_is_wrong(html, line):
     with pytest.raises(InvalidTemplate) as caught:
@@ -114,7 +121,8 @@ def test_reports_the_first_problem_of_each_part():
 
 
 @pytest.mark.parametrize(
-    "html", ["\n{{ 1 / 0 }}", "\n{{ 'a' - 1 }}", "\n{{ [1] }}", "\n{{ 'x'|date }}", "\n{{ {}[[]] }}"]
+    "html",
+    ["\n{{ 1 / 0 }}", "\n{{ 'a' - 1 }}", "\n{{ [1] }}", "\n{{ 'x'|date }}", "\n{{ {}[[]] }}", "\n{{ {}[:1] }}"],
 )
 def test_says_on_which_line_a_value_did_not_fit(html):
     with pytest.raises(RenderError, match="html: line 2: "):

@@ -1,7 +1,6 @@
 """Links and pictures that tell that a mail was read: made for each recipient, and read back when they are used."""
 
 import hashlib
-import html
 import re
 from collections.abc import Mapping
 from functools import cache
@@ -10,6 +9,8 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.core.signing import BadSignature, Signer
 from django.urls import reverse
+
+from templates_app.markup import unescape
 
 # A link that stands in the template as it is: what holds a value of the recipient is not tracked.
 _LINK = re.compile(r"""(<a\b[^<>]*?\bhref\s*=\s*)(["'])([^"'<>]*)\2""", re.IGNORECASE)
@@ -24,7 +25,7 @@ def _signer(purpose: str) -> Signer:
 
 def links_in(source: str) -> list[str]:
     """The http(s) addresses of a template's links, each once, in order; those with values in them are left out."""
-    found = (html.unescape(match[3]).strip() for match in _LINK.finditer(source))
+    found = (unescape(match[3]).strip() for match in _LINK.finditer(source))
     return list(dict.fromkeys(url for url in found if _is_trackable(url)))
 
 
@@ -65,7 +66,7 @@ class Tracker:
         return body
 
     def _tracked(self, match: re.Match[str], recipient: int) -> str:
-        link = self._links.get(html.unescape(match[3]).strip())
+        link = self._links.get(unescape(match[3]).strip())
         if link is None:
             return match[0]
         token = _signer("click").sign(f"{recipient}.{link}")

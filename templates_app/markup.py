@@ -7,7 +7,7 @@ is linear in its input, also where the markup is broken.
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from html import unescape
+from html import unescape as _unescape
 
 # Private-use characters mark where a tag was set aside: they are neither space nor markup.
 OPEN, CLOSE = "\ue000", "\ue001"
@@ -27,6 +27,8 @@ _TOKEN = re.compile(
       | {OPEN}(?P<mark>\d+){CLOSE}""",
     re.IGNORECASE | re.DOTALL | re.VERBOSE,
 )
+# No character has a number as long; Python would refuse to read one of thousands of digits.
+_NO_CHARACTER = re.compile(r"&#\d{9,}+;?")
 _ATTRIBUTE = re.compile(r"""([^\s"'<>=/]++)(?:\s*+=\s*+(?:"([^"]*+)"|'([^']*+)'|([^\s"'<>]++)))?+""")
 
 
@@ -104,6 +106,11 @@ def scan(marked: str, tags: Sequence[str] = ()) -> Iterator[Tag | Mark]:
         elif token["mark"] and int(token["mark"]) < len(tags):
             tag = tags[int(token["mark"])]
             yield Mark(tag, keyword(tag), line)
+
+
+def unescape(markup: str) -> str:
+    """`markup` with the characters that `&amp;`, `&#8364;` and the like stand for; � for what is none."""
+    return _unescape(_NO_CHARACTER.sub("\ufffd", markup))
 
 
 def attribute_place(source: str, name: str) -> re.Match[str] | None:

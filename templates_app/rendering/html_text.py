@@ -5,14 +5,15 @@ which the standard library's HTMLParser does not promise.
 """
 
 import re
-from html import unescape
+
+from templates_app.markup import unescape
 
 _TOKEN = re.compile(
     r"""<!--.*?(?:-->|\Z)
-      | <(?P<hidden>style|script|title|template)\b[^<>]*>.*?(?:</(?P=hidden)\s*>|\Z)
-      | <(?P<unseen>div|span|p)\b[^<>]*\bdisplay:\s*none[^<>]*>.*?(?:</(?P=unseen)\s*>|\Z)
-      | <(?P<close>/?)(?P<tag>[a-z][a-z0-9]*)(?P<attributes>[^<>]*)>
-      | <[!?][^<>]*>""",
+      | <(?P<hidden>style|script|title|template)\b[^<>]*+>.*?(?:</(?P=hidden)\s*+>|\Z)
+      | <(?P<unseen>div|span|p)\b(?>[^<>]*?\bdisplay:\s*+none)[^<>]*+>.*?(?:</(?P=unseen)\s*+>|\Z)
+      | <(?P<close>/?)(?P<tag>[a-z][a-z0-9]*+)(?P<attributes>[^<>]*+)>
+      | <[!?][^<>]*+>""",
     re.IGNORECASE | re.DOTALL | re.VERBOSE,
 )
 _SPACES = re.compile(r"[ \t\r]{2,}|[\t\r]")

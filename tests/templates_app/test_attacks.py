@@ -5,6 +5,7 @@ import time
 import pytest
 
 from queue_core.errors import TaskTimeout
+from templates_app import services
 from templates_app.environment import MailEnvironment
 from templates_app.environment.meter import SECONDS
 from templates_app.errors import InvalidTemplate, RenderError, TemplateError
@@ -228,8 +229,31 @@ def test_does_not_run_tags_inside_values():
     assert {mail.subject, mail.html, mail.text} == {"{{ 7 * 7 }}{% if %}"}
 
 
-@pytest.mark.parametrize("unit", ["<!--", '<a href="', "<a ", "<style>", "<", "&", "<div display:", "<!", "<a href='"])
-def test_turns_broken_markup_into_text_in_linear_time(unit):
+@pytest.mark.parametrize(
+    ("start", "unit"),
+    [
+        *(("", unit) for unit in ("<!--", '<a href="', "<a ", "<style>", "<", "&", "<div display:", "<!", "<a href='")),
+        *(("<", "a"), ("<div ", "display:none "), ("<div ", "display: "), ("<style ", "a "), ("<!", "a"), ("</", "a1")),
+        *(
+            ("<a href=", " "),
+            ("<a ", "href"),
+            ("<img ", "alt='"),
+            ("&#", "9"),
+            ("", "</div  "),
+            ("<p display:none>", "</p "),
+        ),
+        *(("", " "), ("", "\n \n"), ("<a href=x>", "y</a>"), ("", "<a href=x>y"), ("", "<li>")),
+    ],
+)
+def test_turns_broken_markup_into_text_in_linear_time(start, unit):
     started = time.thread_time()
-    html_to_text(unit * (500_000 // len(unit)))
+    html_to_text(start + unit * (500_000 // len(unit)))
     assert time.thread_time() - started < 2
+
+
+@pytest.mark.parametrize("number", ["9" * 5_000, "0" * 5_000 + "65", "x" + "f" * 5_000])
+def test_a_character_of_a_number_that_no_character_has_is_none(number):
+    mail = attack(f'<a title="&#{number};" href="https://example.com/&#{number};">&#{number};</a>')
+    assert mail.html.startswith("<a ")
+    assert html_to_text(f"&#{number};&amp;").endswith(("\ufffd&", "A&", "\ufffd&"))
+    services.lint(content=Content("", f'<a href="&#{number};">x</a>'))

@@ -60,6 +60,12 @@ class EditTemplateSerializer(CreateTemplateSerializer):
     archived = serializers.BooleanField(required=False, help_text="false takes it back out of the archive")
 
 
+class RestoreSerializer(serializers.Serializer[Any]):
+    note = serializers.CharField(
+        max_length=200, allow_blank=True, default="", help_text="of the new version; blank: which one was restored"
+    )
+
+
 class PreviewSerializer(serializers.Serializer[Any]):
     context = serializers.DictField(default=dict)  # type: ignore[assignment]  # also the name of DRF's own
     lenient = serializers.BooleanField(default=False)

@@ -19,6 +19,7 @@ from templates_app.api.serializers import (
     CreateTemplateSerializer,
     EditTemplateSerializer,
     PreviewSerializer,
+    RestoreSerializer,
     TemplateSerializer,
     TemplateSummarySerializer,
     VersionDetailSerializer,
@@ -47,6 +48,10 @@ class TemplateViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericV
         templates = super().get_queryset()
         return templates.defer(*_BODIES) if self.action == "list" else templates
 
+    def filter_queryset(self, queryset: QuerySet[Any, Any]) -> QuerySet[Any, Any]:
+        """What narrows the list says nothing about one template of it."""
+        return super().filter_queryset(queryset) if self.action == "list" else queryset
+
     def get_serializer_class(self) -> type[BaseSerializer[Any]]:
         if self.action == "list":
             return TemplateSummarySerializer
@@ -54,6 +59,7 @@ class TemplateViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericV
             "create": CreateTemplateSerializer,
             "partial_update": EditTemplateSerializer,
             "preview": PreviewSerializer,
+            "restore": RestoreSerializer,
             "validate": ContentSerializer,
         }
         return forms.get(self.action, TemplateSerializer)
@@ -125,7 +131,7 @@ class TemplateViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericV
         return Response({"valid": not errors, "errors": errors, "findings": shown, "variables": variables})
 
     @extend_schema(responses=VersionSerializer(many=True))
-    @action(detail=True)
+    @action(detail=True, filter_backends=())
     def versions(self, request: Request, pk: str) -> Response:
         versions = (
             self.get_object().versions.select_related("author").defer("html", "text", "compiled_html").order_by("-id")
@@ -139,6 +145,7 @@ class TemplateViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericV
     def version(self, request: Request, pk: str, number: str) -> Response:
         return Response(VersionDetailSerializer(_version(self.get_object(), number)).data)
 
+    @extend_schema(responses=TemplateSerializer)
     @action(
         detail=True,
         methods=["post"],
@@ -146,9 +153,11 @@ class TemplateViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericV
         permission_classes=[ChangePermissions],
     )
     def restore(self, request: Request, pk: str, number: str) -> Response:
+        """Make what a version says current again, as the next version."""
         template = self.get_object()
+        given = self._given(request)
         with refusals():
-            services.restore_version(template=template, number=int(number), by=_actor(request))
+            services.restore_version(template=template, number=int(number), note=given["note"], by=_actor(request))
         return Response(self._shown(template))
 
     @action(detail=True)

@@ -197,6 +197,28 @@ def test_versions_can_be_listed_read_restored_and_compared(api):
     assert (restored.status_code, restored.data["version"], restored.data["html"]) == (200, 3, HTML)
 
 
+def test_restore_takes_a_note_and_nothing_else(api):
+    url = f"{ROOT}{make_template().pk}/"
+    api.patch(url, {"html": "<p>new</p>"})
+    restore = f"{url}versions/1/restore/"
+    for body in ({"why": "x"}, {"note": "x" * 201}, {"note": 3, "html": "x"}, []):
+        assert api.post(restore, body).status_code == 400, body
+    for raw in (b'{"note": "\\u0000"}', b"\xff", b"{"):
+        assert api.post(restore, raw, content_type="application/json").status_code == 400, raw
+    assert api.get(url).data["version"] == 2
+    assert api.post(restore, {"note": "the old one sold more"}).data["version"] == 3
+    assert api.post(f"{url}versions/2/restore/").data["version"] == 4
+    notes = [row["note"] for row in rows(api.get(f"{url}versions/"))]
+    assert notes == ["Restored from version 2", "the old one sold more", "", ""]
+
+
+@pytest.mark.parametrize("path", ["", "versions/", "versions/1/", "diff/?from=1"])
+def test_what_narrows_the_list_says_nothing_about_one_template(api, path):
+    url = f"{ROOT}{make_template().pk}/{path}"
+    more = {"search": "nowhere", "name": "other", "archived": "true", "updated_at__gte": "never"}
+    assert api.get(url, {"from": 1, **more}).status_code == 200
+
+
 @pytest.mark.parametrize(
     ("path", "status"),
     [

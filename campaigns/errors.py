@@ -22,7 +22,7 @@ class ScheduleRefused(CampaignError):
 
 
 class TestRefused(CampaignError):
-    """A test mail that nobody was sent; `field` is what has to be changed: to, recipient, transport."""
+    """A test mail that nobody was sent; `field` is what has to be changed: to, recipient, from_email, transport."""
 
     __test__ = False  # no test of pytest's
 

@@ -21,8 +21,6 @@ from templates_app.api.permissions import LookPermissions
 from templates_app.api.serializers import PreviewSerializer
 from templates_app.api.translation import refusals
 from templates_app.api.views import TemplateViewSet
-from templates_app.rendering import content_of
-from templates_app.services import preview
 
 
 class _OneSource(serializers.Serializer[Any]):
@@ -55,18 +53,13 @@ class CampaignTemplateViewSet(TemplateViewSet):
         """The mail made with a context, or as a recipient would get it."""
         template = self.get_object()
         given = validated(self.get_serializer(data=request.data))
-        recipient = _recipient(request, given.get("recipient"))
-        context, headers = given["context"], {}
+        recipient = _recipient(request, given.pop("recipient", None))
         with refusals():
             try:
-                if recipient is not None:
-                    context = services.context_of(recipient)
-                    recipient.campaign.template_version = template.version
-                    headers = dict(services.preview_message(recipient.campaign, recipient).headers)
+                mail = services.preview_template(template, recipient=recipient, **given)
             except MessageError as exc:
                 raise ValidationError({"recipient": [f"The mail cannot be made: {exc}"]}) from None
-            mail = preview(content=content_of(template.version), context=context, lenient=given["lenient"])
-        return Response({**asdict(mail), "headers": headers})
+        return Response(asdict(mail))
 
     @extend_schema(request=TemplateTestSerializer, responses=TestOutcomeSerializer(many=True))
     @action(detail=True, methods=["post"], url_path="test-send", permission_classes=[LookPermissions])

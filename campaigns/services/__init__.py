@@ -18,7 +18,8 @@ from campaigns.services.launch import launch
 from campaigns.services.limit_domain import delete_domain_limit, edit_domain_limit, limit_domain
 from campaigns.services.pause import cancel, pause, resume
 from campaigns.services.preflight import preflight, problems
-from campaigns.services.preview_message import MessagePreview, context_of, preview_message
+from campaigns.services.preview_message import MessagePreview, preview_message
+from campaigns.services.preview_template import preview_template
 from campaigns.services.read_bounces import read_bounces, read_mails
 from campaigns.services.rejected_rows import rejected_rows
 from campaigns.services.report import Report
@@ -54,7 +55,6 @@ __all__ = [
     "cancel_import",
     "check_import",
     "check_transport",
-    "context_of",
     "create_campaign",
     "delete_campaign",
     "delete_dkim_key",
@@ -81,6 +81,7 @@ __all__ = [
     "pause",
     "preflight",
     "preview_message",
+    "preview_template",
     "problems",
     "read_bounces",
     "read_mails",

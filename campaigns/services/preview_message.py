@@ -3,6 +3,7 @@
 import email
 import email.policy
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,19 +63,18 @@ def preview_message(campaign: Campaign, recipient: Recipient | None = None) -> M
     )
 
 
-def context_of(recipient: Recipient) -> dict[str, Any]:
-    """What a template is given for this recipient. Raises TemplateError or MessageError."""
-    letters = Letters(recipient.campaign, tracks=False)
-    return letters.context_of(leased(recipient), unsubscribe_url(NOBODY))
-
-
 def leased(recipient: Recipient) -> Leased:
     attributes = json.dumps(recipient.attributes)
     return Leased(recipient.pk, recipient.key, recipient.email, recipient.name, attributes, 0)
 
 
-def made_up(letters: Letters) -> Leased:
-    """Nobody's row, with a value for each variable of the template."""
-    values = sample_context(letters.template.variables).get("recipient", {})
-    attributes = json.dumps(values if isinstance(values, dict) else {})
-    return Leased(0, "ada@example.com", "ada@example.com", "Ada Example", attributes, 0)
+def made_up(letters: Letters, given: Mapping[str, Any] | None = None) -> Leased:
+    """Nobody's row, with a value for each variable of the template; `given` are in the place of made-up ones."""
+    samples = sample_context(letters.template.variables).get("recipient", {})
+    return nobodys({**(samples if isinstance(samples, dict) else {}), "name": "Ada Example", **(given or {})})
+
+
+def nobodys(values: Mapping[str, Any]) -> Leased:
+    """A row with these values; the address is one for examples, where they have none."""
+    email, name = str(values.get("email") or "ada@example.com"), str(values.get("name") or "")
+    return Leased(0, email, email, name, json.dumps(values), 0)

@@ -6,17 +6,16 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from django.conf import settings
-
 from campaigns import mailer
 from campaigns.addresses import AddressError, parse_address
 from campaigns.errors import TestRefused
 from campaigns.lifecycle import Leased
 from campaigns.mailer import Report, Route, Work
-from campaigns.message import MessageError
+from campaigns.message import MessageError, Skeleton
 from campaigns.models import Campaign, Recipient, Suppression
 from campaigns.services.letters import Letters
 from campaigns.services.preview_message import leased, made_up
+from campaigns.services.preview_template import no_campaign, recipient_in
 from campaigns.smtp import Verdict
 from queue_core.services import Actor, audit
 from templates_app.errors import TemplateError
@@ -51,7 +50,9 @@ def send_test(
     suppression list gets none. Raises TestRefused when nothing was sent: bad addresses, no transport, no mail.
     """
     addresses = _checked(to)
-    letters, row = _prepared(campaign, recipient)
+    letters = _letters(campaign)
+    row = leased(recipient) if recipient is not None else made_up(letters)
+    _try(letters, row)
     route = _route(campaign)
     wanted = _not_suppressed(addresses)
     audit.record(Campaign, [campaign.pk], _told_of(wanted), by=by, name=campaign.name)
@@ -68,28 +69,28 @@ def send_template_test(
     by: Actor | None = None,
 ) -> list[TestOutcome]:
     """The same with the current version of a template: as `recipient` would get it in their campaign, else filled
-    with sample values, of which `context` replaces the top ones. From `from_email`, or who used it last."""
+    with sample values, in whose place `context` puts its own. From `from_email`, or who used it last."""
     addresses = _checked(to)
     if recipient is not None:
         campaign = recipient.campaign
         campaign.template_version = template.version
     else:
-        campaign = _no_campaign(template, context or {})
+        campaign = no_campaign(template, {**_samples(template), **(context or {})})
     campaign.from_email = from_email or campaign.from_email
-    letters, row = _prepared(campaign, recipient)
+    letters = _letters(campaign, "Give one as `from_email`, or set DEFAULT_FROM_EMAIL.")
+    row = leased(recipient) if recipient is not None else made_up(letters, recipient_in(context))
+    _try(letters, row)
     route = _route(campaign)
     wanted = _not_suppressed(addresses)
     audit.record(EmailTemplate, [template.pk], _told_of(wanted), by=by, name=template.name)
     return _sent(addresses, wanted, letters, row, route)
 
 
-def _no_campaign(template: EmailTemplate, context: Mapping[str, Any]) -> Campaign:
-    """One that only exists for the time of a test."""
-    samples = sample_context(compile_version(template.version).variables)
-    given = {**samples, **context}
-    last = Campaign.objects.filter(template=template).order_by("-pk").values_list("from_email", flat=True).first()
-    sender = last or settings.DEFAULT_FROM_EMAIL
-    return Campaign(pk=0, name=template.name, template=template, from_email=sender, context=given)
+def _samples(template: EmailTemplate) -> dict[str, Any]:
+    try:
+        return sample_context(compile_version(template.version).variables)
+    except TemplateError as exc:
+        raise _unmade(exc) from None
 
 
 def _not_suppressed(addresses: Mapping[str, str]) -> list[str]:
@@ -123,14 +124,26 @@ def _checked(to: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def _prepared(campaign: Campaign, recipient: Recipient | None) -> tuple[Letters, Leased]:
+def _letters(campaign: Campaign, advice: str = "") -> Letters:
     try:
-        letters = Letters(campaign, tracks=False)
-        row = leased(recipient) if recipient is not None else made_up(letters)
+        Skeleton(campaign.from_email)
+    except MessageError as exc:
+        raise TestRefused("from_email", f"The mail cannot be made: {exc} {advice}".strip()) from None
+    try:
+        return Letters(campaign, tracks=False)
+    except (TemplateError, MessageError) as exc:
+        raise _unmade(exc) from None
+
+
+def _try(letters: Letters, row: Leased) -> None:
+    try:
         letters.make(row)
     except (TemplateError, MessageError) as exc:
-        raise TestRefused("recipient", f"The mail cannot be made: {exc}") from None
-    return letters, row
+        raise _unmade(exc) from None
+
+
+def _unmade(exc: Exception) -> TestRefused:
+    return TestRefused("recipient", f"The mail cannot be made: {exc}")
 
 
 def _route(campaign: Campaign) -> Route:

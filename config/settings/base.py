@@ -103,6 +103,10 @@ SMTP_URL = env.text("SMTP_URL", "") or embedded.smtp_url(VAR_DIR)
 # How we call ourselves to mail servers; some relays take nobody without a name of his own.
 SMTP_EHLO = env.text("SMTP_EHLO", "")
 SMTP_IS_CATCHER = not env.text("SMTP_URL", "")
+# Mail that is only caught may have any sender; of a real one, only who runs this knows a good one.
+DEFAULT_FROM_EMAIL = env.text(
+    "DEFAULT_FROM_EMAIL", "Posthaste <posthaste@example.com>" if SMTP_IS_CATCHER else "webmaster@localhost"
+)
 # Encrypt the secrets of transports in the database: the first for new ones, all for reading. Empty: SECRET_KEY.
 VAULT_KEYS = env.words("VAULT_KEYS", [])
 # Where recipients reach this installation: unsubscribe links are built on it.

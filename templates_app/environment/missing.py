@@ -12,6 +12,8 @@ from jinja2 import Undefined
 
 from templates_app.environment.meter import meter
 
+MISSING_OPENS = "⟦"
+
 
 class Missing(Undefined):
     __slots__ = ()
@@ -29,7 +31,7 @@ class Missing(Undefined):
 
     def __str__(self) -> str:
         self.note()
-        return f"⟦{self.path()}⟧"
+        return f"{MISSING_OPENS}{self.path()}⟧"
 
     def __iter__(self) -> Iterator[Any]:
         self.note()

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from urllib.parse import SplitResult, urlsplit
 
+from templates_app.environment.missing import MISSING_OPENS
 from templates_app.lint.finding import Finding, error, warning
 from templates_app.markup import MARK, OPEN
 
@@ -17,10 +18,11 @@ _LONGEST_SHOWN = 60
 
 
 def judge(address: str, line: int | None = None) -> Iterator[Finding]:
-    """What is wrong with a link to `address`. What a template fills in (marks) may be anything that is right."""
+    """What is wrong with a link to `address`. What a template fills in (marks), and what is missing, may
+    be anything that is right."""
     bare = _INVISIBLE.sub("", address)
     scheme = _SCHEME.match(bare)
-    if bare.startswith(OPEN):
+    if bare.startswith((OPEN, MISSING_OPENS)):
         return
     if not bare or bare == "#":
         yield warning("link-empty", "A link leads nowhere. Write its address.", line)

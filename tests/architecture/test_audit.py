@@ -57,7 +57,6 @@ NOT_OF_PERSONS = {
     "campaigns": {
         "campaign_stats",
         "export_campaign",
-        "context_of",
         "export_lacking",
         "who_lacks",
         "check_import",
@@ -66,6 +65,7 @@ NOT_OF_PERSONS = {
         "import_sample",
         "preflight",
         "preview_message",
+        "preview_template",
         "problems",
         "read_bounces",
         "read_mails",

@@ -75,6 +75,40 @@ def test_a_preview_takes_a_context_or_a_recipient(api: Any, campaign: Campaign, 
     assert "From" in str(answer.data["errors"])
 
 
+def test_a_preview_of_a_context_has_what_every_mail_has(api: Any, campaign: Campaign, url: str) -> None:
+    context = {"recipient": {"name": "Eve", "city": "Kiel", "email": "eve@example.org"}, "season": "winter"}
+    answer = api.post(f"{url}preview/", {"context": context})
+    assert answer.status_code == 200
+    assert {finding["code"] for finding in answer.data["findings"]} == {"link-private"}
+    assert "Eve from Kiel, winter" in answer.data["html"]
+    assert answer.data["headers"]["To"] == "Eve <eve@example.org>"
+    assert answer.data["headers"]["From"] == "t@example.com"
+    assert answer.data["headers"]["Subject"] == "For Eve"
+    token = answer.data["headers"]["List-Unsubscribe"].strip("<>").rstrip("/").rpartition("/")[2]
+    assert services.recipient_of(token) is None
+    own = {**context, "unsubscribe_url": "https://example.com/mine"}
+    assert "https://example.com/mine" in api.post(f"{url}preview/", {"context": own}).data["html"]
+
+
+def test_what_is_missing_in_a_preview_is_not_taken_for_an_address(api: Any, campaign: Campaign, url: str) -> None:
+    html = '<a href="{{ recipient.shop }}">Shop</a><a href="{{ unsubscribe_url }}">x</a>'
+    edit_template(template=campaign.template, content=Content("Hi", html))
+    answer = api.post(f"{url}preview/", {"lenient": True})
+    assert (answer.data["missing"], answer.data["headers"]) == (["recipient.shop"], {})
+    assert "link-relative" not in {finding["code"] for finding in answer.data["findings"]}
+
+
+@pytest.mark.django_db
+def test_a_test_without_a_sender_says_where_to_name_one(api: Any, smtp: SmtpServer, settings: Any) -> None:
+    path = f"/api/v1/templates/{TemplateFactory.create().pk}/test-send/"
+    settings.DEFAULT_FROM_EMAIL = "webmaster@localhost"
+    errors = api.post(path, {"to": ["me@example.com"]}).data["errors"]
+    assert list(errors) == ["from_email"]
+    assert "DEFAULT_FROM_EMAIL" in errors["from_email"][0]
+    settings.DEFAULT_FROM_EMAIL = "Shop <shop@example.com>"
+    assert api.post(path, {"to": ["me@example.com"]}).data[0]["accepted"]
+
+
 def test_who_may_not_see_recipients_sees_no_mail_of_theirs(api: Any, campaign: Campaign, url: str) -> None:
     api.force_authenticate(UserFactory(permissions=["view_emailtemplate"]))
     assert api.post(f"{url}preview/", {"recipient": person(campaign, "Ann")}).status_code == 403
@@ -88,6 +122,8 @@ def test_a_test_is_filled_with_samples_a_context_or_somebodys_values(
     for body, expected in (
         ({}, "Ada Example from city, season"),
         ({"context": {"season": "winter"}}, "from city, winter"),
+        ({"context": {"recipient": {"name": "Eve", "city": "Kiel"}}}, "Eve from Kiel, season"),
+        ({"context": {"recipient": {"city": "Kiel"}}}, "Ada Example from Kiel"),
         ({"recipient": person(campaign, "Ann")}, "Ann from Bonn, autumn"),
     ):
         smtp.bodies.clear()

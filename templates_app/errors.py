@@ -1,17 +1,8 @@
 """What can be wrong with a template, each with a message for the person who wrote it."""
 
-import re
 from collections.abc import Sequence
 
-# What can be neither stored nor shown, and what would break the line.
-_ILLEGIBLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-_LONGEST_MESSAGE = 1000
-
-
-def legible(text: str, longest: int = _LONGEST_MESSAGE) -> str:
-    """`text` on one line, cut where it is too long for anybody to read, with � for what cannot be stored or shown."""
-    cut = text if len(text) <= longest else f"{text[: longest - 1]}…"
-    return _ILLEGIBLE.sub("�", cut)
+from templates_app.lines import legible
 
 
 class TemplateError(Exception):

@@ -14,6 +14,7 @@ from campaigns.services.schedule_campaign import LATE_MINUTES
 from campaigns.states import SuppressionReason
 from campaigns.wall_clock import at_wall_clock
 from queue_core.admin.forms import as_object
+from templates_app.lines import one_line
 from templates_app.models import EmailTemplate
 
 RATE_MAX = 1_000_000_000
@@ -57,6 +58,7 @@ class CampaignForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at
         super().__init__(*args, **kwargs)
         offered = EmailTemplate.objects.filter(archived_at=None).order_by("name")
         self.fields["template"].queryset = offered  # type: ignore[attr-defined]
+        self.fields["name"].validators.append(one_line)
         self.initial["context"] = json.dumps(self.instance.context, indent=2, ensure_ascii=False)
 
     def clean_rate_per_minute(self) -> int | None:

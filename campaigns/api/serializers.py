@@ -9,6 +9,7 @@ from campaigns.message import MessageError, Skeleton
 from campaigns.models import Campaign, MailTransport, Recipient, RecipientImport, Suppression
 from campaigns.services.preflight import Item
 from campaigns.states import PreflightLevel, RecipientState, SuppressionReason, UnconfirmedPolicy
+from templates_app.lines import one_line
 from templates_app.models import EmailTemplate
 
 SHOWN_ERRORS = 100
@@ -35,7 +36,7 @@ class CampaignSerializer(serializers.ModelSerializer[Campaign]):
 
 
 class EditCampaignSerializer(serializers.Serializer[Any]):
-    name = serializers.CharField(max_length=200)
+    name = serializers.CharField(max_length=200, validators=[one_line])
     template = serializers.PrimaryKeyRelatedField(
         queryset=EmailTemplate.objects.filter(archived_at=None),
         error_messages={"does_not_exist": "There is no template {pk_value}, or it is archived."},

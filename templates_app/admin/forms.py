@@ -10,6 +10,7 @@ from unfold.widgets import (
 )
 
 from templates_app.errors import InvalidTemplate
+from templates_app.lines import one_line
 from templates_app.models import EmailTemplate, TemplateFormat
 from templates_app.rendering import PARTS, Content, compile_content, content_of
 
@@ -24,7 +25,8 @@ def _source(rows: int) -> forms.Widget:
 class TemplateForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
     """A template together with what its current version says."""
 
-    subject = forms.CharField(widget=UnfoldAdminTextInputWidget)
+    name = forms.CharField(max_length=200, validators=[one_line], widget=UnfoldAdminTextInputWidget)
+    subject = forms.CharField(validators=[one_line], widget=UnfoldAdminTextInputWidget)
     html = forms.CharField(label="HTML or MJML", strip=False, widget=_source(24))
     text = forms.CharField(
         required=False, strip=False, widget=_source(10), help_text="Leave blank to make it from the HTML of each mail."

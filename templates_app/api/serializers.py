@@ -4,6 +4,7 @@ from typing import Any
 from rest_framework import serializers
 from rest_framework.validators import UniqueValidator
 
+from templates_app.lines import one_line
 from templates_app.models import EmailTemplate, TemplateFormat, TemplateVersion
 from templates_app.rendering import Content, compile_version
 from templates_app.services import Finding
@@ -38,7 +39,7 @@ class TemplateSerializer(TemplateSummarySerializer):
 class ContentSerializer(serializers.Serializer[Content]):
     """The three parts; any of them may stay out where `partial`."""
 
-    subject = serializers.CharField(trim_whitespace=False)
+    subject = serializers.CharField(trim_whitespace=False, validators=[one_line])
     html = serializers.CharField(trim_whitespace=False)
     text = serializers.CharField(trim_whitespace=False, allow_blank=True, default="")
     format = serializers.ChoiceField(TemplateFormat.choices, default=TemplateFormat.HTML)
@@ -49,7 +50,8 @@ class CreateTemplateSerializer(ContentSerializer):
     name = serializers.CharField(
         max_length=200,
         validators=[
-            UniqueValidator(EmailTemplate.objects.all(), message="A template with this name exists; choose another.")
+            one_line,
+            UniqueValidator(EmailTemplate.objects.all(), message="A template with this name exists; choose another."),
         ],
     )
     description = serializers.CharField(allow_blank=True, default="")

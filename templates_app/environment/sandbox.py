@@ -12,7 +12,7 @@ from templates_app.environment.filters import FILTERS_ALLOWED, TESTS_ALLOWED, bo
 from templates_app.environment.grammar import TOO_LARGE, harden
 from templates_app.environment.meter import meter
 from templates_app.environment.missing import Missing
-from templates_app.errors import legible
+from templates_app.lines import legible
 
 MAX_SOURCE = 512 * 1024
 _LONGEST_NAME = 200

@@ -4,9 +4,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from django.core.exceptions import ValidationError
 from django.db import transaction
 
 from templates_app.errors import FolderRefused, InvalidTemplate
+from templates_app.lines import legible, one_line
 from templates_app.models import EmailTemplate, TemplateFormat
 from templates_app.rendering import Content, compile_content
 from templates_app.services.audit import Actor
@@ -42,6 +44,7 @@ def read_templates(folder: Path) -> dict[str, Content]:
                 raise FolderRefused([f"{path}: there are two files for the template “{name}”; remove one."])
             if len(name) > _NAME_MAX:
                 raise FolderRefused([f"{path}: a name is at most {_NAME_MAX} characters long."])
+            _check_line(path, name)
             found[name] = _content(path)
         except FolderRefused as exc:
             faults += exc.faults
@@ -56,14 +59,21 @@ def _content(path: Path) -> Content:
     subject, text = path.with_suffix(".subject.txt"), path.with_suffix(".txt")
     if not subject.is_file():
         raise FolderRefused([f"{path}: write its subject into {subject.name} beside it."])
-    content = Content(
-        _read(subject).strip(), _read(path), _read(text) if text.is_file() else "", _FORMATS[path.suffix], True
-    )
+    line = _read(subject).strip()
+    _check_line(subject, line)
+    content = Content(line, _read(path), _read(text) if text.is_file() else "", _FORMATS[path.suffix], True)
     try:
         compile_content(content)
     except InvalidTemplate as exc:
         raise FolderRefused([f"{path}: {problem}." for problem in exc.problems]) from None
     return content
+
+
+def _check_line(path: Path, text: str) -> None:
+    try:
+        one_line(text)
+    except ValidationError as exc:
+        raise FolderRefused([f"{legible(str(path))}: {exc.message}"]) from None
 
 
 def _read(path: Path) -> str:

@@ -62,6 +62,7 @@ def test_create_needs_a_name_a_template_and_a_sender(api):
 BAD = [
     ("name", ""),
     ("name", "x" * 201),
+    ("name", "a\r\nb"),
     ("name", None),
     ("name", []),
     ("template", 0),

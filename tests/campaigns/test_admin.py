@@ -124,6 +124,7 @@ def test_adding_makes_a_draft(owner):
     ("field", "value"),
     [
         ("name", ""),
+        ("name", "a\x1bb"),
         ("from_email", "nobody"),
         ("from_email", "a@example.com, b@example.com"),
         ("from_email", "a@example.com\r\nBcc: c@example.com"),

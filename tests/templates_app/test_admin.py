@@ -82,6 +82,13 @@ def test_a_syntax_error_is_shown_at_its_field_with_the_line(editor):
     assert template.versions.count() == 1
 
 
+@pytest.mark.parametrize("field", ["name", "subject"])
+def test_a_control_character_is_refused_at_its_field(editor, field):
+    answer = editor.post(page("add"), form(**{field: "a\r\nb"}))
+    assert "control character (U+000D)" in answer.context["adminform"].form.errors[field][0]
+    assert not EmailTemplate.objects.exists()
+
+
 def test_no_explanation_of_a_field_is_taken_for_markup():
     """Help texts are not escaped: one with a tag would swallow the rest of the page."""
     assert not [name for name, field in TemplateForm.base_fields.items() if "<" in field.help_text]

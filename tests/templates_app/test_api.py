@@ -68,6 +68,17 @@ def test_create_refuses(api, body):
     assert api.post(ROOT, body).status_code == 400
 
 
+@pytest.mark.parametrize("text", ["inj\r\nX", "a\nb", "x\r\nBcc: a@b.c", "a\tb", "a\x1fb", "a\x85b", "a\u2028b"])
+@pytest.mark.parametrize("field", ["name", "subject"])
+def test_create_and_patch_refuse_control_characters(api, field, text):
+    template = make_template()
+    body = {"name": "N", "subject": "s", "html": "h", field: text}
+    for answer in (api.post(ROOT, body), api.patch(f"{ROOT}{template.pk}/", {field: text})):
+        assert (answer.status_code, list(answer.json()["errors"])) == (400, [field])
+        assert "control character (U+00" in texts(answer) or "U+2028" in texts(answer)
+    assert EmailTemplate.objects.count() == template.versions.count() == 1
+
+
 def test_create_takes_mjml_and_says_whether_styles_are_moved(api):
     mjml = "<mjml><mj-body><mj-section><mj-column><mj-text>{{ a }}</mj-text></mj-column></mj-section></mj-body></mjml>"
     answer = api.post(ROOT, {"name": "N", "subject": "s", "html": mjml, "format": "mjml"})

@@ -94,3 +94,12 @@ def test_a_folder_without_templates_is_told(db: None, tmp_path: Path) -> None:
             run(folder)
     with pytest.raises(CommandError, match="200 characters"):
         run(tmp_path, "--note", "x" * 201)
+
+
+def test_a_name_and_a_subject_stand_on_one_line(db: None, folder: Path) -> None:
+    (folder / "welcome.subject.txt").write_text("Hi\nBcc: a@example.com\n")
+    (folder / "a\nb.html").write_text("x")
+    with pytest.raises(CommandError) as caught:
+        run(folder)
+    assert "welcome.subject.txt: A line break or another control character (U+000A)" in str(caught.value)
+    assert "a�b.html: A line break" in str(caught.value)

@@ -2,11 +2,13 @@
 
 A variable is a dotted path such as `recipient.address.city`; `products[].name` is a value of each item of a list that
 is looped over. It is optional when every place that uses it has an answer for its absence: `|default`, `x or y`,
-`is defined`, or a surrounding `{% if x %}`. Names made by the template itself (loops, `set`, `with`) are no variables.
+`is defined`, or a surrounding `{% if x %}`. It is conditional when it is needed only where not every mail gets: in
+a branch, in a loop. Names made by the template itself (loops, `set`, `with`) are no variables.
 """
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from enum import IntEnum
 from typing import Any
 
 from jinja2 import nodes
@@ -30,39 +32,69 @@ _HINTS: dict[frozenset[str], Any] = {
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """`default` is what one of its places shows in its absence, `like` what it is compared with, where plain values."""
+    """`default` is what one of its places shows in its absence, `like` what it is compared with, where plain values.
+
+    `required`: its absence may fail a mail; with `conditional`, only some. `looped`: it is a list.
+    """
 
     path: str
     required: bool
     default: Any = None
+    conditional: bool = False
     like: Any = field(default=None, compare=False)
+    looped: bool = field(default=False, compare=False)
 
     @property
     def sample(self) -> Any:
         """A readable value to start a preview from."""
         if self.like is not None:
             return self.like
-        return _SAMPLES.get(self.path) or _made_up(self.path.rpartition(".")[2].removesuffix("[]"))
+        sample = _SAMPLES.get(self.path) or _made_up(self.path.rpartition(".")[2].removesuffix("[]"))
+        return [sample] if self.looped else sample
+
+    def merged(self, other: "Variable") -> "Variable":
+        """The same path in two parts of a template: needed in every mail, if one of them needs it there."""
+        needs = [one.conditional for one in (self, other) if one.required]
+        return Variable(
+            self.path,
+            bool(needs),
+            self.default if self.default is not None else other.default,
+            bool(needs) and all(needs),
+            self.like if self.like is not None else other.like,
+            self.looped or other.looped,
+        )
+
+
+class _Need(IntEnum):
+    """How much a place needs its value; of several places the one that needs it most counts."""
+
+    NONE = 0
+    IN_SOME_MAILS = 1
+    IN_EVERY_MAIL = 2
 
 
 def variables_of(tree: nodes.Template) -> list[Variable]:
     """The variables of one parsed part; RecursionError when it is nested too deeply to be compiled anyway."""
-    found: dict[str, bool] = {}
-    reader = _Reader(found)
+    reader = _Reader()
     reader.read_all(tree.body, _Place())
     return [
-        Variable(path, required, reader.defaults.get(path), reader.likes.get(path)) for path, required in found.items()
+        Variable(
+            path,
+            need > _Need.NONE,
+            reader.defaults.get(path),
+            need == _Need.IN_SOME_MAILS,
+            reader.likes.get(path),
+            path in reader.looped,
+        )
+        for path, need in reader.found.items()
     ]
 
 
 def merged(variables: Iterable[Variable]) -> list[Variable]:
-    """Each path once, sorted; required when one of the parts requires it."""
+    """Each path once, sorted; what one of the parts needs is needed."""
     found: dict[str, Variable] = {}
     for one in variables:
-        other = found.get(one.path, one)
-        default = other.default if other.default is not None else one.default
-        like = other.like if other.like is not None else one.like
-        found[one.path] = Variable(one.path, one.required or other.required, default, like)
+        found[one.path] = found[one.path].merged(one) if one.path in found else one
     return [found[path] for path in sorted(found)]
 
 
@@ -86,6 +118,8 @@ def _plant(branch: dict[str, Any], keys: list[str], value: Any) -> None:
     name = key.removesuffix("[]")
     is_list = key != name
     if not rest:
+        if is_list and isinstance(value, list):
+            branch[name] = [value]
         branch.setdefault(name, [value] if is_list else value)
         return
     below = branch.get(name)
@@ -100,16 +134,18 @@ def _plant(branch: dict[str, Any], keys: list[str], value: Any) -> None:
 @dataclass(frozen=True, slots=True)
 class _Place:
     """Where in the template a node stands: names the template made (with the path they stand for, if they stand for
-    one), and paths that are known to be there."""
+    one), paths that are known to be there, and whether some mails never get there."""
 
     local: dict[str, str | None] = field(default_factory=lambda: {"loop": None, "range": None})
     given: frozenset[str] = frozenset()
+    is_branch: bool = False
 
     def inner(self, names: Mapping[str, str | None]) -> "_Place":
         return replace(self, local={**self.local, **names})
 
-    def knowing(self, paths: frozenset[str]) -> "_Place":
-        return replace(self, given=self.given | paths)
+    def branch(self, paths: frozenset[str] = frozenset()) -> "_Place":
+        """A place that only some mails get to: those for which `paths` are there."""
+        return replace(self, given=self.given | paths, is_branch=True)
 
     def path(self, node: nodes.Node) -> str | None:
         """The dotted path `node` spells, or None."""
@@ -154,10 +190,11 @@ def _stands_for_nothing(default: nodes.Filter) -> bool:
 
 
 class _Reader:
-    """Walks a tree in the order it runs and notes each path in `found` (path: required), `defaults` and `likes`."""
+    """Walks a tree in the order it runs and notes each path in `found`, `defaults`, `likes` and `looped`."""
 
-    def __init__(self, found: dict[str, bool]) -> None:
-        self._found = found
+    def __init__(self) -> None:
+        self.found: dict[str, _Need] = {}
+        self.looped: set[str] = set()
         self.defaults: dict[str, Any] = {}
         self.likes: dict[str, Any] = {}
 
@@ -173,7 +210,10 @@ class _Reader:
             self.read_all(node.iter_child_nodes(), place)
 
     def _note(self, path: str, required: bool, place: _Place) -> None:
-        self._found[path] = self._found.get(path, False) or (required and not place.knows(path))
+        need = _Need.NONE
+        if required and not place.knows(path):
+            need = _Need.IN_SOME_MAILS if place.is_branch else _Need.IN_EVERY_MAIL
+        self.found[path] = max(need, self.found.get(path, need))
 
     def _read_name(self, node: nodes.Name, place: _Place) -> None:
         if node.ctx == "load":
@@ -197,7 +237,7 @@ class _Reader:
             self._ask(node.node, place)
         elif isinstance(node, nodes.And | nodes.Or):
             self._ask(node.left, place)
-            self._ask(node.right, place.knowing(place.implied(node.left, isinstance(node, nodes.And))))
+            self._ask(node.right, place.branch(place.implied(node.left, isinstance(node, nodes.And))))
         elif node is not None:
             self.read(node, place)
 
@@ -207,7 +247,13 @@ class _Reader:
             self._note_default(node, place)
         elif node.node is not None:
             self.read(node.node, place)
-        self.read_all([*node.args, *node.kwargs], place)
+        self._read_arguments(node, place)
+
+    def _read_arguments(self, node: nodes.Filter, place: _Place) -> None:
+        for given in [*node.args, *(pair.value for pair in node.kwargs)]:
+            # A value that stands in for another one is not looked at while that is there; what is made of it is.
+            stands_in = node.name in ("default", "d") and place.path(given) is not None
+            self.read(given, place.branch() if stands_in else place)
 
     def _note_default(self, node: nodes.Filter, place: _Place) -> None:
         path = node.node and place.path(node.node)
@@ -231,32 +277,34 @@ class _Reader:
 
     def _read_or(self, node: nodes.Or, place: _Place) -> None:
         self._ask(node.left, place)
-        self.read(node.right, place.knowing(place.implied(node.left, False)))
+        self.read(node.right, place.branch(place.implied(node.left, False)))
 
     def _read_and(self, node: nodes.And, place: _Place) -> None:
         self.read(node.left, place)
-        self.read(node.right, place.knowing(place.implied(node.left, True)))
+        self.read(node.right, place.branch(place.implied(node.left, True)))
 
     def _read_if(self, node: nodes.If, place: _Place) -> None:
         self._ask(node.test, place)
-        self.read_all(node.body, place.knowing(place.implied(node.test, True)))
-        self.read_all([*node.elif_, *node.else_], place.knowing(place.implied(node.test, False)))
+        self.read_all(node.body, place.branch(place.implied(node.test, True)))
+        self.read_all([*node.elif_, *node.else_], place.branch(place.implied(node.test, False)))
 
     def _read_condexpr(self, node: nodes.CondExpr, place: _Place) -> None:
         self._ask(node.test, place)
-        self.read(node.expr1, place.knowing(place.implied(node.test, True)))
+        self.read(node.expr1, place.branch(place.implied(node.test, True)))
         if node.expr2 is not None:
-            self.read(node.expr2, place.knowing(place.implied(node.test, False)))
+            self.read(node.expr2, place.branch(place.implied(node.test, False)))
 
     def _read_for(self, node: nodes.For, place: _Place) -> None:
         self.read(node.iter, place)
         path = place.path(node.iter)
-        inner = place.inner(_targets(node.target, path and f"{path}[]"))
+        if path:
+            self.looped.add(path)
+        inner = place.branch().inner(_targets(node.target, path and f"{path}[]"))
         if node.test is not None:
             self._ask(node.test, inner)
-            inner = inner.knowing(inner.implied(node.test, True))
+            inner = inner.branch(inner.implied(node.test, True))
         self.read_all(node.body, inner)
-        self.read_all(node.else_, place)
+        self.read_all(node.else_, place.branch())
 
     def _read_with(self, node: nodes.With, place: _Place) -> None:
         self.read_all(node.values, place)

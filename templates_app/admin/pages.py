@@ -15,7 +15,7 @@ from templates_app import services
 from templates_app.admin.forms import PreviewForm
 from templates_app.errors import InvalidTemplate, RenderError
 from templates_app.models import EmailTemplate, TemplateVersion
-from templates_app.rendering import compile_version
+from templates_app.rendering import Content, compile_version, content_of
 from templates_app.variables import sample_context
 
 # A mail shown here loads nothing and runs nothing; the frame's sandbox is the second lock.
@@ -28,6 +28,13 @@ _PART_NAMES = {"subject": "Subject", "html": "HTML", "text": "Text", "options": 
 
 def actor(request: HttpRequest) -> services.Actor:
     return services.Actor(request.user, "admin")  # type: ignore[arg-type]  # the admin lets nobody in unknown
+
+
+def tell_findings(request: HttpRequest, content: Content) -> None:
+    """What the check finds in what is current now."""
+    for finding in services.lint(content=content):
+        level = messages.ERROR if finding.level == "error" else messages.WARNING
+        messages.add_message(request, level, str(finding))
 
 
 def preview(model_admin: ModelAdmin, request: HttpRequest, pk: str | int) -> HttpResponse:
@@ -81,6 +88,7 @@ def restore(model_admin: ModelAdmin, request: HttpRequest, pk: int, number: int)
             messages.error(request, f"{old} cannot be restored: {error}".capitalize())
         else:
             messages.success(request, f"What {old} says is current, as {version}.")
+            tell_findings(request, content_of(version))
         return _back_to(template)
     question = f"Make what {old} says current again? It becomes the next version; nothing is lost."
     page = {"title": f"Restore {old}", "question": question, "button": "Restore"}

@@ -1,7 +1,7 @@
 from functools import partial
 from typing import Any
 
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.contrib.admin.models import LogEntry
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -73,9 +73,7 @@ class EmailTemplateAdmin(ModelAdmin):  # type: ignore[misc]
             created = services.create_template(content=form.content(), by=actor, **labels)
             obj.pk = created.pk
             obj.refresh_from_db()
-        for finding in services.lint(content=form.content()):
-            level = messages.ERROR if finding.level == "error" else messages.WARNING
-            messages.add_message(request, level, str(finding))
+        pages.tell_findings(request, form.content())
 
     # The services have written the entry already; a second one would tell less.
     def log_addition(self, request: HttpRequest, obj: EmailTemplate, message: Any) -> LogEntry | None:

@@ -92,9 +92,8 @@ class VersionDetailSerializer(VersionSerializer):
 
 
 def listed(variables: Iterable[Variable]) -> list[dict[str, Any]]:
-    return [
-        {"name": one.path, "required": one.required, "default": one.default, "sample": one.sample} for one in variables
-    ]
+    shown = ("required", "conditional", "default", "sample")
+    return [{"name": one.path, **{key: getattr(one, key) for key in shown}} for one in variables]
 
 
 def by_part(findings: Iterable[Finding]) -> dict[str, list[str]]:

@@ -17,15 +17,27 @@ def misspelt(variables: Iterable[Variable], known: Collection[str]) -> Iterator[
     The values of a recipient are judged only when `known` names some: else nobody knows what the list will hold.
     """
     given = GIVEN | set(known)
+    roots = {_root(path) for path in given}
     knows_recipients = any(path.startswith("recipient.") for path in known)
     for variable in variables:
+        root = _root(variable.path)
         above, _, name = variable.path.rpartition(".")
-        if variable.path in given or (above == "recipient" and not knows_recipients):
-            continue
-        siblings = {path.rpartition(".")[2] for path in given if path.rpartition(".")[0] == above}
-        if not above:
-            siblings |= {path.partition(".")[0] for path in given}
-        close = get_close_matches(name, sorted(siblings - {name}), n=1, cutoff=_ALIKE)
-        if close and name not in siblings:
-            meant = f"{above}.{close[0]}" if above else close[0]
-            yield warning("variable-misspelt", f"“{variable.path}” is nobody's value. Is “{meant}” meant?", part="")
+        if root not in roots:
+            yield from _told(variable, [near + variable.path[len(root) :] for near in _near(root, roots)])
+        elif above and variable.path not in given and (above != "recipient" or knows_recipients):
+            siblings = {path.rpartition(".")[2] for path in given if path.rpartition(".")[0] == above}
+            if name not in siblings:
+                yield from _told(variable, [f"{above}.{near}" for near in _near(name, siblings)])
+
+
+def _root(path: str) -> str:
+    return path.partition(".")[0].removesuffix("[]")
+
+
+def _near(name: str, others: Collection[str]) -> list[str]:
+    return get_close_matches(name, sorted(others), n=1, cutoff=_ALIKE)
+
+
+def _told(variable: Variable, meant: Iterable[str]) -> Iterator[Finding]:
+    for path in meant:
+        yield warning("variable-misspelt", f"“{variable.path}” is nobody's value. Is “{path}” meant?", part="")

@@ -62,7 +62,16 @@ class CompiledTemplate:
     @property
     def required(self) -> frozenset[str]:
         """The paths every context must hold (what the items of its lists hold is left to each mail)."""
-        return frozenset(found.path for found in self.variables if found.required and "[]" not in found.path)
+        return self._needed(conditional=False)
+
+    @property
+    def conditional(self) -> frozenset[str]:
+        """The paths that some mails need besides: those that get into a branch, or a loop."""
+        return self._needed(conditional=True)
+
+    def _needed(self, *, conditional: bool) -> frozenset[str]:
+        needed = (one for one in self.variables if one.required and one.conditional is conditional)
+        return frozenset(one.path for one in needed if "[]" not in one.path)
 
     def render(self, context: Mapping[str, Any]) -> Rendered:
         """One mail. `context` holds plain data only; raises RenderError, which names *all* missing values."""

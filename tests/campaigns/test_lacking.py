@@ -47,6 +47,19 @@ def test_the_checklist_counts_them_for_each_variable_in_one_pass(campaign: Campa
     assert sum("FILTER (WHERE coalesce(attributes" in query["sql"] for query in queries) == 1
 
 
+def test_what_only_a_branch_needs_is_told_and_keeps_nobody_from_launching(campaign: Campaign) -> None:
+    html = '{% if recipient.email == "x" %}{{ recipient.city }}{{ colour }}{% endif %}<a href="{{ unsubscribe_url }}">'
+    campaign.template = TemplateFactory.create(html=f"{html}x</a>")
+    campaign.save()
+    items = [item for item in services.preflight(campaign) if item.code == "variables"]
+    assert [(item.level, item.detail) for item in items] == [("warn", "colour"), ("warn", "recipient.city")]
+    assert (
+        "2 of 4 recipients lack “city”, which the template needs in a part that not every mail has" in items[1].message
+    )
+    assert who(campaign, "recipient.city") == ["cityless", "null"]
+    assert services.launch(campaign).state == "sending"
+
+
 def test_it_names_them(campaign: Campaign) -> None:
     assert who(campaign, "recipient.city") == ["cityless", "null"]
     assert who(campaign, "recipient.address.street") == ["null", "flat"]

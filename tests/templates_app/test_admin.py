@@ -159,6 +159,13 @@ def test_restore_asks_first_and_then_makes_a_version(editor):
     assert (template.version.number, template.version.subject) == (3, "Hi {{ recipient.name }}")
 
 
+def test_restore_tells_what_the_check_found(editor):
+    template = make_template(html=f'{HTML}\n<a href="/x">x</a>')
+    editor.post(page("change", template.pk), form(subject="New"))
+    answer = editor.post(page("restore", template.pk, 1), follow=True)
+    assert "html, line 2: The link “/x” is relative" in answer.content.decode()
+
+
 def test_the_diff_shows_added_and_removed_lines(editor):
     template = make_template()
     editor.post(page("change", template.pk), form(subject="New"))

@@ -41,8 +41,8 @@ def test_create_answers_with_the_template(api):
         "archived_at": None,
     }
     assert answer.data["variables"] == [
-        {"name": "a", "required": True, "default": None, "sample": "a"},
-        {"name": "b", "required": False, "default": "", "sample": "b"},
+        {"name": "a", "required": True, "conditional": False, "default": None, "sample": "a"},
+        {"name": "b", "required": False, "conditional": False, "default": "", "sample": "b"},
     ]
     assert LogEntry.objects.get().change_message == "Created. (api)"
 

@@ -70,6 +70,8 @@ def test_finds_nothing_in_a_good_template():
         ("Dear *|FNAME|*", "warning tag-left-over"),
         ("{{ unsubscribe_ur }}", "warning variable-misspelt"),
         ("{{ campaign.nam }}", "warning variable-misspelt"),
+        ("{{ reciepient.email }}", "warning variable-misspelt"),
+        ("{{ campagin.shop.url }}", "warning variable-misspelt"),
         ("{{ 1 / 0 }}", "warning sample"),
         ("<b>" * 201 + "</b>" * 201, "error too-deep"),
         ("{% if %}", "error syntax"),
@@ -173,6 +175,12 @@ def test_tells_of_a_slip_in_the_name_of_a_value_the_audience_has():
     assert finding.message == "“recipient.frist_name” is nobody's value. Is “recipient.first_name” meant?"
     assert found("{{ recipient.colour }}{{ recipient.first_name }}", known={"recipient.first_name"}) == []
     assert found("{{ recipient.names }}", known={"recipient.names"}) == []
+
+
+def test_tells_of_a_slip_in_the_first_word_with_all_that_follows():
+    (finding,) = found("{{ recipent.address.city }}")
+    assert finding.message == "“recipent.address.city” is nobody's value. Is “recipient.address.city” meant?"
+    assert found("{{ shop.url }}") == []
 
 
 def test_tells_errors_first_and_ten_of_a_kind():

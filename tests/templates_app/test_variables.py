@@ -70,7 +70,49 @@ def test_tells_what_is_shown_in_the_absence_of_a_value():
 
 def test_requires_of_every_context_only_what_is_not_an_item_of_a_list():
     compiled = compile_content(Content("", "{{ a }}{{ b|d('') }}{% for p in ps %}{{ p.x }}{% endfor %}"))
-    assert compiled.required == {"a", "ps"}
+    assert (compiled.required, compiled.conditional) == ({"a", "ps"}, set())
+
+
+@pytest.mark.parametrize(
+    ("html", "required", "conditional"),
+    [
+        ("{% if k == 'x' %}{{ a }}{% endif %}", {"k"}, {"a"}),
+        ("{% if k %}{{ a }}{% else %}{{ b }}{% endif %}", set(), {"a", "b"}),
+        ("{% if k %}{% elif m == 1 %}{{ a }}{% endif %}", set(), {"m", "a"}),
+        ("{% if a %}{{ a }}{% endif %}", set(), set()),
+        ("{% if k %}{{ a }}{% endif %}{{ a }}", {"a"}, set()),
+        ("{{ a }}{% if k %}{{ a }}{% endif %}", {"a"}, set()),
+        ("{{ a if k else b }}", set(), {"a", "b"}),
+        ("{{ a or b }}{{ c and d }}", {"c"}, {"b", "d"}),
+        ("{{ a|default(b) }}{{ a|default(c|upper) }}", {"c"}, {"b"}),
+        ("{% for p in ps %}{{ p.x }}{{ a }}{% else %}{{ b }}{% endfor %}", {"ps"}, {"a", "b"}),
+        ("{% set x = a %}{% if k %}{% set y = b %}{% endif %}", {"a"}, {"b"}),
+    ],
+)
+def test_tells_what_every_mail_needs_from_what_only_some_need(html, required, conditional):
+    compiled = compile_content(Content("", html))
+    assert (compiled.required, compiled.conditional) == (required, conditional)
+
+
+def test_what_one_part_needs_in_every_mail_is_no_condition_of_another():
+    compiled = compile_content(Content("{{ a }}", "{% if k %}{{ a }}{{ b }}{% endif %}", "{{ b|default('') }}"))
+    assert (compiled.required, compiled.conditional) == ({"a"}, {"b"})
+
+
+@pytest.mark.parametrize(
+    ("html", "expected"),
+    [
+        ("{% for i in recipient.items %}{{ i }}, {% endfor %}", "items, "),
+        ("{% for i in recipient.items %}{{ i.total }}, {% endfor %}", "42, "),
+        ("{% for row in rows %}{% for cell in row %}{{ cell }};{% endfor %}{% endfor %}", "rows;"),
+        ("{{ recipient.first_name[0] }}. of {{ recipient.first_name }}", "A. of Ada"),
+        ("{{ tags[0] }}", "tags"),
+        ("{% for tag in tags %}{{ tags[0] }}{% endfor %}", "tags"),
+    ],
+)
+def test_samples_lists_where_lists_are_looped_over(html, expected):
+    compiled = compile_content(Content("", html))
+    assert compiled.render(sample_context(compiled.variables)).html == expected
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from templates_app.rendering import CompiledTemplate, compile_version
 from templates_app.services import lint
 
 _GIVEN = GIVEN | {"campaign.name", "campaign.id", "unsubscribe_url"}
+_SOMETIMES = "in a part that not every mail has (a mail that has it, and lacks this, is rejected)"
 
 
 def content(campaign: Campaign) -> Iterator[Item]:
@@ -34,16 +35,23 @@ def content(campaign: Campaign) -> Iterator[Item]:
 
 
 def _variables(campaign: Campaign, compiled: CompiledTemplate) -> Iterator[Item]:
-    needed = sorted(compiled.required - _GIVEN)
+    """What every mail needs blocks; what those in a branch need is for each mail to find out."""
+    needed = {
+        **dict.fromkeys(sorted(compiled.required - _GIVEN), True),
+        **dict.fromkeys(sorted(compiled.conditional - _GIVEN), False),
+    }
     found = [*_unset(campaign, needed), *_lacking(campaign, needed)]
     yield from found or [ok("variables", "Everything that the template needs is there.")]
 
 
-def _unset(campaign: Campaign, needed: list[str]) -> Iterator[Item]:
-    for path in needed:
+def _unset(campaign: Campaign, needed: Mapping[str, bool]) -> Iterator[Item]:
+    for path, always in needed.items():
         if not path.startswith(OF_RECIPIENT) and not _has(campaign.context, path):
-            message = f"The template needs “{path}”: set it in the campaign's context, or give it a default."
-            yield block("variables", message, path)
+            what = "set it in the campaign's context, or give it a default"
+            if always:
+                yield block("variables", f"The template needs “{path}”: {what}.", path)
+            else:
+                yield warn("variables", f"The template needs “{path}” {_SOMETIMES}: {what}.", path)
 
 
 def _has(context: Mapping[str, Any], path: str) -> bool:
@@ -53,11 +61,14 @@ def _has(context: Mapping[str, Any], path: str) -> bool:
     return value is not None
 
 
-def _lacking(campaign: Campaign, needed: list[str]) -> Iterator[Item]:
+def _lacking(campaign: Campaign, needed: Mapping[str, bool]) -> Iterator[Item]:
     attributes = [path.removeprefix(OF_RECIPIENT) for path in needed if path.startswith(OF_RECIPIENT)]
     total, lacking = count_lacking(campaign, attributes)
     for attribute, count in lacking.items():
+        path = f"{OF_RECIPIENT}{attribute}"
         some = f"{count:,} of {total:,} recipients lack" if total > 1 else "The recipient lacks"
-        default = f"{{{{ recipient.{attribute}|default('…') }}}}"
-        message = f"{some} “{attribute}”, which the template needs: import it, or write {default}."
-        yield block("variables", message, f"{OF_RECIPIENT}{attribute}")
+        what = f"import it, or write {{{{ {path}|default('…') }}}}"
+        if needed[path]:
+            yield block("variables", f"{some} “{attribute}”, which the template needs: {what}.", path)
+        else:
+            yield warn("variables", f"{some} “{attribute}”, which the template needs {_SOMETIMES}: {what}.", path)

@@ -8,7 +8,7 @@ from itertools import chain, islice
 from campaigns.addresses import AddressError, parse_address
 from campaigns.errors import ImportRefused
 from campaigns.intake.options import Options
-from campaigns.intake.table import Broken, Line, Source
+from campaigns.intake.table import UNSTORABLE, Broken, Line, Source, is_storable
 
 _EMAIL = (
     *("email", "e_mail", "email_address", "e_mail_address", "emailaddress", "mail", "mail_address"),
@@ -87,6 +87,9 @@ def read_beginning(source: Source, options: Options) -> Beginning:
     if width > _COLUMNS_MAX:
         raise ImportRefused(f"The file has {width} columns; {_COLUMNS_MAX} are the most that are read.")
     titles = tuple(cell.strip(" \t\ufeff") for cell in first) if has_header else tuple(map(str, range(1, width + 1)))
+    # A row can be refused alone. The titles are what mappings, templates and the record of the import are made of.
+    if not all(map(is_storable, titles)):
+        raise ImportRefused(f"The line with the titles has {UNSTORABLE}. Name its encoding, or save it as UTF-8.")
     return Beginning(titles, has_header, below)
 
 

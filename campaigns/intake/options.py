@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from campaigns.errors import ImportRefused
+from campaigns.intake.table import is_storable
 
 DELIMITERS = {",": "comma", ";": "semicolon", "\t": "tab", "|": "pipe"}
 _SPELT = {name: sign for sign, name in DELIMITERS.items()} | {"\\t": "\t"}
@@ -43,8 +44,10 @@ def read_options(
 ) -> Options:
     """The options as people write them: `tab` for a tab, `latin1`, a mapping as an object or its JSON text, null for
     ignored. Raises ImportRefused with what to write instead."""
-    if not isinstance(sheet, str) or len(sheet) > _TEXT_MAX:
-        raise ImportRefused(f"The sheet is named by a text of at most {_TEXT_MAX} characters.")
+    if not isinstance(sheet, str) or len(sheet) > _TEXT_MAX or not is_storable(sheet):
+        raise ImportRefused(
+            f"The sheet is named by a text of at most {_TEXT_MAX} characters, each of them a whole one."
+        )
     if header is not None and not isinstance(header, bool):
         raise ImportRefused("Whether there is a header is told by true or false, or left out.")
     return Options(_delimiter(delimiter), _encoding(encoding), header, sheet, _mapping(mapping))
@@ -85,4 +88,6 @@ def _pair(column: Any, target: Any) -> tuple[str, str]:
         raise ImportRefused(
             "The mapping has a column's name on its left and email, name, an attribute or null on its right."
         )
+    if not is_storable(column + target):
+        raise ImportRefused("The mapping holds a NUL or half a character.")
     return column.strip(), target.strip()

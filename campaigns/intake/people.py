@@ -1,20 +1,18 @@
 """The people of a file, or of a list that came as JSON: each row accepted, or refused with its reason."""
 
 import json
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from campaigns.addresses import AddressError, parse_address
 from campaigns.intake.columns import Columns
-from campaigns.intake.table import Broken, Line
+from campaigns.intake.table import UNSTORABLE, Broken, Line, is_storable, storable
 
 _CELL_MAX = 10_000
 _NAME_MAX = 320
 _ATTRIBUTES_MAX = 100_000
 _KEPT_CELLS = 50
 _KEPT_CHARS = 1_000
-_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 
 
 class Accepted(NamedTuple):
@@ -75,15 +73,15 @@ def _check_cells(cells: list[str], text: str, width: int, email_at: int) -> None
         raise AddressError(f"{len(cells)} cells, the header has {width}")
     if len(cells) <= email_at:
         raise AddressError("no cell for the address")
-    if "\x00" in text or (not text.isascii() and _UNSTORABLE.search(text)):
-        raise AddressError("a NUL character, or bytes that are not in the file's encoding")
+    if not is_storable(text):
+        raise AddressError(UNSTORABLE)
     if len(text) > _CELL_MAX and (len(text) > _ATTRIBUTES_MAX or any(len(cell) > _CELL_MAX for cell in cells)):
         raise AddressError("a cell is longer than 10 000 characters, or the row than 100 000")
 
 
 def _refused(line: int, cells: list[str], email_at: int, reason: str) -> Refused:
     email = cells[email_at] if len(cells) > email_at else ""
-    kept = [_UNSTORABLE.sub("\ufffd", cell[:_KEPT_CHARS]) for cell in cells[:_KEPT_CELLS]]
+    kept = [storable(cell[:_KEPT_CHARS]) for cell in cells[:_KEPT_CELLS]]
     return Refused(line, _shown(email), reason[:200], kept)
 
 
@@ -108,7 +106,7 @@ def _listed_row(line: int, person: Any) -> Accepted | Refused:
 
 def _listed_name(person: Mapping[str, Any]) -> str:
     name = person.get("name", "")
-    if not isinstance(name, str) or not _storable(name):
+    if not isinstance(name, str) or not is_storable(name):
         raise AddressError("the name is no text, or holds a NUL or half a character")
     return " ".join(name.split())[:_NAME_MAX]
 
@@ -121,15 +119,11 @@ def _listed_attributes(person: Mapping[str, Any]) -> str:
         text = json.dumps(attributes, ensure_ascii=False, allow_nan=False)
     except (TypeError, ValueError, RecursionError):
         raise AddressError("the attributes are not JSON") from None
-    if len(text) > _ATTRIBUTES_MAX or not _storable(text) or "\\u0000" in text:
+    if len(text) > _ATTRIBUTES_MAX or not is_storable(text) or "\\u0000" in text:
         raise AddressError("the attributes hold a NUL or half a character, or over 100 000 characters")
     return text
 
 
-def _storable(text: str) -> bool:
-    return not _UNSTORABLE.search(text)
-
-
 def _shown(email: str) -> str:
     """The address as a report can keep it."""
-    return _UNSTORABLE.sub("", email)[:320]
+    return storable(email)[:320]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from campaigns.errors import ImportRefused
 from campaigns.intake.columns import Beginning, columns_of, email_column, names_of, read_beginning
 from campaigns.intake.options import Options
-from campaigns.intake.table import Broken, Source
+from campaigns.intake.table import UNSTORABLE, Broken, Line, Source, is_storable, storable
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,16 +26,17 @@ class Sample:
         return list(zip(self.top.titles, self.names, strict=True))
 
     def rows(self) -> list[tuple[int, list[str], str]]:
-        """(line, its cells, one for each column; what is wrong with the line as such, or "")."""
+        """(line, its cells as they can be shown, one for each column; what is wrong with the line as such, or "")."""
         width = len(self.top.titles)
-        return [
-            (line, [""] * width, cells.reason) if isinstance(cells, Broken) else (line, _fitted(cells, width), "")
-            for line, cells in self.top.below
-        ]
+        return [_shown(line, width) for line in self.top.below]
 
 
-def _fitted(cells: list[str], width: int) -> list[str]:
-    return [*cells[:width], *[""] * (width - len(cells))]
+def _shown(line: Line, width: int) -> tuple[int, list[str], str]:
+    number, cells = line
+    if isinstance(cells, Broken):
+        return number, [""] * width, cells.reason
+    reason = "" if is_storable("".join(cells)) else UNSTORABLE
+    return number, [*map(storable, cells[:width]), *[""] * (width - len(cells))], reason
 
 
 def read_sample(source: Source, options: Options) -> Sample:

@@ -1,7 +1,21 @@
 """What the readers of all formats answer."""
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+
+# What neither a page can show nor the database hold: NUL, and the half characters that stand for unknown bytes.
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+UNSTORABLE = "a NUL character, or bytes that are not in the file's encoding"
+
+
+def is_storable(text: str) -> bool:
+    return "\x00" not in text and (text.isascii() or not _UNSTORABLE.search(text))
+
+
+def storable(text: str) -> str:
+    """What can be shown of it."""
+    return _UNSTORABLE.sub("\ufffd", text)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
 
@@ -139,6 +139,7 @@ def test_import_is_for_drafts(campaign: Campaign) -> None:
 
 
 class AnyText(TestCase):
+    @settings(deadline=None)
     @given(st.text(max_size=200))
     def test_import_of_any_text_is_a_report_or_a_refusal(self, text: str) -> None:
         campaign = CampaignFactory.create()
@@ -169,6 +170,17 @@ def test_the_command_reports_and_writes_the_rejected_rows(campaign: Campaign, tm
     path.write_text("email\na@example.com\nb@example.com\n")
     dry = command(str(path), "--campaign", str(campaign.pk), "--dry-run")
     assert dry.startswith("2 records: 1 would be added, 0 duplicates in the file, 1 already in the campaign")
+
+
+def test_the_command_imports_around_a_row_in_another_encoding(campaign: Campaign, tmp_path: Path) -> None:
+    path = tmp_path / "people.csv"
+    path.write_bytes("email,name\na@example.com,Jörg\n".encode() + "b@example.com,Jörg\n".encode("cp1252"))
+    out = command(str(path), "--campaign", str(campaign.pk), "--encoding", "utf-8")
+    assert out.startswith("2 records: 1 added, 0 duplicates in the file, 0 already in the campaign, 1 invalid.")
+    assert "b@example.com,J\ufffdrg" in (tmp_path / "people.csv.errors.csv").read_text()
+    path.write_bytes("email,Größe\na@example.com,3\n".encode("cp1252"))
+    with pytest.raises(CommandError, match="The line with the titles"):
+        command(str(path), "--campaign", str(campaign.pk), "--encoding", "utf-8")
 
 
 @pytest.mark.parametrize(

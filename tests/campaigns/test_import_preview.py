@@ -85,6 +85,41 @@ def test_another_way_to_read_it_is_looked_at_before_it_is_imported(owner: Any, c
     assert Recipient.objects.get().name == "Ann"
 
 
+SPOILT = "mail,name\nb1@example.com,Jörg\n".encode() + "b2@example.com,Jörg\n".encode("cp1252")
+
+
+def test_a_row_in_another_encoding_is_shown_with_its_reason_and_the_others_are_imported(
+    owner: Any, api: Any, campaign: Campaign
+) -> None:
+    job = upload(campaign, SPOILT)
+    shown = owner.get(page(job)).content.decode()
+    assert "Jörg" in shown
+    assert "bytes that are not in the file&#x27;s encoding" in shown
+    sample = api.get(f"/api/v1/campaigns/{campaign.pk}/imports/{job.pk}/sample/").json()["rows"]
+    assert sample[0] == {"line": 2, "cells": ["b1@example.com", "Jörg"], "reason": ""}
+    assert (sample[1]["cells"], "encoding" in sample[1]["reason"]) == (["b2@example.com", "J\ufffdrg"], True)
+    assert "Import 1 recipient" in submit(owner, job, do="check")
+    submit(owner, job, do="import")
+    assert (job.state, job.created, job.invalid) == ("done", 1, 1)
+
+
+def test_a_file_can_be_looked_at_in_an_encoding_it_is_not_in(owner: Any, campaign: Campaign) -> None:
+    job = upload(campaign, "mail,name\na@example.com,Jörg\n".encode("cp1252"))
+    shown = submit(owner, job, delimiter="", encoding="utf-8", header="", do="check")
+    assert "not in the file&#x27;s encoding" in shown
+    submit(owner, job, delimiter="", encoding="windows-1252", header="", do="check")
+    submit(owner, job, do="import")
+    assert Recipient.objects.get().name == "Jörg"
+
+
+def test_titles_in_another_encoding_are_told_and_the_file_is_read_as_before(owner: Any, campaign: Campaign) -> None:
+    job = upload(campaign, "mail,Größe\na@example.com,3\n".encode("cp1252"))
+    shown = submit(owner, job, delimiter="", encoding="utf-8", header="", do="check")
+    assert "The line with the titles has" in shown
+    assert "Größe" in shown
+    assert job.options["encoding"] == ""
+
+
 @pytest.mark.parametrize(
     ("form", "said"),
     [

@@ -87,6 +87,20 @@ def test_one_row_in_another_encoding_is_refused_alone() -> None:
     assert row.cells == ["b@example.com", "Zo\ufffd"]
 
 
+@pytest.mark.parametrize(
+    ("content", "options"),
+    [
+        ("email,Stra\xdfe\na@example.com,x\n".encode("cp1252"), {"encoding": "utf-8"}),
+        ("email,Ort é".encode() + b",Stra\xdfe\na@example.com,x,y\n", {}),
+        (b"email,x\x00y\na@example.com,1\n" + b"b@example.com,2\n" * 400, {"encoding": "utf-8"}),
+        (b"email,\x81\na@example.com,x\n", {"encoding": "windows-1252"}),
+    ],
+)
+def test_titles_that_are_not_in_the_encoding_refuse_the_file(content: bytes, options: dict[str, Any]) -> None:
+    with pytest.raises(ImportRefused, match="titles has a NUL character, or bytes that are not in the file's encoding"):
+        Read(content, **options)
+
+
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 def test_every_kind_of_line_end_is_read(end: str) -> None:
     assert Read(end.join(["email,x", "a@example.com,1", "", "b@example.com,2", ""])).emails == [
@@ -153,6 +167,9 @@ def test_a_mapping_names_and_leaves_out_columns() -> None:
         ({"encoding": 5}, "not known"),
         ({"header": "maybe"}, "true or false"),
         ({"sheet": 5}, "The sheet"),
+        ({"sheet": "\udcf6"}, "The sheet"),
+        ({"mapping": '{"\\ud800": "email"}'}, "half a character"),
+        ({"mapping": {"x": "\udcf6"}}, "half a character"),
         ({"encoding": "utf-16"}, "is not utf-16"),
     ],
 )

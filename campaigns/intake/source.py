@@ -10,8 +10,9 @@ from campaigns import conf
 from campaigns.errors import ImportRefused
 from campaigns.intake.options import Options
 from campaigns.intake.sheet import open_sheet
-from campaigns.intake.table import Source
+from campaigns.intake.table import Broken, Line, Source
 from campaigns.intake.text import open_text
+from queue_core.csv_export import plain_cell
 
 _MIB = 1024 * 1024
 _ZIP, _OLE = b"PK", b"\xd0\xcf\x11\xe0"
@@ -25,6 +26,7 @@ def open_source(raw: BinaryIO, options: Options) -> Iterator[Source]:
     Raises ImportRefused with what to do instead.
     """
     source = _opened(raw, options)
+    source.lines = _plain(source.lines)
     try:
         yield source
     finally:
@@ -47,6 +49,15 @@ def _opened(raw: BinaryIO, options: Options) -> Source:
     if not options.encoding and b"\x00" in head and not head.startswith(_BOMS):
         options = replace(options, encoding=_wide(head))
     return open_text(raw, options)
+
+
+def _plain(lines: Iterator[Line]) -> Iterator[Line]:
+    """Without the apostrophes that exports put before what a spreadsheet would run: `'+ann@…` is another address."""
+    for number, cells in lines:
+        if not isinstance(cells, Broken) and "'" in "".join(cells):
+            yield number, [plain_cell(cell) for cell in cells]
+        else:
+            yield number, cells
 
 
 def _wide(head: bytes) -> str:

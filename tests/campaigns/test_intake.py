@@ -101,6 +101,18 @@ def test_titles_that_are_not_in_the_encoding_refuse_the_file(content: bytes, opt
         Read(content, **options)
 
 
+def test_the_apostrophe_that_keeps_a_cell_from_running_is_taken_off_once() -> None:
+    table = [
+        ["email", "note"],
+        ["'+a@example.com", "'=1"],
+        ["''-b@example.com", "'s-Hertogenbosch"],
+        ["'c@example.com"],
+    ]
+    for read in (Read(text_of(table)), Read(workbook(S=table))):
+        assert read.emails == ["+a@example.com", "'-b@example.com", "'c@example.com"]
+        assert [row.attributes for row in read.rows] == ['{"note": "=1"}', '{"note": "\'s-Hertogenbosch"}', "{}"]
+
+
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
 def test_every_kind_of_line_end_is_read(end: str) -> None:
     assert Read(end.join(["email,x", "a@example.com,1", "", "b@example.com,2", ""])).emails == [

@@ -41,6 +41,8 @@ _LAST = (
         "姓",
     ),
 )
+# The last columns of our error file: what they say is over when it comes back.
+OURS = ("rejected: line", "rejected: reason")
 _COLUMNS_MAX = 1_000
 _SAMPLE = 20
 
@@ -122,13 +124,17 @@ def _first_lines(source: Source) -> tuple[list[str], list[Line]]:
 
 def names_of(top: Beginning, options: Options) -> list[str]:
     """What each column becomes: as mapped, else by its title. Raises ImportRefused for a mapping that does not fit."""
-    own = [slug(title) if top.has_header else f"column_{title}" for title in top.titles]
+    own = [_own_name(title) if top.has_header else f"column_{title}" for title in top.titles]
     names = own.copy()
     for column, target in options.mapping.items():
         names[_position(column, top, own)] = slug(target)
         if target and not slug(target):
             raise ImportRefused(f"“{target[:100]}” cannot be the name of an attribute: use letters, digits and _.")
     return names
+
+
+def _own_name(title: str) -> str:
+    return "" if title.lower() in OURS else slug(title)
 
 
 def _position(column: str, top: Beginning, own: list[str]) -> int:
@@ -145,7 +151,7 @@ def _position(column: str, top: Beginning, own: list[str]) -> int:
 
 def email_column(top: Beginning, names: list[str], source: Source) -> int:
     """Where the address is. Raises ImportRefused when no title and no content tells."""
-    known = next((names.index(name) for name in _EMAIL if name in names), None)
+    known = known_email(names)
     if known is not None:
         return known
     rows = top.rows()
@@ -158,6 +164,11 @@ def email_column(top: Beginning, names: list[str], source: Source) -> int:
         )
     source.notes.append(f"Column “{top.titles[likely]}” holds the addresses.")
     return likely
+
+
+def known_email(names: list[str]) -> int | None:
+    """The column whose name says that it is the address."""
+    return next((names.index(name) for name in _EMAIL if name in names), None)
 
 
 def _name_columns(attributes: tuple[tuple[int, str], ...]) -> tuple[int, ...]:

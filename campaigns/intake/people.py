@@ -11,8 +11,9 @@ from campaigns.intake.table import UNSTORABLE, Broken, Line, is_storable, storab
 _CELL_MAX = 10_000
 _NAME_MAX = 320
 _ATTRIBUTES_MAX = 100_000
-_KEPT_CELLS = 50
-_KEPT_CHARS = 1_000
+# Of a refused row: many of them are held in memory.
+_KEPT_CELLS = 200
+_KEPT_CHARS = 5_000
 
 
 class Accepted(NamedTuple):
@@ -26,7 +27,10 @@ class Accepted(NamedTuple):
 
 
 class Refused(NamedTuple):
-    """A row that cannot be mailed to, with the address as it was given, the reason, and what its cells were."""
+    """A row that cannot be mailed to, with the address as it was given, the reason, and what its cells were.
+
+    A row that could be kept only in part has no cells: mended and imported again, it would have lost the others.
+    """
 
     line: int
     email: str
@@ -81,8 +85,9 @@ def _check_cells(cells: list[str], text: str, width: int, email_at: int) -> None
 
 def _refused(line: int, cells: list[str], email_at: int, reason: str) -> Refused:
     email = cells[email_at] if len(cells) > email_at else ""
-    kept = [storable(cell[:_KEPT_CHARS]) for cell in cells[:_KEPT_CELLS]]
-    return Refused(line, _shown(email), reason[:200], kept)
+    if len(cells) > _KEPT_CELLS or sum(map(len, cells)) > _KEPT_CHARS:
+        return Refused(line, _shown(email), f"{reason[:160]}; too long to be repeated here")
+    return Refused(line, _shown(email), reason[:200], [storable(cell) for cell in cells])
 
 
 def listed_rows(people: Iterable[Any]) -> Rows:

@@ -47,10 +47,10 @@ def how_to_read(options: dict[str, Any]) -> Options:
 
 def write_errors(report: Report, path: Path) -> str:
     """The rows that were rejected, as a file; the sentence that says where it is, or why it is not."""
-    titles = [title for title, _ in report.found["columns"]]
+    rows = error_rows(report.found["columns"], report.rejected, has_header=report.found["header"])
     try:
         with path.open("w", encoding="utf-8", newline="") as out:
-            csv.writer(out).writerows(error_rows(titles, report.rejected))
+            csv.writer(out).writerows(rows)
     except OSError as exc:
         return f"The rejected rows could not be written to {path}: {os.strerror(exc.errno or 0)}."
     return f"Rejected rows, with the reason for each: {path}"

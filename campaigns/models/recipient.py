@@ -132,11 +132,6 @@ class RecipientImport(models.Model):
         """How much of the file was read; None where only its rows tell."""
         return min(100, self.bytes_read * 100 // self.size) if self.size and self.bytes_read else None
 
-    @property
-    def titles(self) -> list[str]:
-        """The columns of the file; none for a list."""
-        return [title for title, _ in self.found.get("columns", [])]
-
 
 class RejectedRow(models.Model):
     """A row of a file that was not imported, and why."""

@@ -5,6 +5,8 @@ from campaigns.models import RecipientImport
 
 
 def rejected_rows(recipient_import: RecipientImport) -> Iterator[list[object]]:
-    """The lines of its error file, the header first: line, email, reason and the row as it stood in the file."""
+    """The lines of its error file, the header first, as of `error_rows`."""
     rows = recipient_import.rejected_rows.order_by("id").values_list("line", "email", "reason", "cells")
-    return error_rows(recipient_import.titles, (Refused(*row) for row in rows.iterator(chunk_size=2_000)))
+    found = recipient_import.found
+    refused = (Refused(*row) for row in rows.iterator(chunk_size=2_000))
+    return error_rows(found.get("columns", []), refused, has_header=found.get("header", True))

@@ -432,9 +432,9 @@ def test_the_errors_of_an_import_are_a_file_no_spreadsheet_runs(api, campaign):
     answer = api.get(f"{url}errors/", headers={"Accept": "text/csv"})
     assert answer["Content-Type"] == "text/csv; charset=utf-8"
     lines = b"".join(answer.streaming_content).decode().splitlines()
-    assert lines[0] == "line,email,reason"
-    assert [line.split(",")[1][:2] for line in lines[1:6]] == ["'=", "'+", "'-", "'@", "'\t"]
-    assert lines[6].startswith('6,"plain, no",')
+    assert lines[0] == "email,rejected: line,rejected: reason"
+    assert [line[:2] for line in lines[1:6]] == ["'=", "'+", "'-", "'@", "'\t"]
+    assert lines[6].startswith('"plain, no",6,')
 
 
 def test_an_import_of_another_campaign_is_not_there(api, campaign):

@@ -164,8 +164,8 @@ def test_the_command_reports_and_writes_the_rejected_rows(campaign: Campaign, tm
     out = command(str(path), "--campaign", str(campaign.pk))
     assert out.startswith("2 records: 1 added, 0 duplicates in the file, 0 already in the campaign, 1 invalid.")
     assert (tmp_path / "people.csv.errors.csv").read_text().splitlines() == [
-        "line,email,reason,email,name",
-        "3,nope,no @,nope,B",
+        "email,name,rejected: line,rejected: reason",
+        "nope,B,3,no @",
     ]
     path.write_text("email\na@example.com\nb@example.com\n")
     dry = command(str(path), "--campaign", str(campaign.pk), "--dry-run")

@@ -1,5 +1,6 @@
 """What is found in a file of people, and what is refused. No database."""
 
+import csv
 import io
 import tracemalloc
 import zipfile
@@ -332,9 +333,82 @@ def test_what_is_no_workbook_is_refused_with_what_to_do(content: bytes, word: st
         Read(content)
 
 
+# --- the error file
+
+
+def error_file(read: Read) -> list[list[str]]:
+    rows = error_rows(read.columns.targets(), read.refused, has_header=read.columns.has_header)
+    out = io.StringIO()
+    csv.writer(out).writerows(rows)
+    return list(csv.reader(io.StringIO(out.getvalue())))
+
+
 def test_rejected_rows_are_written_so_that_they_can_be_mended_and_run_nothing() -> None:
-    read = Read("email,=cmd\nnobody,=1+1\n")
-    assert list(error_rows(read.columns.titles, read.refused)) == [
-        ["line", "email", "reason", "email", "'=cmd"],
-        [2, "nobody", "no @", "nobody", "'=1+1"],
+    assert error_file(Read("email,=cmd\nnobody,=1+1\n")) == [
+        ["email", "'=cmd", "rejected: line", "rejected: reason"],
+        ["nobody", "'=1+1", "2", "no @"],
+    ]
+
+
+TITLES = [
+    (["email", "Vorname", "Notiz"], {}),
+    (["Vorname", "E-Mail", "Notiz"], {}),
+    (["E-Mail", "Vorname", "email"], {"email": "private"}),
+    (["Kontakt", "Vorname", "Notiz"], {}),
+    (["Kontakt", "Vorname", "Privat"], {"Kontakt": "email", "Vorname": "name"}),
+    (["email", "mail", "x"], {"mail": "email", "email": "first"}),
+    (["mail", "Vorname", "e_mail"], {"#1": "email", "#3": "other"}),
+    (["mail", "address", "Notiz"], {"Notiz": None}),
+    (["mail", "", "="], {"#2": "given"}),
+    (None, {}),
+    (None, {"2": "name", "3": None}),
+]
+OPENERS = {
+    "csv": lambda table: text_of(table, ","),
+    "tsv": lambda table: text_of(table, "\t").encode("utf-16"),
+    "xlsx": lambda table: workbook(S=table),
+}
+
+
+@pytest.mark.parametrize("opener", OPENERS)
+@pytest.mark.parametrize(("titles", "mapping"), TITLES)
+def test_the_error_file_is_mended_and_read_again_as_the_file_was(
+    opener: str, titles: list[str] | None, mapping: dict[str, Any]
+) -> None:
+    good = Read(OPENERS[opener](_people(titles, "ok{}@example.com")), mapping=mapping)
+    bad = Read(OPENERS[opener](_people(titles, "bad{}example.com")), mapping=mapping)
+    assert len(bad.refused) == 2
+    header, *rows = error_file(bad)
+    assert header[-2:] == ["rejected: line", "rejected: reason"]
+    assert not any("bad" in row[-1] for row in rows)
+    # One of the two is mended, the other left as it is.
+    mended = [header, [cell.replace("bad5", "ok5@") for cell in rows[0]], rows[1]]
+    again = Read(text_of([[f'"{cell}"' for cell in row] for row in mended]))
+    assert [row[1:] for row in again.rows] == [row[1:] for row in good.rows if row.email == "ok5@example.com"]
+    assert [row.cells[: len(header) - 2] for row in again.refused] == [bad.refused[1].cells]
+    assert error_file(again)[0] == header
+
+
+def _people(titles: list[str] | None, address: str) -> list[list[str]]:
+    """Six rows, the last two at this address; another column of theirs looks more like addresses than their own."""
+    column = next((i for i, title in enumerate(titles or []) if title in ("E-Mail", "Kontakt", "mail")), 0)
+    rows = [["Ann", "'=1", "p@example.com" if n > 4 else "x"] for n in range(1, 7)]
+    for n, row in enumerate(rows, 1):
+        row[column] = (address if n > 4 else "ok{}@example.com").format(n)
+    return [titles, *rows] if titles else rows
+
+
+def test_a_row_with_too_many_cells_can_be_mended_and_one_too_long_is_not_kept_in_part() -> None:
+    read = Read(f"email,x\nann@example.com,1,2\n,{'y' * 5_001}\n")
+    assert error_file(read) == [
+        ["email", "x", "rejected: line", "rejected: reason"],
+        ["ann@example.com", "1", "2", "3 cells, the header has 2", "2"],
+        ["", "", "3", "empty; too long to be repeated here"],
+    ]
+
+
+def test_the_addresses_of_a_list_that_was_no_file_can_be_mended_too() -> None:
+    assert list(error_rows([], [Refused(1, "nobody", "no @")])) == [
+        ["email", "rejected: line", "rejected: reason"],
+        ["nobody", 1, "no @"],
     ]

@@ -306,6 +306,93 @@ def test_a_cell_in_the_far_corner_does_not_fill_the_memory() -> None:
         Read(workbook(S=[["email"], ["a@example.com"], [far]]))
 
 
+MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+
+
+def rows_of(xml: str) -> str:
+    return f'<worksheet xmlns="{MAIN}"><sheetData>{xml}</sheetData></worksheet>'
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        "<row>" + "<c><v>1</v></c>" * 5_000 + "</row>" + "<row><c><v>1</v></c></row>" * 3_000,
+        "<row>"
+        + "<c x=' r=\"A1\"'><v>1</v></c>" * 5_000
+        + "</row>"
+        + '<row><c xr="A1"><f> r="A1"</f></c></row>' * 3_000,
+        "<row>" + "<x:c><v>1</v></x:c>" * 5_000 + '</row><row r="3000"><x:c><v>1</v></x:c></row>',
+        '<row><c r="A1"><v>1</v></c></row>' + "<row/>" * 700_000 + '<row><c r="P700001"><v>1</v></c></row>',
+        '<row><c r="A1"><v>1</v></c></row>' + "<row/>" * 3_000 + "<row>" + "<c><v>1</v></c>" * 5_000 + "</row>",
+    ],
+)
+@pytest.mark.parametrize("place", ["xl/worksheets/sheet1.xml", "xl/elsewhere.bin"])
+def test_a_sheet_that_would_be_laid_out_large_is_refused_wherever_its_cells_say_they_are(rows: str, place: str) -> None:
+    with pytest.raises(ImportRefused, match="far from the others"):
+        Read(moved(workbook(S=rows_of(rows)), place))
+
+
+def test_cells_that_do_not_say_where_they_are_are_read() -> None:
+    line = '<row><c t="inlineStr"><is><t>{}</t></is></c><c><v>1</v></c></row>'
+    people = "".join(line.format(f"p{n}@example.com") for n in range(20_000))
+    read = Read(workbook(S=rows_of(line.format("email").replace("<c><v>1</v></c>", "") + people)), header=False)
+    assert len(read.rows) == 20_000
+
+
+def moved(content: bytes, place: str) -> bytes:
+    """The workbook with its sheet at another place in the archive."""
+    out = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(content)) as old, zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as new:
+        for name in old.namelist():
+            part = old.read(name).replace(b"worksheets/sheet1.xml", place.removeprefix("xl/").encode())
+            new.writestr(place if name == "xl/worksheets/sheet1.xml" else name, part)
+    return out.getvalue()
+
+
+def sharing(texts: str, cells: str, name: str = "xl/sharedStrings.xml") -> bytes:
+    """A workbook whose cells (XML) show texts (XML) by their number."""
+    return workbook({name: f'<sst xmlns="{MAIN}">{texts}</sst>'}, S=rows_of(cells))
+
+
+LONG = f"<si><t>{'x' * 32_000}</t></si>"
+SHOWN = '<row><c t="s"><v>0</v></c></row>' + '<row r="{n}"><c r="A{n}" t="s"><v>{i}</v></c></row>' * 100
+
+
+@pytest.mark.parametrize(
+    ("texts", "cells", "name"),
+    [
+        (f"<si><t>email</t></si>{LONG}", SHOWN.format(n=2, i=1), "xl/sharedStrings.xml"),
+        (f"<si><t>email</t></si>{LONG}", SHOWN.format(n=2, i=1), "xl\\SharedStrings.XML"),
+        (f"<!-- <si><t>q</t></si> --><si><t>email</t></si>{LONG}", SHOWN.format(n=2, i=1), "xl/sharedStrings.xml"),
+        (f"{LONG}<si><t>email</t></si>", SHOWN.format(n=2, i=1).replace("<v>1", "<v> 1"), "xl/sharedStrings.xml"),
+        (f"<si/>{LONG}", SHOWN.format(n=2, i=1).replace("<v>1", "<v>0</v><v>1"), "xl/sharedStrings.xml"),
+        (f"<si/>{LONG}", SHOWN.format(n=2, i=1).replace("c>", "x:c>").replace("<c", "<x:c"), "xl/sharedStrings.xml"),
+    ],
+)
+def test_a_long_text_in_many_cells_does_not_fill_the_memory(texts: str, cells: str, name: str, settings: Any) -> None:
+    settings.CAMPAIGNS_IMPORT_UNPACKED_MAX_MIB = 2
+    with pytest.raises(ImportRefused, match="more than 2 MiB of text"):
+        Read(sharing(texts, cells, name))
+
+
+@pytest.mark.parametrize(
+    "texts", ["<si><si/><t>email</t></si>", "<si><t>email</t>", '<si x="<si>"><t>email</t></si>', "<si>\x0b</si>"]
+)
+def test_texts_whose_numbers_cannot_be_told_refuse_the_workbook(texts: str) -> None:
+    with pytest.raises(ImportRefused, match="cannot be read"):
+        Read(sharing(texts, '<row><c t="s"><v>0</v></c></row>'))
+
+
+def test_one_long_text_among_many_short_ones_is_read(settings: Any) -> None:
+    settings.CAMPAIGNS_IMPORT_UNPACKED_MAX_MIB = 2
+    texts = "<si><t>email</t></si><si><t>a@example.com</t></si><si><t>note</t></si>" + LONG
+    line = '<row r="{n}"><c r="A{n}" t="s"><v>{i}</v></c><c r="B{n}" t="s"><v>{j}</v></c></row>'
+    cells = line.format(n=1, i=0, j=2) + "".join(line.format(n=n, i=1, j=2) for n in range(2, 5_000))
+    read = Read(sharing(texts, cells + line.format(n=5_000, i=1, j=3)))
+    assert len(read.rows) == 4_998
+    assert [row.line for row in read.refused] == [5_000]
+
+
 def archive(**parts: str) -> bytes:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as written:

@@ -105,6 +105,10 @@ def _delimiter(start: str) -> str:
     return max(DELIMITERS, key=fit)
 
 
+class _TooLong(csv.Error):
+    """A record that goes on for more than a line may have."""
+
+
 class _Feed:
     """The physical lines, remembering those of the record being read, so that a bad one costs only its first line."""
 
@@ -112,6 +116,7 @@ class _Feed:
         self.text = text
         self.ahead: deque[str] = deque()
         self.taken: list[str] = []
+        self.chars = 0
 
     def __iter__(self) -> Iterator[str]:
         return self
@@ -119,11 +124,20 @@ class _Feed:
     def __next__(self) -> str:
         line = self.ahead.popleft() if self.ahead else next(self.text)
         self.taken.append(line)
+        self.chars += len(line)
+        if self.chars > _LINE_MAX:
+            raise _TooLong
         return line
+
+    def record_ends(self) -> int:
+        """How many lines it had."""
+        lines, self.chars = len(self.taken), 0
+        self.taken.clear()
+        return lines
 
     def back_to_second(self) -> None:
         self.ahead.extendleft(reversed(self.taken[1:]))
-        self.taken.clear()
+        self.record_ends()
 
 
 def _lines(text: TextIO, delimiter: str, number: int) -> Iterator[Line]:
@@ -132,8 +146,7 @@ def _lines(text: TextIO, delimiter: str, number: int) -> Iterator[Line]:
         try:
             for cells in csv.reader(feed, delimiter=delimiter, strict=True):
                 yield number + 1, cells
-                number += len(feed.taken)
-                feed.taken.clear()
+                number += feed.record_ends()
             return
         except csv.Error as exc:
             feed.back_to_second()
@@ -143,6 +156,8 @@ def _lines(text: TextIO, delimiter: str, number: int) -> Iterator[Line]:
 
 def _reason(exc: csv.Error) -> str:
     text = str(exc)
+    if isinstance(exc, _TooLong):
+        return "its quoted cells go on for over 2 MiB"
     if "field limit" in text or "unexpected end" in text:
         return "a quote is opened and never closed, or a cell is far too long"
     if "expected after" in text:

@@ -244,6 +244,23 @@ def test_a_line_without_end_is_refused_in_little_memory() -> None:
     assert peak < 20 << 20
 
 
+def test_a_record_without_end_is_read_in_little_memory() -> None:
+    options, raw = read_options(), io.BytesIO(b"email,x\na@example.com,1\n" + b'"a\n",' * 3_000_000)
+    tracemalloc.start()
+    with open_source(raw, options) as source:
+        _, lines = find_columns(source, options)
+        next(lines)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 120 << 20
+
+
+def test_a_record_without_end_costs_its_own_line_only() -> None:
+    read = Read("email,x\na@example.com,1\n" + '"a\n",' * 450_000 + "\nb@example.com,2\n")
+    assert read.emails == ["a@example.com", "b@example.com"]
+    assert (read.refused[0].line, read.refused[0].reason) == (3, "its quoted cells go on for over 2 MiB")
+
+
 def test_a_file_over_the_limit_is_refused_unread(settings: Any) -> None:
     settings.CAMPAIGNS_IMPORT_MAX_MIB = 1
     with pytest.raises(ImportRefused, match="more than 1 MiB"):

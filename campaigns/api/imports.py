@@ -15,7 +15,7 @@ from rest_framework.viewsets import GenericViewSet
 from campaigns import services
 from campaigns.api import serializers as shapes
 from campaigns.api.error_file import error_file
-from campaigns.api.given import validated
+from campaigns.api.given import asked, validated
 from campaigns.intake import read_options
 from campaigns.models import Campaign, RecipientImport
 from queue_core.api.actor import actor
@@ -50,7 +50,7 @@ class CampaignImports(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericV
     def create(self, request: Request, campaign: str) -> Response:
         """Import a file into a draft in the background; with `start` false only keep it to be looked at."""
         found = get_object_or_404(Campaign, pk=campaign)
-        given = validated(self.get_serializer(data=request.data))
+        given = asked(request, shapes.StartImportSerializer)
         upload = given.pop("file")
         verb = services.start_import if given.pop("start") else services.upload_import
         made = verb(found, upload.file, filename=upload.name, options=read_options(**given), by=actor(request))

@@ -196,8 +196,18 @@ class ReadingSerializer(serializers.Serializer[Any]):
     )
 
 
-class BulkQuerySerializer(ReadingSerializer):
+class DryRunSerializer(serializers.Serializer[Any]):
     dry_run = serializers.BooleanField(default=False, help_text="say what would happen, write nothing")
+
+
+class BulkQuerySerializer(ReadingSerializer, DryRunSerializer):
+    """How a file shall be read, and whether it is only looked at."""
+
+
+class BulkFormSerializer(BulkQuerySerializer):
+    """The same as fields of a form."""
+
+    file = serializers.FileField(help_text="CSV, TSV or XLSX")
 
 
 class RejectedSerializer(serializers.Serializer[Any]):
@@ -290,9 +300,14 @@ class SuppressSerializer(_AddressSerializer):
     source = serializers.CharField(max_length=200, allow_blank=True, default="", help_text="where it came from")  # type: ignore[assignment]
 
 
-class SuppressionListSerializer(ReadingSerializer):
+class SuppressionListSerializer(ReadingSerializer, DryRunSerializer):
     """How a list of addresses is read, and what they are where it does not say so itself."""
 
     reason = serializers.ChoiceField(choices=SuppressionReason.choices, default=SuppressionReason.MANUAL)
     source = serializers.CharField(max_length=200, allow_blank=True, default="", help_text="where it came from")  # type: ignore[assignment]
-    dry_run = serializers.BooleanField(default=False, help_text="say what would happen, write nothing")
+
+
+class SuppressionFormSerializer(SuppressionListSerializer):
+    """The same as fields of a form."""
+
+    file = serializers.FileField(help_text="CSV, TSV or XLSX")

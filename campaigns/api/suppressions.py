@@ -13,7 +13,7 @@ from rest_framework.viewsets import GenericViewSet
 from campaigns import services
 from campaigns.api import serializers as shapes
 from campaigns.api.filters import SuppressionFilter
-from campaigns.api.given import upload_of, validated
+from campaigns.api.given import asked, upload_of, validated
 from campaigns.api.parsers import Csv, Tsv, Xlsx
 from campaigns.api.views import ID
 from campaigns.intake import read_options
@@ -56,17 +56,17 @@ class SuppressionViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Gener
             "text/csv": OpenApiTypes.STR,
             Tsv.media_type: OpenApiTypes.STR,
             Xlsx.media_type: OpenApiTypes.BINARY,
-            "multipart/form-data": {"type": "object", "properties": {"file": {"type": "string", "format": "binary"}}},
+            "multipart/form-data": shapes.SuppressionFormSerializer,
         },
         responses={201: shapes.SuppressionReportSerializer, 200: shapes.SuppressionReportSerializer},
     )
     @action(detail=False, methods=["post"], url_path="import", filterset_class=None, pagination_class=None)
     def import_list(self, request: Request) -> Response:
         """Put the addresses of a file on the list; 200, and nothing written, with `dry_run`."""
-        asked = validated(shapes.SuppressionListSerializer(data=request.query_params))
-        given = {name: asked.pop(name) for name in ("dry_run", "reason", "source")}
+        reading = asked(request, shapes.SuppressionListSerializer)
+        given = {name: reading.pop(name) for name in ("dry_run", "reason", "source")}
         upload = upload_of(request)
-        report = services.import_suppressions(upload, options=read_options(**asked), by=actor(request), **given)
+        report = services.import_suppressions(upload, options=read_options(**reading), by=actor(request), **given)
         shown = shapes.SuppressionReportSerializer(report).data
         return Response(shown, status=200 if given["dry_run"] else 201)
 

@@ -17,7 +17,7 @@ from campaigns import services
 from campaigns.api import serializers as shapes
 from campaigns.api.figures import DuplicateSerializer, FigureActions
 from campaigns.api.filters import CampaignFilter, RecipientFilter
-from campaigns.api.given import upload_of, validated
+from campaigns.api.given import asked, upload_of, validated
 from campaigns.api.messages import MessageActions, TestSendSerializer
 from campaigns.api.parsers import Csv, Tsv, Xlsx
 from campaigns.errors import NotUnconfirmed
@@ -195,7 +195,7 @@ class CampaignRecipients(mixins.ListModelMixin, GenericViewSet[Recipient]):
             "text/csv": OpenApiTypes.STR,
             Tsv.media_type: OpenApiTypes.STR,
             Xlsx.media_type: OpenApiTypes.BINARY,
-            "multipart/form-data": {"type": "object", "properties": {"file": {"type": "string", "format": "binary"}}},
+            "multipart/form-data": shapes.BulkFormSerializer,
         },
         responses={201: shapes.ImportReportSerializer, 200: shapes.ImportReportSerializer},
     )
@@ -204,12 +204,11 @@ class CampaignRecipients(mixins.ListModelMixin, GenericViewSet[Recipient]):
         """Add the people of a JSON list or a file (CSV, TSV, XLSX) to a draft; 200, and nothing written, with
         `dry_run`."""
         found = self.campaign()
-        asked = validated(shapes.BulkQuerySerializer(data=request.query_params))
-        dry_run = asked.pop("dry_run")
-        if isinstance(request.data, list):
-            report = services.add_recipients(
-                found, request.data, source="JSON list", by=actor(request), dry_run=dry_run
-            )
+        people = request.data if isinstance(request.data, list) else None
+        given = asked(request, shapes.BulkQuerySerializer if people is None else shapes.DryRunSerializer)
+        dry_run = given.pop("dry_run")
+        if people is not None:
+            report = services.add_recipients(found, people, source="JSON list", by=actor(request), dry_run=dry_run)
         else:
             upload = upload_of(request)
             report = services.import_recipients(
@@ -217,7 +216,7 @@ class CampaignRecipients(mixins.ListModelMixin, GenericViewSet[Recipient]):
                 upload,
                 filename=upload.name or "",
                 by=actor(request),
-                options=read_options(**asked),
+                options=read_options(**given),
                 dry_run=dry_run,
             )
         return Response(shapes.ImportReportSerializer(report).data, status=200 if dry_run else 201)

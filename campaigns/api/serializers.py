@@ -1,6 +1,7 @@
 import datetime
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from campaigns.addresses import AddressError, parse_address
@@ -8,6 +9,7 @@ from campaigns.context import check_context
 from campaigns.message import MessageError, Skeleton
 from campaigns.models import Campaign, MailTransport, Recipient, RecipientImport, Suppression
 from campaigns.services.preflight import Item
+from campaigns.services.report import NUMBERS
 from campaigns.states import PreflightLevel, RecipientState, SuppressionReason, UnconfirmedPolicy
 from templates_app.lines import one_line
 from templates_app.models import EmailTemplate
@@ -182,6 +184,24 @@ class EditRecipientSerializer(AddRecipientSerializer):
     """What is left out stays; `attributes` are replaced as a whole."""
 
 
+@extend_schema_field(
+    {
+        "oneOf": [
+            {"type": "object", "additionalProperties": {"type": ["string", "null"]}},
+            {"type": "string", "description": "the same as text, for forms and queries"},
+        ]
+    }
+)
+class MappingField(serializers.Field[Any, Any, Any, Any]):
+    """An object, or its JSON text where a request can hold text only; `read_options` checks it."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        return data
+
+    def to_representation(self, value: Any) -> Any:
+        return value
+
+
 class ReadingSerializer(serializers.Serializer[Any]):
     """How a file shall be read; what is left out is found."""
 
@@ -191,8 +211,8 @@ class ReadingSerializer(serializers.Serializer[Any]):
         default=None, allow_null=True, help_text="whether the first line names the columns; without, they are 1, 2, …"
     )
     sheet = serializers.CharField(default="", allow_blank=True, help_text="of a workbook; the first one if left out")
-    mapping = serializers.CharField(
-        default="", allow_blank=True, help_text='JSON: column → email, name, an attribute or null, {"Mail": "email"}'
+    mapping = MappingField(
+        default=None, allow_null=True, help_text='column → email, name, an attribute or null: {"Mail": "email"}'
     )
 
 
@@ -262,7 +282,21 @@ class SampleSerializer(serializers.Serializer[Any]):
     rows = SampleRowSerializer(many=True)
 
 
+class CheckedSerializer(serializers.Serializer[Any]):
+    """The numbers of the last check, and the first rejected rows."""
+
+    rejected = serializers.SerializerMethodField()
+
+    def get_fields(self) -> dict[str, Any]:
+        return {**{name: serializers.IntegerField() for name in NUMBERS}, **super().get_fields()}
+
+    @extend_schema_field(RejectedSerializer(many=True))
+    def get_rejected(self, checked: dict[str, Any]) -> list[dict[str, Any]]:
+        return [dict(zip(("line", "email", "reason"), row, strict=True)) for row in checked["rejected"]]
+
+
 class ImportSerializer(serializers.ModelSerializer[RecipientImport]):
+    checked = CheckedSerializer(read_only=True, allow_null=True)
     percent = serializers.IntegerField(read_only=True, allow_null=True, help_text="of the file that was read")
     created_by = serializers.CharField(source="created_by.username", default=None, read_only=True)
 

@@ -416,7 +416,7 @@ def test_no_option_beside_a_file_is_ignored(api, campaign, path, query, fields, 
     answer = post_file(api, f"/api/v1/{path.format(id=campaign.pk)}{query}", **fields)
     assert (answer.status_code, list(answer.json()["errors"])) == (400, [named])
     assert "once" in answer.json()["errors"][named][0] or "delimiter, encoding" in answer.json()["errors"][named][0]
-    assert not (Recipient.objects.exists() or RecipientImport.objects.exists() or Suppression.objects.exists())
+    assert not any(model.objects.exists() for model in (Recipient, RecipientImport, Suppression))
 
 
 def test_options_are_taken_from_the_form_too(api, campaign):
@@ -567,11 +567,14 @@ def test_the_api_keeps_maps_checks_and_starts_a_file(api, campaign):
     assert sample["rows"][2] == {"line": 4, "cells": ["nobody", "", "", ""], "reason": ""}
     assert api.post(f"{one}start/").status_code == 400
     assert api.patch(one, {"mapping": '{"#9": "x"}'}).status_code == 400
-    answer = api.patch(one, {"mapping": '{"#3": "zone", "#4": null}'})
-    assert answer.data["found"]["columns"] == [["Kunde", "email"], ["Ort", "ort"], ["Ort", "zone"], ["", ""]]
+    assert api.patch(one, {"mapping": [1]}).status_code == 400
+    for mapping in ('{"#3": "zone", "#4": null}', {"#3": "zone", "#4": None}):
+        answer = api.patch(one, {"mapping": mapping})
+        assert answer.data["found"]["columns"] == [["Kunde", "email"], ["Ort", "ort"], ["Ort", "zone"], ["", ""]]
     assert api.post(f"{one}check/").data["state"] == "checking"
     services.run_check(answer.data["id"])
-    assert api.get(one).data["checked"]["created"] == 2
+    checked = api.get(one).data["checked"]
+    assert (checked["created"], checked["rejected"]) == (2, [{"line": 4, "email": "nobody", "reason": "no @"}])
     assert api.post(f"{one}start/").data["state"] == "waiting"
     assert api.post(f"{one}start/").status_code == 409
     assert api.patch(one, {}).status_code == 409

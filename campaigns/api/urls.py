@@ -5,7 +5,7 @@ from campaigns.api import events, views
 from campaigns.api.dkim_keys import DkimKeyViewSet
 from campaigns.api.domain_limits import DomainLimitViewSet
 from campaigns.api.figures import CampaignTasks
-from campaigns.api.imports import CampaignImports
+from campaigns.api.imports import CampaignImports, Imports
 from campaigns.api.suppressions import SuppressionViewSet
 from campaigns.api.templates import CampaignTemplateViewSet
 from campaigns.api.transports import TransportViewSet
@@ -13,6 +13,7 @@ from campaigns.api.transports import TransportViewSet
 router = SimpleRouter()
 router.register("campaigns", views.CampaignViewSet, basename="campaign")
 router.register("recipients", views.RecipientViewSet, basename="recipient")
+router.register("imports", Imports, basename="import")
 router.register("suppressions", SuppressionViewSet, basename="suppression")
 router.register("dkim-keys", DkimKeyViewSet, basename="dkim-key")
 router.register("templates", CampaignTemplateViewSet, basename="template")

@@ -562,6 +562,8 @@ def test_the_api_keeps_maps_checks_and_starts_a_file(api, campaign):
     answer = api.post(root, body, format="multipart")
     assert (answer.status_code, answer.data["state"]) == (202, "uploaded")
     one = f"{root}{answer.data['id']}/"
+    assert api.get(f"/api/v1/imports/{answer.data['id']}/").data == api.get(one).data
+    one = f"/api/v1/imports/{answer.data['id']}/"
     sample = api.get(f"{one}sample/").data
     assert "Two columns" in sample["problem"]
     assert sample["rows"][2] == {"line": 4, "cells": ["nobody", "", "", ""], "reason": ""}

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
-from django_filters.rest_framework import FilterSet
+from django_filters.rest_framework import BaseCSVFilter, Filter, FilterSet
 from drf_spectacular.utils import extend_schema
 from rest_framework import mixins, serializers
 from rest_framework.decorators import action
@@ -70,20 +70,45 @@ TERMS: dict[str, TermOf] = {
 }
 
 
-def _text(value: Any) -> str:
-    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+def _given(value: Any, kind: Filter) -> str | list[str]:
+    """A value of JSON as the list's address would have it; ValueError says what cannot be one."""
+    if isinstance(value, list) and isinstance(kind, BaseCSVFilter):
+        parts = [_given(part, Filter()) for part in value]
+        if any("," in part for part in parts):
+            raise ValueError("A value with a comma cannot be told from two; say it in a search, as q.")
+        return [str(part) for part in parts]
+    if not isinstance(value, str | int | float):
+        raise ValueError("Give a text, a number, or true or false; a filter for several values takes a list.")
+    return str(value)
 
 
 def cleaned(given: Mapping[str, Any], filters: type[FilterSet]) -> dict[str, Any]:
-    """The values of a list's filters that say something; a ValidationError names a wrong one."""
-    texts = {name: _text(value) for name, value in given.items()}
-    known = filters.base_filters
-    if unknown := sorted(set(texts) - set(known)):
-        raise ValidationError({"filter": {name: [f"There are {', '.join(known)}."] for name in unknown}})
+    """What the filters of a list mean; a ValidationError names one that is wrong, or that says nothing.
+
+    A list may leave out an empty filter; a verb that did would work on more than it was asked to.
+    """
+    known: dict[str, Filter] = filters.base_filters
+    texts: dict[str, str | list[str]] = {}
+    wrong: dict[str, list[str]] = {}
+    for name, value in given.items():
+        if name not in known:
+            wrong[name] = [f"There are {', '.join(known)}."]
+            continue
+        try:
+            texts[name] = _given(value, known[name])
+        except ValueError as exc:
+            wrong[name] = [str(exc)]
     form = filters(texts, queryset=filters.Meta.model.objects.none()).form
-    if not form.is_valid():
-        raise ValidationError({"filter": form.errors})
-    return {name: value for name, value in form.cleaned_data.items() if value not in (None, "", [])}
+    if wrong or not form.is_valid():
+        raise ValidationError({"filter": {**form.errors, **wrong}})
+    values = {name: form.cleaned_data[name] for name in texts}
+    if empty := [name for name, value in values.items() if _is_silent(value)]:
+        raise ValidationError({"filter": {name: ["Says nothing. Give a value, or leave it out."] for name in empty}})
+    return values
+
+
+def _is_silent(value: Any) -> bool:
+    return value in (None, "", []) or (isinstance(value, list) and "" in value)
 
 
 def query_of(given: Mapping[str, Any]) -> str:

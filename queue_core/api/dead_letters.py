@@ -14,7 +14,7 @@ from rest_framework.viewsets import GenericViewSet
 
 from queue_core import services
 from queue_core.api.actor import actor, may_submit
-from queue_core.api.filters import AnyTextFilter
+from queue_core.api.filters import AnyTextFilter, TrueOrFalseFilter
 from queue_core.api.serializers import NoFields, ReplaySerializer, TaskSerializer
 from queue_core.api.views import ID
 from queue_core.errors import QueueError
@@ -85,7 +85,7 @@ class GroupOutcomeSerializer(serializers.Serializer[Any]):
 
 
 class DeadLetterFilter(filters.FilterSet):  # type: ignore[misc]
-    open = filters.BooleanFilter(method="is_open", label="Not resolved yet")
+    open = TrueOrFalseFilter(method="is_open", label="Not resolved yet")
     name = filters.CharFilter()
     queue = filters.CharFilter()
     queue__in = AnyTextFilter(field_name="queue", lookup_expr="in")
@@ -103,7 +103,7 @@ class DeadLetterFilter(filters.FilterSet):  # type: ignore[misc]
 
 
 class DeadLetterGroupFilter(filters.FilterSet):  # type: ignore[misc]
-    open = filters.BooleanFilter(field_name="is_open", label="Has open dead letters")
+    open = TrueOrFalseFilter(field_name="is_open", label="Has open dead letters")
     name = filters.CharFilter()
 
     class Meta:

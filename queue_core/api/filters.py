@@ -1,6 +1,9 @@
+from typing import Any
+
 from django import forms
 from django.db.models import QuerySet
 from django_filters import rest_framework as filters
+from django_filters.widgets import BooleanWidget
 
 from queue_core.models import Task, Worker
 from queue_core.querysets import in_states
@@ -9,6 +12,31 @@ from queue_core.states import TaskState, WorkerState
 
 class WholeNumberFilter(filters.Filter):  # type: ignore[misc]
     field_class = forms.IntegerField
+
+
+class _TrueOrFalseWidget(BooleanWidget):  # type: ignore[misc]
+    """Leaves what is neither as it was written; the original makes None of it, which filters nothing."""
+
+    def value_from_datadict(self, data: Any, files: Any, name: str) -> Any:
+        text = data.get(name)
+        read = super().value_from_datadict(data, files, name)
+        return text if read is None and text else read
+
+
+class _TrueOrFalseField(forms.NullBooleanField):
+    def to_python(self, value: Any) -> Any:
+        if value not in (None, "", True, False):
+            raise forms.ValidationError("Must be true or false.", code="invalid")
+        return None if value == "" else value
+
+
+class TrueOrFalseFilter(filters.BooleanFilter):  # type: ignore[misc]
+    """`?pinned=true`; anything but true, false, 1 and 0 is refused, where a BooleanFilter would find everything."""
+
+    field_class = _TrueOrFalseField
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(widget=_TrueOrFalseWidget, **options)
 
 
 class AnyStateFilter(filters.BaseInFilter, filters.ChoiceFilter):  # type: ignore[misc]
@@ -31,7 +59,7 @@ class TaskFilter(filters.FilterSet):  # type: ignore[misc]
     priority__gte = WholeNumberFilter(field_name="priority", lookup_expr="gte")
     priority__lte = WholeNumberFilter(field_name="priority", lookup_expr="lte")
     replay_of = WholeNumberFilter()
-    pinned = filters.BooleanFilter()
+    pinned = TrueOrFalseFilter()
     tags = AnyTextFilter(field_name="tags", lookup_expr="contains", label="Has all of these tags")
     workflow = WholeNumberFilter(field_name="workflow_id")
     created_at__gte = filters.IsoDateTimeFilter(field_name="created_at", lookup_expr="gte")

@@ -13,6 +13,7 @@ from rest_framework.viewsets import GenericViewSet
 
 from queue_core import services
 from queue_core.api.actor import actor
+from queue_core.api.filters import TrueOrFalseFilter
 from queue_core.api.serializers import NoFields, not_internal
 from queue_core.api.views import ID
 from queue_core.cron import MAX_INTERVAL, MAX_LENGTH
@@ -94,7 +95,7 @@ class ScheduleFilter(filters.FilterSet):  # type: ignore[misc]
     name = filters.CharFilter()
     task = filters.CharFilter()
     kind = filters.ChoiceFilter(choices=Rhythm.choices)
-    paused = filters.BooleanFilter()
+    paused = TrueOrFalseFilter()
 
     class Meta:
         model = Schedule

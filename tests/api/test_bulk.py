@@ -124,7 +124,7 @@ def test_every_filter_of_the_list_has_a_meaning_here():
         ({"verb": "retry", "filter": {"colour": "red"}}, "filter.colour", "There are state, state__in"),
         ({"verb": "retry", "filter": {"q": "x", "state": "failed"}}, "filter.q", "There are state"),
         ({"verb": "retry", "filter": {"state": "broken"}}, "filter.state", "Select a valid choice"),
-        ({"verb": "retry", "filter": {"state": {"a": 1}}}, "filter.state", "Select a valid choice"),
+        ({"verb": "retry", "filter": {"state": {"a": 1}}}, "filter.state", "Give a text"),
         ({"verb": "retry", "filter": {"created_at__gte": "x"}}, "filter.created_at__gte", "valid date"),
         ({"verb": "retry", "ids": []}, "ids", "1 to 10000"),
         ({"verb": "retry", "ids": [-1]}, "ids.0", "greater than or equal to 1"),
@@ -136,6 +136,42 @@ def test_what_cannot_be_begun_says_which_field(api, body, field, part):
     answer = api.post(URL, body, format="json")
     assert answer.status_code == 400, answer.content
     assert part in " ".join(answer.json()["errors"][field])
+    assert not BulkOperation.objects.exists()
+
+
+SILENT = [
+    {"state__in": []},
+    {"state": ""},
+    {"name": ""},
+    {"name": " "},
+    {"name": None},
+    {"queue__in": []},
+    {"queue__in": ""},
+    {"queue__in": ["low", ""]},
+    {"queue__in": "low,"},
+    {"queue__in": [["low"]]},
+    {"queue__in": ["low,mail"]},
+    {"queue": ["low"]},
+    {"unique_key": ""},
+    {"pinned": "flase"},
+    {"pinned": None},
+    {"pinned": ""},
+    {"workflow": ""},
+    {"priority": ""},
+    {"created_at__gte": ""},
+    {"tags": ""},
+    {"search": ""},
+]
+
+
+@pytest.mark.parametrize("silent", SILENT)
+def test_a_filter_that_says_nothing_is_refused_and_not_left_out(api, silent):
+    make_dead_letters(1, name="tests.noop")
+    body = {"verb": "delete", "filter": {"name": "tests.noop", **silent}}
+    for is_dry in (True, False):
+        answer = api.post(URL, {**body, "dry_run": is_dry}, format="json")
+        assert answer.status_code == 400, answer.content
+        assert list(answer.json()["errors"]) == [f"filter.{name}" for name in silent]
     assert not BulkOperation.objects.exists()
 
 
@@ -204,6 +240,10 @@ def test_every_filter_of_letters_has_a_meaning_here():
         ({"verb": "retry", "ids": [1]}, "verb", "there are discard, replay"),
         ({"verb": "replay", "filter": {"open": False}}, "filter.open", "Only open dead letters"),
         ({"verb": "replay", "filter": {"colour": "red"}}, "filter.colour", "There are open, name"),
+        ({"verb": "replay", "filter": {"queue": "mail", "open": "maybe"}}, "filter.open", "true or false"),
+        ({"verb": "replay", "filter": {"queue": "mail", "open": ""}}, "filter.open", "Says nothing"),
+        ({"verb": "replay", "filter": {"queue": "mail", "fingerprint": ""}}, "filter.fingerprint", "Says nothing"),
+        ({"verb": "replay", "filter": {"queue": "mail", "queue__in": []}}, "filter.queue__in", "Says nothing"),
         ({"verb": "replay", "filter": {"reason": "bored"}}, "filter.reason", "Select a valid choice"),
         ({"verb": "replay", "filter": {}}, "q", "Say what to work on"),
         ({"verb": "replay", "filter": {"fingerprint": "x"}}, "q", "32 hexadecimal digits"),

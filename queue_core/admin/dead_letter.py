@@ -10,10 +10,10 @@ from django.utils.html import format_html
 from django.utils.text import Truncator
 from unfold.decorators import display as label
 
-from queue_core import conf, registry, services
+from queue_core import conf, registry, search, services
 from queue_core.admin import dead_letter_pages as pages
 from queue_core.admin.bulk_actions import BulkActions
-from queue_core.admin.filters import DayRange, NameFilter, QueueFilter, days, one_of, tabs
+from queue_core.admin.filters import DayRange, NameFilter, QueueFilter, days, one_of, searched, tabs
 from queue_core.admin.forms import as_text
 from queue_core.admin.times import ago, moment
 from queue_core.errors import QueueError
@@ -82,6 +82,11 @@ class DeadLetterAdmin(BulkActions):
     list_filter = [ResolutionFilter, GroupFilter, ReasonFilter, QueueFilter, NameFilter, ("failed_at", DayRange)]
     list_filter_submit = True
     lookups = ("state", "reason", "queue", "name", "fingerprint", "failed_at_from", "failed_at_to")
+    search_fields = ["name"]
+    search_help_text = (
+        "A task's id, beginning of a name, key or a word of the error; or reason:timeout group:0f5a… letter:>40"
+        " failed:>=2026-01-31, and what finds tasks, such as queue:mail tag:x age:>1h payload.customer.id:7"
+    )
     actions = ["replay_selected", "discard_selected"]
     bulk_terms: ClassVar = {
         "state": open_ones,
@@ -105,6 +110,11 @@ class DeadLetterAdmin(BulkActions):
         context = {**(extra_context or {}), "tab_list": above, "title": "Dead letters"}
         answer: HttpResponse = super().changelist_view(request, context)
         return answer
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+    ) -> tuple[QuerySet[Any], bool]:
+        return searched(request, queryset, search_term, search.letters), False
 
     def get_urls(self) -> list[URLPattern]:
         site_view = self.admin_site.admin_view

@@ -8,8 +8,8 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path, reverse
 from django.utils.text import Truncator
 
-from queue_core import services
-from queue_core.admin.filters import tabs
+from queue_core import search, services
+from queue_core.admin.filters import searched, tabs
 from queue_core.admin.ledger import LedgerAdmin, actor, demand, find, page
 from queue_core.admin.times import moment
 from queue_core.fingerprints import FINGERPRINT
@@ -38,7 +38,9 @@ class DeadLetterGroupAdmin(LedgerAdmin):
     lookups = ("state",)
     ordering = ("-is_open", "-last_seen")
     search_fields = ["name"]
-    search_help_text = "Task name or its beginning"
+    search_help_text = (
+        "Beginning of a name or a word of the error; or name:crm.* group:0f5a… open:>100 total:>100 last:>=2026-01-31"
+    )
     actions = None
     detail_template = "queue_core/admin/dead_letter_group.html"
 
@@ -55,7 +57,7 @@ class DeadLetterGroupAdmin(LedgerAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[DeadLetterGroup], search_term: str
     ) -> tuple[QuerySet[DeadLetterGroup], bool]:
-        return (queryset.filter(name__startswith=search_term) if search_term else queryset), False
+        return searched(request, queryset, search_term, search.groups), False
 
     def get_urls(self) -> list[URLPattern]:
         views = {

@@ -4,15 +4,16 @@ import datetime
 from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
-from django.contrib import admin
-from django.db.models import QuerySet
+from django.contrib import admin, messages
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 from unfold.contrib.filters.admin import RangeDateFilter
 
-from queue_core import conf, registry
+from queue_core import conf, registry, search
 from queue_core.querysets import SHOWN_STATES
 from queue_core.search import Term, Value
+from queue_core.services.clock import database_time
 
 TAB_STATES = ("queued", "scheduled", "running", "retrying", "failed", "succeeded", "cancelled")
 
@@ -87,6 +88,15 @@ def days(field: str) -> dict[str, Callable[[str], Term | None]]:
         return term
 
     return {"from": bound(">=", 0), "to": bound("<", 1)}
+
+
+def searched(request: HttpRequest, rows: QuerySet[Any], text: str, meaning: Callable[..., Q]) -> QuerySet[Any]:
+    """The rows that a search finds; none, and a message, where it cannot be understood."""
+    try:
+        return rows.filter(meaning(search.parse(text), now=database_time())) if text else rows
+    except search.SearchError as exc:
+        messages.error(request, f"{exc}.")
+        return rows.none()
 
 
 def tabs(model: str, path: str, chosen: str, states: Sequence[str], kept: str = "") -> list[dict[str, Any]]:

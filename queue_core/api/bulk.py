@@ -14,10 +14,10 @@ from rest_framework.viewsets import GenericViewSet
 
 from queue_core import bulk, services
 from queue_core.api.actor import actor
-from queue_core.api.filters import TaskFilter
+from queue_core.api.filters import TaskFilter, id_in
 from queue_core.api.serializers import NoFields, TaskSummarySerializer
 from queue_core.models import BulkOperation, Task
-from queue_core.search import Query, Term, Value
+from queue_core.search import Query, Term, Value, parse
 from queue_core.services.bulk_verbs import TASKS
 from queue_core.services.preview_bulk import IDS_MAX
 
@@ -36,8 +36,8 @@ def at_time(field: str, operator: str) -> TermOf:
     return lambda value: Term(field, (Value(value.isoformat()),), operator)
 
 
-def _search(value: str) -> Term:
-    if value.isascii() and value.isdigit() and len(value) < 19:
+def look_for(value: str) -> Term:
+    if id_in(value) is not None:
         return Term("id", (Value(value),))
     return Term("name", (Value(value, is_prefix=True),))
 
@@ -47,7 +47,7 @@ def _states(states: Sequence[str]) -> Term:
     return any_of("state")(["waiting" if state == "queued" else state for state in states])
 
 
-# Each filter of the list, as a term of a search; all but `tags`, of which each one is a term.
+# Each filter of the list, as a term of a search; all but `tags` and `q`, which are several.
 TERMS: dict[str, TermOf] = {
     "state": lambda state: _states([state]),
     "state__in": _states,
@@ -66,7 +66,7 @@ TERMS: dict[str, TermOf] = {
     "created_at__lt": at_time("created", "<"),
     "run_at__gte": at_time("due", ">="),
     "run_at__lt": at_time("due", "<"),
-    "search": _search,
+    "search": look_for,
 }
 
 
@@ -114,12 +114,12 @@ def _is_silent(value: Any) -> bool:
 def query_of(given: Mapping[str, Any]) -> str:
     """The search that finds what the list of tasks finds with these filters."""
     values = cleaned(given, TaskFilter)
-    tags = [Term("tag", (Value(tag),)) for tag in values.pop("tags", [])]
-    return str(Query((*(TERMS[name](value) for name, value in values.items()), *tags)))
+    several = [*parse(values.pop("q", "")).terms, *(Term("tag", (Value(tag),)) for tag in values.pop("tags", []))]
+    return str(Query((*several, *(TERMS[name](value) for name, value in values.items()))))
 
 
 class BulkSerializer(serializers.Serializer[Any]):
-    """One of filter and ids; a filter is that of the list, or {"q": a search}."""
+    """One of filter and ids; a filter holds those of the list, of which `q` is a search."""
 
     verb = serializers.CharField(
         max_length=40,
@@ -191,22 +191,17 @@ class BulkStart(GenericViewSet[Any]):
         form = self.get_serializer(data=request.data)
         form.is_valid(raise_exception=True)
         given = form.validated_data
-        chosen = {"ids": given.get("ids"), "params": given.get("params"), "query": self._query(given.get("filter"))}
+        chosen = {
+            "ids": given.get("ids"),
+            "params": given.get("params"),
+            "query": self.search_of(given.get("filter", {})),
+        }
         chosen["target"] = self.target.label
         verb = bulk.get(self.target.label, given["verb"]).name
         if given["dry_run"]:
             return Response(self.preview(services.preview_bulk(verb, asked_by=actor(request), **chosen)).data)
         made = services.start_bulk(verb, by=actor(request), **chosen)
         return Response(BulkDetailSerializer(made).data, status=202)
-
-    def _query(self, given: dict[str, Any] | None) -> str:
-        if given is None:
-            return ""
-        if set(given) != {"q"}:
-            return self.search_of(given)
-        if not isinstance(given["q"], str):
-            raise ValidationError({"filter": {"q": ["Give a text."]}})
-        return given["q"]
 
 
 class TaskBulkViewSet(BulkStart):

@@ -12,13 +12,14 @@ from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
 from rest_framework.viewsets import GenericViewSet
 
-from queue_core import services
+from queue_core import search, services
 from queue_core.api.actor import actor, may_submit
-from queue_core.api.filters import AnyTextFilter, TrueOrFalseFilter
+from queue_core.api.filters import AnyTextFilter, TrueOrFalseFilter, id_in
 from queue_core.api.serializers import NoFields, ReplaySerializer, TaskSerializer
 from queue_core.api.views import ID
 from queue_core.errors import QueueError
 from queue_core.models import DeadLetter, DeadLetterGroup, Execution, Task
+from queue_core.services.clock import database_time
 from queue_core.states import DeathReason
 
 
@@ -93,10 +94,20 @@ class DeadLetterFilter(filters.FilterSet):  # type: ignore[misc]
     fingerprint = filters.CharFilter()
     failed_at__gte = filters.IsoDateTimeFilter(field_name="failed_at", lookup_expr="gte")
     failed_at__lt = filters.IsoDateTimeFilter(field_name="failed_at", lookup_expr="lt")
+    search = filters.CharFilter(method="look_for", label="A task's id, or how its name begins")
+    q = filters.CharFilter(method="by_search", label="A search, such as reason:timeout error:busy")
 
     class Meta:
         model = DeadLetter
         fields: list[str] = []
+
+    def look_for(self, letters: QuerySet[DeadLetter], name: str, value: str) -> QuerySet[DeadLetter]:
+        if (pk := id_in(value)) is not None:
+            return letters.filter(task=pk)
+        return letters.filter(name__startswith=value)
+
+    def by_search(self, letters: QuerySet[DeadLetter], name: str, value: str) -> QuerySet[DeadLetter]:
+        return letters.filter(search.letters(search.parse(value), now=database_time()))
 
     def is_open(self, letters: QuerySet[DeadLetter], name: str, value: bool) -> QuerySet[DeadLetter]:
         return letters.filter(resolution="") if value else letters.exclude(resolution="")
@@ -105,10 +116,15 @@ class DeadLetterFilter(filters.FilterSet):  # type: ignore[misc]
 class DeadLetterGroupFilter(filters.FilterSet):  # type: ignore[misc]
     open = TrueOrFalseFilter(field_name="is_open", label="Has open dead letters")
     name = filters.CharFilter()
+    search = filters.CharFilter(field_name="name", lookup_expr="startswith", label="How a name begins")
+    q = filters.CharFilter(method="by_search", label="A search, such as name:crm.* error:busy open:>100")
 
     class Meta:
         model = DeadLetterGroup
         fields: list[str] = []
+
+    def by_search(self, groups: QuerySet[DeadLetterGroup], name: str, value: str) -> QuerySet[DeadLetterGroup]:
+        return groups.filter(search.groups(search.parse(value), now=database_time()))
 
 
 class _Verbs(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewSet[Any]):

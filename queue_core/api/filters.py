@@ -5,8 +5,10 @@ from django.db.models import QuerySet
 from django_filters import rest_framework as filters
 from django_filters.widgets import BooleanWidget
 
+from queue_core import search
 from queue_core.models import Task, Worker
 from queue_core.querysets import in_states
+from queue_core.services.clock import database_time
 from queue_core.states import TaskState, WorkerState
 
 
@@ -47,6 +49,11 @@ class AnyTextFilter(filters.BaseInFilter, filters.CharFilter):  # type: ignore[m
     """`?queue__in=mail,low`"""
 
 
+def id_in(text: str) -> int | None:
+    """The number that a text is, where it may be an id."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 19 else None
+
+
 class TaskFilter(filters.FilterSet):  # type: ignore[misc]
     state = filters.ChoiceFilter(choices=TaskState, method="in_state")
     state__in = AnyStateFilter(field_name="state", lookup_expr="in", choices=TaskState, method="in_state")
@@ -67,6 +74,7 @@ class TaskFilter(filters.FilterSet):  # type: ignore[misc]
     run_at__gte = filters.IsoDateTimeFilter(field_name="run_at", lookup_expr="gte")
     run_at__lt = filters.IsoDateTimeFilter(field_name="run_at", lookup_expr="lt")
     search = filters.CharFilter(method="look_for", label="An id, or how a name begins")
+    q = filters.CharFilter(method="by_search", label="A search, as tasks/search/ takes it")
 
     class Meta:
         model = Task
@@ -76,9 +84,12 @@ class TaskFilter(filters.FilterSet):  # type: ignore[misc]
         return tasks.filter(in_states([value] if isinstance(value, str) else value))
 
     def look_for(self, tasks: QuerySet[Task], name: str, value: str) -> QuerySet[Task]:
-        if value.isascii() and value.isdigit() and len(value) <= 19:
-            return tasks.filter(pk=int(value))
+        if (pk := id_in(value)) is not None:
+            return tasks.filter(pk=pk)
         return tasks.filter(name__startswith=value)
+
+    def by_search(self, tasks: QuerySet[Task], name: str, value: str) -> QuerySet[Task]:
+        return tasks.filter(search.condition(search.parse(value), now=database_time()).q)
 
 
 class WorkerFilter(filters.FilterSet):  # type: ignore[misc]

@@ -18,13 +18,14 @@ from queue_core.api.bulk import (
     at_time,
     cleaned,
     is_,
+    look_for,
 )
 from queue_core.api.dead_letters import DeadLetterFilter, DeadLetterSummarySerializer
 from queue_core.models import DeadLetter
-from queue_core.search import Query, Term, Value
+from queue_core.search import Query, Term, Value, parse
 from queue_core.services.bulk_verbs import LETTERS
 
-# Each filter of the list, as a term of a search.
+# Each filter of the list, as a term of a search; all but `q`, which is several.
 LETTER_TERMS: dict[str, TermOf] = {
     "open": lambda value: Term("letter", (Value("0"),), ">"),
     "name": is_("name"),
@@ -34,6 +35,7 @@ LETTER_TERMS: dict[str, TermOf] = {
     "fingerprint": is_("group"),
     "failed_at__gte": at_time("failed", ">="),
     "failed_at__lt": at_time("failed", "<"),
+    "search": look_for,
 }
 
 
@@ -42,7 +44,8 @@ def letters_query_of(given: Mapping[str, Any]) -> str:
     values = cleaned(given, DeadLetterFilter)
     if values.get("open") is False:
         raise ValidationError({"filter": {"open": ["Only open dead letters can be replayed or discarded."]}})
-    return str(Query(tuple(LETTER_TERMS[name](value) for name, value in values.items())))
+    several = parse(values.pop("q", "")).terms
+    return str(Query((*several, *(LETTER_TERMS[name](value) for name, value in values.items()))))
 
 
 class LetterPreviewSerializer(BulkPreviewSerializer):

@@ -55,6 +55,11 @@ def letters(query: Query, *, now: datetime.datetime) -> Q:
     return q
 
 
+def groups(query: Query, *, now: datetime.datetime) -> Q:
+    """The same of groups of dead letters, by what the group itself knows."""
+    return _all(query.terms, now, _GROUP_FIELDS).q
+
+
 def _all(terms: Sequence[Term], now: datetime.datetime, fields: Mapping[str, "_Field"]) -> Condition:
     q, indexed = Q(), False
     for term in terms:
@@ -196,6 +201,12 @@ def _group(term: Term, value: Value, now: datetime.datetime) -> Condition:
     return Condition(Q(fingerprint=value.text), indexed=True)
 
 
+def _group_word(term: Term, value: Value, now: datetime.datetime) -> Condition:
+    """A word for itself: how a name begins, or part of an error."""
+    q = Q(name__startswith=value.text)
+    return Condition(q if value.is_prefix else q | Q(error__icontains=value.text))
+
+
 def _payload(term: Term, value: Value, now: datetime.datetime) -> Condition:
     """`payload.a.b:7` holds 7 or "7" there."""
     path = term.field.split(".")[1:]
@@ -255,8 +266,19 @@ _FIELDS = {
 _LETTER_FIELDS = {
     "failed": _Field(_time("failed_at"), compares=True),
     "group": _Field(_group),
+    "id": _Field(_number("task_id"), compares=True),
     "letter": _Field(_number("id"), compares=True),
     "name": _FIELDS["name"],
     "queue": _FIELDS["queue"],
     "reason": _Field(_reason),
+}
+_GROUP_FIELDS = {
+    "": _Field(_group_word, begins=True),
+    "error": _FIELDS["error"],
+    "first": _Field(_time("first_seen"), compares=True),
+    "group": _LETTER_FIELDS["group"],
+    "last": _Field(_time("last_seen"), compares=True),
+    "name": _FIELDS["name"],
+    "open": _Field(_number("open"), compares=True),
+    "total": _Field(_number("total"), compares=True),
 }

@@ -86,6 +86,8 @@ FILTERS = [
     {"search": "tests.n"},
     {"search": "{id}"},
     {"state": "queued", "queue": "low", "search": "tests."},
+    {"q": "tag:c"},
+    {"q": '-state:failed key:"a \\"key\\", x*"', "queue": "low"},
 ]
 
 
@@ -108,7 +110,7 @@ def test_a_filter_means_what_it_means_in_the_list(given, api, tasks):
 
 
 def test_every_filter_of_the_list_has_a_meaning_here():
-    assert {name for name, kind in TaskFilter.base_filters.items() if isinstance(kind, Filter)} == {*TERMS, "tags"}
+    assert {name for name, kind in TaskFilter.base_filters.items() if isinstance(kind, Filter)} == {*TERMS, "tags", "q"}
 
 
 @pytest.mark.parametrize(
@@ -122,7 +124,8 @@ def test_every_filter_of_the_list_has_a_meaning_here():
         ({"verb": "retry", "filter": {"q": "colour:red"}}, "q", "no field"),
         ({"verb": "retry", "filter": {"q": ["x"]}}, "filter.q", "Give a text"),
         ({"verb": "retry", "filter": {"colour": "red"}}, "filter.colour", "There are state, state__in"),
-        ({"verb": "retry", "filter": {"q": "x", "state": "failed"}}, "filter.q", "There are state"),
+        ({"verb": "retry", "filter": {"q": "", "state": "failed"}}, "filter.q", "Says nothing"),
+        ({"verb": "retry", "filter": {"q": "name:", "state": "failed"}}, "q", "A value is missing"),
         ({"verb": "retry", "filter": {"state": "broken"}}, "filter.state", "Select a valid choice"),
         ({"verb": "retry", "filter": {"state": {"a": 1}}}, "filter.state", "Give a text"),
         ({"verb": "retry", "filter": {"created_at__gte": "x"}}, "filter.created_at__gte", "valid date"),
@@ -216,6 +219,10 @@ LETTER_FILTERS = [
     {"failed_at__gte": "2026-01-01T00:00:00Z"},
     {"failed_at__lt": "2026-01-01"},
     {"open": "true", "queue": "mail"},
+    {"search": "tests.a"},
+    {"search": "{task}"},
+    {"q": "reason:timeout -queue:mail"},
+    {"q": "error:no", "queue": "mail"},
 ]
 
 
@@ -224,6 +231,9 @@ def test_a_filter_of_letters_means_what_it_means_in_their_list(given, api):
     make_dead_letters(2, queue_name="mail", fingerprint="a" * 32)
     make_dead_letters(2, fingerprint="b" * 32)
     DeadLetter.objects.filter(pk=make_dead_letters(1)[0].pk).update(reason="timeout", failed_at="2025-01-01T00:00Z")
+    given = {
+        name: str(DeadLetter.objects.first().task_id) if value == "{task}" else value for name, value in given.items()
+    }
     flat = {name: ",".join(value) if isinstance(value, list) else value for name, value in given.items()}
     listed = {row["id"] for row in api.get("/api/v1/dead-letters/", flat).json()["results"]}
     found = LETTERS.where(letters_query_of(given), database_time())
@@ -231,7 +241,10 @@ def test_a_filter_of_letters_means_what_it_means_in_their_list(given, api):
 
 
 def test_every_filter_of_letters_has_a_meaning_here():
-    assert {name for name, kind in DeadLetterFilter.base_filters.items() if isinstance(kind, Filter)} == {*LETTER_TERMS}
+    assert {name for name, kind in DeadLetterFilter.base_filters.items() if isinstance(kind, Filter)} == {
+        *LETTER_TERMS,
+        "q",
+    }
 
 
 @pytest.mark.parametrize(

@@ -105,6 +105,8 @@ def test_what_is_worked_on_is_what_the_list_shows(owner, given):
         {"fingerprint": "x"},
         {"failed_at_from": "2020-01-01"},
         {"failed_at_to": "2020-01-01"},
+        {"q": "reason:attempts -group:{}".format("c" * 32)},
+        {"q": "tests.a", "queue": "default"},
     ],
 )
 def test_the_same_holds_for_open_dead_letters(owner, given):

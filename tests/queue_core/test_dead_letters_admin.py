@@ -88,6 +88,43 @@ def test_letters_are_filtered_newest_first(owner, query, found):
     assert rows(owner.get(url("deadletter_changelist"), query)) == [letters[letter] for letter in found]
 
 
+@pytest.mark.parametrize(
+    ("q", "found"),
+    [
+        ("", [1, 0]),
+        ("tests.n", [1]),
+        ("busy", [1]),
+        ("{task}", [0]),
+        ("letter:{letter}", [0]),
+        ("group:" + "b" * 32, [1]),
+        ("reason:attempts queue:default", [1, 0]),
+        ("reason:timeout", []),
+    ],
+)
+def test_letters_are_searched(owner, q, found):
+    letters = make_dead_letters(1)
+    letters += make_dead_letters(1, name="tests.noop", fingerprint="b" * 32, error="OSError: busy")
+    q = q.format(task=letters[0].task_id, letter=letters[0].pk)
+    assert rows(owner.get(url("deadletter_changelist"), {"q": q})) == [letters[number].pk for number in found]
+
+
+@pytest.mark.parametrize(("q", "found"), [("tests.n", "b"), ("busy", "b"), ("open:>1", "a"), ("", "ba")])
+def test_groups_are_searched(owner, q, found):
+    make_dead_letters(2, fingerprint="a" * 32)
+    make_dead_letters(1, name="tests.noop", fingerprint="b" * 32, error="OSError: busy")
+    listed = rows(owner.get(url("deadlettergroup_changelist"), {"q": q}))
+    assert sorted(mark[0] for mark in listed) == sorted(found)
+
+
+@pytest.mark.parametrize("page", ["deadletter", "deadlettergroup"])
+def test_a_search_that_cannot_be_says_so(owner, page):
+    make_dead_letters(1)
+    answer = owner.get(url(f"{page}_changelist"), {"q": "reason:bored colour:red"})
+    assert answer.status_code == 200
+    assert rows(answer) == []
+    assert "There is no" in " ".join(map(str, answer.context["messages"]))
+
+
 def test_columns_without_an_index_cannot_be_searched(owner):
     assert owner.get(url("deadletter_changelist"), {"error__contains": "x"}).status_code == 400
 

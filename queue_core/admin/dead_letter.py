@@ -15,6 +15,7 @@ from queue_core.admin import dead_letter_pages as pages
 from queue_core.admin.bulk_actions import BulkActions
 from queue_core.admin.filters import DayRange, NameFilter, QueueFilter, days, one_of, searched, tabs
 from queue_core.admin.forms import as_text
+from queue_core.admin.links import group_link, task_link
 from queue_core.admin.times import ago, moment
 from queue_core.errors import QueueError
 from queue_core.fingerprints import FINGERPRINT
@@ -178,19 +179,6 @@ class DeadLetterAdmin(BulkActions):
     @label(description="State", label=RESOLUTION_LABELS)  # type: ignore[untyped-decorator]
     def state_label(self, letter: DeadLetter) -> str:
         return letter.resolution or "open"
-
-
-def group_link(fingerprint: str) -> str:
-    url = reverse("admin:queue_core_deadlettergroup_change", args=[fingerprint])
-    return format_html('<a class="ph-link" href="{}">{}</a>', url, fingerprint[:8])
-
-
-def task_link(pk: int | None) -> str:
-    if pk is None:
-        return "–"  # noqa: RUF001
-    return format_html(
-        '<a class="ph-link" href="{}">task {}</a>', reverse("admin:queue_core_task_change", args=[pk]), pk
-    )
 
 
 def facts(letter: DeadLetter, task: Task | None) -> list[tuple[str, Any]]:

@@ -194,6 +194,7 @@ def facts(task: Task) -> list[tuple[str, Any]]:
         ("Asked to end", moment(task.cancel_requested_at)),
         ("Finished", moment(task.finished_at)),
         ("Duration", span(took)),
+        *relatives.lineage(task),
         *notes.trace(task),
     ]
     return rows

@@ -3,12 +3,13 @@ import logging
 from collections.abc import Iterable
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from queue_core import registry
 from queue_core.lanes import KEY_MAX
-from queue_core.models import Dependency, Execution, LogLine, Progress, Result, Task
-from queue_core.services import Backlog, Relatives, Stats, TypeShown, waiting_reason
+from queue_core.models import DeadLetter, Dependency, Execution, LogLine, Progress, Result, Task
+from queue_core.services import Backlog, Lineage, Relatives, Stats, TypeShown, lineage, waiting_reason
 from queue_core.services.submit import ATTEMPTS, PRIORITIES
 from queue_core.states import OnFailure
 
@@ -62,13 +63,33 @@ class OriginSerializer(serializers.Serializer[Any]):
     parent_task = serializers.IntegerField(default=None, help_text="the task that submitted it")
 
 
+class LetterOfTaskSerializer(serializers.ModelSerializer[DeadLetter]):
+    resolution = serializers.CharField(read_only=True, help_text="retried, replayed or discarded; empty while open")
+
+    class Meta:
+        model = DeadLetter
+        fields = ["id", "reason", "fingerprint", "resolution"]
+        read_only_fields = fields
+
+
+class LineageSerializer(serializers.Serializer[Lineage]):
+    replays = serializers.ListField(child=serializers.IntegerField(), help_text="ids; the first 100")
+    dead_letters = LetterOfTaskSerializer(source="letters", many=True, help_text="the latest first")
+
+
 class TaskSerializer(TaskSummarySerializer):
     waiting_for = serializers.SerializerMethodField(help_text="why it does not run yet; empty when it runs or is over")
     origin = OriginSerializer(source="context", read_only=True, allow_null=True, help_text="who asked for it")
     progress = ProgressSerializer(read_only=True, default=None, allow_null=True)
+    lineage = serializers.SerializerMethodField(help_text="what repeats it (`replay_of` is what it repeats)")
 
     class Meta(TaskSummarySerializer.Meta):
-        fields = [*TaskSummarySerializer.Meta.fields, "payload", "waiting_for", "origin", "progress"]
+        fields = [*TaskSummarySerializer.Meta.fields, "payload", "waiting_for", "origin", "progress", "lineage"]
+
+    @extend_schema_field(LineageSerializer)
+    def get_lineage(self, task: Task) -> dict[str, Any]:
+        """Of one that was just made (`is_new` in the context) it is known to be empty."""
+        return LineageSerializer(Lineage([], []) if self.context.get("is_new") else lineage(task)).data
 
     def get_waiting_for(self, task: Task) -> str:
         return waiting_reason(task)

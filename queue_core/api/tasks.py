@@ -85,7 +85,8 @@ class TaskViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewS
         """Submit a task. 200 with the task there is when a live one has the `unique_key`."""
         submitted = services.submit(**self._given(request), by=actor(request))
         task = Task.objects.get(pk=submitted.id)
-        return Response(TaskSerializer(task).data, status=201 if submitted.created else 200)
+        shown = TaskSerializer(task, context={"is_new": submitted.created})
+        return Response(shown.data, status=201 if submitted.created else 200)
 
     @extend_schema(request=EditSerializer, responses=TaskSerializer)
     def partial_update(self, request: Request, pk: str) -> Response:

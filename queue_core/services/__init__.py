@@ -17,6 +17,7 @@ from queue_core.services.forget import forget
 from queue_core.services.hold_queue import limit_queue, pause_queue, resume_queue
 from queue_core.services.hold_reason import hold_reason
 from queue_core.services.hold_type import limit_type, pause_type, resume_type
+from queue_core.services.lineage import Lineage, lineage
 from queue_core.services.outcome import BulkOutcome
 from queue_core.services.pause_schedule import pause_schedule
 from queue_core.services.pin import pin, unpin
@@ -65,6 +66,7 @@ __all__ = [
     "InvalidSchedule",
     "InvalidWorkflow",
     "LeaseLost",
+    "Lineage",
     "NotPulling",
     "PoolGone",
     "Preview",
@@ -94,6 +96,7 @@ __all__ = [
     "hold_reason",
     "limit_queue",
     "limit_type",
+    "lineage",
     "live_pools",
     "live_workers",
     "pause_queue",

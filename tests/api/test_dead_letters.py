@@ -220,3 +220,15 @@ def test_a_viewer_looks_and_moves_nothing(api_with):
         for verb in ("replay", "discard"):
             assert viewer.post(f"{address}{verb}/").status_code == 403
     assert DeadLetterGroup.objects.get().open == 1
+
+
+def test_a_task_leads_to_its_replays_and_its_dead_letter(api):
+    (letter,) = make_dead_letters(1)
+    path = f"/api/v1/tasks/{letter.task_id}/"
+    open_ = {"id": letter.pk, "reason": "attempts", "fingerprint": MARK, "resolution": ""}
+    assert api.get(path).json()["lineage"] == {"replays": [], "dead_letters": [open_]}
+    made = api.post(f"{LETTERS}{letter.pk}/replay/", {}, format="json").json()
+    closed = {**open_, "resolution": "replayed"}
+    assert api.get(path).json()["lineage"] == {"replays": [made["id"]], "dead_letters": [closed]}
+    shown = api.get(f"/api/v1/tasks/{made['id']}/").json()
+    assert (shown["replay_of"], shown["lineage"]) == (letter.task_id, {"replays": [], "dead_letters": []})

@@ -4,13 +4,14 @@ import json
 from typing import Any
 
 import pytest
+from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
 from queue_core import services
 from queue_core.models import Task
 from queue_core.testing import drain
-from tests.factories import UserFactory
+from tests.factories import UserFactory, make_dead_letters
 
 pytestmark = pytest.mark.django_db
 
@@ -157,3 +158,29 @@ def test_the_queues_page_links_to_the_tasks_of_each(owner: Client) -> None:
     link = f"{url('task_changelist')}?queue=low"
     assert link in owner.get(url("queue_changelist")).content.decode()
     assert [task.pk for task in owner.get(link).context["cl"].result_list] == [pk]
+
+
+def test_a_page_leads_to_what_repeats_it_and_to_its_dead_letter(owner: Client) -> None:
+    (letter,) = make_dead_letters(1)
+    made = services.replay([letter.task_id])[letter.task_id]
+    page = owner.get(url("task_change", letter.task_id)).content.decode()
+    for link in (
+        url("task_change", made),
+        url("deadletter_change", letter.pk),
+        url("deadlettergroup_change", letter.fingerprint),
+    ):
+        assert f'href="{link}"' in page
+    assert "Replayed as" in page
+    assert "(replayed), of the group" in page
+    back = owner.get(url("task_change", made)).content.decode()
+    assert "Replay of" in back
+    assert f'href="{url("task_change", letter.task_id)}"' in back
+    assert "Dead letter<" not in back
+    first = letter.task_id
+    for _ in range(12):
+        services.replay([first])
+    many = owner.get(url("task_change", first)).content.decode()
+    assert "and more" in many
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN {Task.objects.filter(replay_of=first).order_by().values('pk')[:100].query}")
+        assert "tasks_replays" in str(cursor.fetchall())

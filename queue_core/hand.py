@@ -184,9 +184,10 @@ class Hand:
         error is raised.
         """
         with self._writing:
-            self.notes.write()  # before the outcomes: progress is written only for attempts that run
+            # In this order: notes are taken of attempts that run, and all that these have said is there.
             with self._lock:
                 ended = list(self._ended)
+            self.notes.write()
             count = len(ended)
             if not count:
                 return

@@ -135,16 +135,26 @@ class Keeper(threading.Thread):
         )
         sure_until = self.hand.clock() + conf.get("LEASE_SECONDS")
         if not beat(self.worker_id, pulse):
-            lost = self.worker_id
-            self.hand.give_back()
-            sure_until = self.hand.clock() + conf.get("LEASE_SECONDS")
-            self.worker_id = register_worker(self.queues, pool=self.pool, capacity=self.capacity, after=lost)
-            logger.warning("worker %d lost its lease; going on as worker %d", lost, self.worker_id)
+            sure_until = self._take_new_place()
         self.hand.lease_until = sure_until
         unheld = lifecycle.release_unheld(self.worker_id, self.hand.held_ids(), _UNHELD_SECONDS)
         if unheld:
             logger.warning("gave back %d tasks whose claim this process never heard of", len(unheld))
         self.stand_in.look()
+
+    def _take_new_place(self) -> float:
+        """Go on under a new row after the lease was lost; answers until when that one is ours for sure.
+
+        What runs is not ours any more: it is told to end like a cancelled task, as others run the same by now.
+        """
+        lost = self.worker_id
+        self.hand.give_back()
+        for run in self.hand.running():
+            run.asked_at = run.asked_at or self.hand.clock()
+        sure_until: float = self.hand.clock() + conf.get("LEASE_SECONDS")
+        self.worker_id = register_worker(self.queues, pool=self.pool, capacity=self.capacity, after=lost)
+        logger.warning("worker %d lost its lease; going on as worker %d", lost, self.worker_id)
+        return sure_until
 
     def _watch(self, runs: list[Run], now: float) -> None:
         """Tell tasks that they are asked to end, interrupt what goes on too long, and at last end the process."""

@@ -4,6 +4,7 @@ import logging
 import threading
 import time
 from contextvars import ContextVar
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from queue_core import conf, lifecycle
@@ -50,9 +51,7 @@ class Notes:
         try:
             if lines:
                 now = time.monotonic()
-                lifecycle.log(
-                    [Line(one.task_id, one.attempt, now - at, one.level, one.logger, one.message) for at, one in lines]
-                )
+                lifecycle.log([replace(one, age=now - at) for at, one in lines])
                 lines = []
             if reports:
                 lifecycle.report(list(reports.values()))
@@ -89,10 +88,10 @@ def log(run: "Run", message: Any, level: int, logger: str) -> None:
         text = text.encode()[: limit - run.logged].decode(errors="ignore")
     task = run.task
     if text:
-        run.notes.add(Line(task.id, task.attempt, 0.0, level, shorten(logger, _LOGGER_CHARS), text))
+        run.notes.add(Line(task.id, task.attempt, task.lease, 0.0, level, shorten(logger, _LOGGER_CHARS), text))
     if run.logged + size > limit:
         cut = f"log cut at {limit // 1024} KiB" if limit >= 1024 else f"log cut at {limit} bytes"
-        run.notes.add(Line(task.id, task.attempt, 0.0, logging.WARNING, "queue_core", cut))
+        run.notes.add(Line(task.id, task.attempt, task.lease, 0.0, logging.WARNING, "queue_core", cut))
     run.logged += size
 
 

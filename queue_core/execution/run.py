@@ -30,7 +30,7 @@ class Run:
         # Set while the task's own code runs; None before and after.
         self.alarm: Alarm | None = None
         self.timeout = float("inf")
-        # When somebody's request to end this attempt was noticed.
+        # When it was noticed that this attempt is to end: somebody asked for it, or its worker lost the lease.
         self.asked_at: float | None = None
 
 
@@ -63,11 +63,14 @@ class Context:
 
     @property
     def cancelled(self) -> bool:
-        """Whether somebody asked this task to end; looked up about once a second."""
+        """Whether this attempt is to end: somebody asked for it, or others run the task by now.
+
+        Looked up about once a second.
+        """
         return self.run.asked_at is not None
 
     def stop_if_cancelled(self) -> None:
-        """End here, as cancelled, when somebody asked for it."""
+        """End here when this attempt is to end."""
         if self.cancelled:
             raise TaskCancelled
 

@@ -18,6 +18,7 @@ class Line:
 
     task_id: int
     attempt: int
+    lease: uuid.UUID
     age: float
     level: int
     logger: str
@@ -44,37 +45,44 @@ class NoAmount(ValueError):
         super().__init__(f"progress: {name} {self.reason}")
 
 
+# Notes are taken of attempts that hold their lease; another attempt tells what becomes of the task meanwhile. Their
+# tasks are named by an array as well (see sql.py).
 _LOG = """
 INSERT INTO task_logs (task_id, attempt, at, level, logger, message)
 SELECT l.task_id, l.attempt, clock_timestamp() - make_interval(secs => l.age), l.level, l.logger, l.message
-FROM unnest(%s::bigint[], %s::int[], %s::float8[], %s::smallint[], %s::text[], %s::text[])
-     WITH ORDINALITY AS l(task_id, attempt, age, level, logger, message, position)
+FROM unnest(%s::bigint[], %s::int[], %s::uuid[], %s::float8[], %s::smallint[], %s::text[], %s::text[])
+     WITH ORDINALITY AS l(task_id, attempt, lease, age, level, logger, message, position)
+JOIN tasks t ON t.id = l.task_id AND t.lease = l.lease
+WHERE t.id = ANY(%s::bigint[])
 ORDER BY l.position RETURNING id
 """
 
 
-def log(lines: Sequence[Line]) -> None:
-    """Write log lines, in order."""
-    sql.rows(
+def log(lines: Sequence[Line]) -> int:
+    """Write log lines, in order; answers of how many: an attempt that lost its lease says nothing any more."""
+    written = sql.rows(
         _LOG,
         [
             sql.array(line.task_id for line in lines),
             sql.array(line.attempt for line in lines),
+            sql.array(line.lease for line in lines),
             sql.array(line.age for line in lines),
             sql.array(line.level for line in lines),
             [line.logger for line in lines],
             [line.message for line in lines],
+            sql.array({line.task_id for line in lines}),
         ],
     )
+    return len(written)
 
 
-# Only of attempts that hold their lease.
 _REPORT = """
 INSERT INTO task_progress AS p (task_id, attempt, done, total, note, first_done, started_at, updated_at)
 SELECT r.task_id, r.attempt, r.done, r.total, r.note, r.done, now(), now()
 FROM unnest(%s::bigint[], %s::int[], %s::uuid[], %s::float8[], %s::float8[], %s::text[])
      AS r(task_id, attempt, lease, done, total, note)
 JOIN tasks t ON t.id = r.task_id AND t.lease = r.lease
+WHERE t.id = ANY(%s::bigint[])
 ORDER BY r.task_id
 ON CONFLICT (task_id) DO UPDATE SET
     attempt = excluded.attempt, done = excluded.done, total = excluded.total, note = excluded.note,
@@ -113,6 +121,7 @@ def report(reports: Sequence[Report]) -> int:
             sql.array(one.done for one in reports),
             [one.total for one in reports],
             [one.note for one in reports],
+            sql.array(one.task_id for one in reports),
         ],
     )
     return len(written)

@@ -77,6 +77,27 @@ def test_a_worker_that_lost_its_lease_gives_back_what_it_had_in_hand(
     assert station.hand.lease_until > station.hand.clock()
 
 
+def test_a_worker_that_lost_its_lease_tells_what_runs_to_end(
+    station: Station, lose: Callable[[int], None], in_thread: Starter
+) -> None:
+    pk, before = services.submit("tests.polite", {"seconds": 30}).id, station.keeper.worker_id
+    Task.objects.update(max_crashes=1)  # it does not run again here
+
+    def lose_it_while_it_runs() -> None:
+        while not station.hand.running():
+            time.sleep(0.02)
+        lose(before)
+        ticker.tick(if_older_than=0)  # rescues it
+        station.keeper._next_beat = 0.0
+
+    thread, started = in_thread(lose_it_while_it_runs), time.monotonic()
+    station.serve(10, burst=True)
+    thread.join()
+    assert time.monotonic() - started < 10
+    assert list(Execution.objects.filter(task=pk).values_list("attempt", "outcome")) == [(1, "lost")]
+    assert Task.objects.get(pk=pk).error == lifecycle.attempts.LOST
+
+
 def test_the_keeper_looks_at_what_others_are_just_taking_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lifecycle, "release", lambda tasks: [])
     hand, faults, interval = Hand(), [], sys.getswitchinterval()

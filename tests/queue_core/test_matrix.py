@@ -350,7 +350,11 @@ OF_LIFECYCLE = [
     Case("begin_bulk", lambda s: lifecycle.begin_bulk(s.bulk("retry"))),
     Case("ask_bulk_to_stop", lambda s: lifecycle.ask_bulk_to_stop(s.bulk("retry"))),
     Case("end_bulk", lambda s: lifecycle.end_bulk(s.bulk("retry"), BulkState.DONE)),
-    Case("log", lambda s: lifecycle.log([Line(s.pk, 1, 0.0, 20, "tests", "said")]), touches=ALWAYS),
+    Case(
+        "log",
+        lambda s: lifecycle.log([Line(s.pk, s.held.attempt, s.held.lease, 0.0, 20, "tests", "said")]),
+        touches={"running", "asked", "doomed"},
+    ),
     Case(
         "report",
         lambda s: lifecycle.report([Report(s.pk, s.held.attempt, s.held.lease, 1.0, 2.0, "half")]),

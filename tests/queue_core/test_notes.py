@@ -13,8 +13,13 @@ from rest_framework.test import APIClient
 
 from queue_core import conf, lifecycle, origin, services
 from queue_core.drain import Station
+from queue_core.execution import Notes
+from queue_core.execution.notes import log
+from queue_core.hand import Hand
+from queue_core.lifecycle import Ended
 from queue_core.models import LogLine, Progress, Task
 from queue_core.services.register_worker import register_worker
+from queue_core.states import Outcome, TaskState
 from tests import telling  # noqa: F401 - registers tests.telling.*
 from tests.factories import UserFactory
 
@@ -152,9 +157,7 @@ def test_progress_takes_every_amount_there_is(
     assert Progress.objects.get(pk=pk).percent == percent
 
 
-def test_progress_of_an_attempt_that_lost_its_lease_changes_nothing(
-    worker_id: int, lose: Callable[[int], None]
-) -> None:
+def test_an_attempt_that_lost_its_lease_says_nothing_any_more(worker_id: int, lose: Callable[[int], None]) -> None:
     pk = services.submit("tests.noop").id
     (first,) = lifecycle.claim(["default"], worker_id, 1)
     lose(worker_id)
@@ -162,7 +165,29 @@ def test_progress_of_an_attempt_that_lost_its_lease_changes_nothing(
     (second,) = lifecycle.claim(["default"], register_worker(["default"]), 1)
     for attempt, done in ((second, 5.0), (first, 9.0)):
         lifecycle.report([lifecycle.Report(pk, attempt.attempt, attempt.lease, done, None, "")])
+        lifecycle.log([lifecycle.Line(pk, attempt.attempt, attempt.lease, 0.0, 20, "x", f"said {done:g}")])
     assert Progress.objects.get().done == 5
+    assert messages(pk) == ["said 5"]
+
+
+def test_what_a_task_says_last_is_kept_whoever_writes_meanwhile(
+    worker_id: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pk = services.submit("tests.telling.say", {"words": []}).id
+    hand, write = Hand(), Notes.write
+    hand.take(lifecycle.claim(["default"], worker_id, 1))
+
+    def end_meanwhile(notes: Notes) -> None:
+        write(notes)
+        run = hand.next()
+        if run:
+            log(run, "the last word", logging.INFO, "x")
+            hand.done(run, Ended(run.task, TaskState.SUCCEEDED, Outcome.SUCCEEDED, 0.0, 0.1))
+
+    monkeypatch.setattr(Notes, "write", end_meanwhile)
+    hand.flush()
+    hand.flush()
+    assert (messages(pk), Task.objects.get(pk=pk).state) == (["the last word"], "succeeded")
 
 
 def test_retry_clears_progress_and_prune_takes_all(station: Station, settings: Settings) -> None:
@@ -221,9 +246,10 @@ def test_records_of_the_process_carry_the_task(station: Station, caplog: pytest.
 
 
 @pytest.mark.django_db
-def test_the_api_follows_a_log_by_its_last_id(admin_client: Client) -> None:
+def test_the_api_follows_a_log_by_its_last_id(admin_client: Client, worker_id: int) -> None:
     pk = services.submit("tests.noop").id
-    lifecycle.log([lifecycle.Line(pk, 1, 0.0, 20, "x", f"line {n}") for n in range(1002)])
+    (task,) = lifecycle.claim(["default"], worker_id, 1)
+    lifecycle.log([lifecycle.Line(pk, 1, task.lease, 0.0, 20, "x", f"line {n}") for n in range(1002)])
     first = admin_client.get(f"/api/v1/tasks/{pk}/logs/").json()
     assert [line["message"] for line in first["results"]] == [f"line {n}" for n in range(1000)]
     rest = admin_client.get(first["next"]).json()
@@ -242,7 +268,7 @@ def test_the_tasks_page_shows_progress_and_logs_as_text(admin_client: Client, wo
     lifecycle.report([lifecycle.Report(pk, 1, task.lease, 10, 40, "<b>rows</b>")])
     with connection.cursor() as cursor:
         cursor.execute("UPDATE task_progress SET started_at = now() - interval '1 min', first_done = 0")
-    lifecycle.log([lifecycle.Line(pk, 1, 0.0, 40, "x", "<script>alert(1)</script>")])
+    lifecycle.log([lifecycle.Line(pk, 1, task.lease, 0.0, 40, "x", "<script>alert(1)</script>")])
     page = admin_client.get(f"/admin/queue_core/task/{pk}/change/").content.decode()
     assert "25 %" in page
     assert "10 of 40 · &lt;b&gt;rows&lt;/b&gt; · about 3 min left" in page

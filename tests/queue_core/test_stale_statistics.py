@@ -8,7 +8,7 @@ import pytest
 from django.db import connection
 
 from queue_core import lifecycle
-from queue_core.lifecycle import Ended
+from queue_core.lifecycle import Ended, Line, Report
 from queue_core.models import Task
 from queue_core.states import Outcome, TaskState
 
@@ -29,7 +29,11 @@ def test_verbs_over_a_thousand_tasks_compare_them_with_no_others(worker_id: int)
     claimed = lifecycle.claim(["default"], worker_id, SIZE)
     ended = [Ended(task, TaskState.SUCCEEDED, Outcome.SUCCEEDED, 0.0, 0.1) for task in claimed[: SIZE // 2]]
     ids = list(Task.objects.filter(state="queued").values_list("pk", flat=True)[:SIZE])
+    lines = [Line(task.id, task.attempt, task.lease, 0.0, 20, "x", "said") for task in claimed]
+    reports = [Report(task.id, task.attempt, task.lease, 1.0, None, "") for task in claimed]
     seconds = {
+        "log": took(lambda: lifecycle.log(lines)),
+        "report": took(lambda: lifecycle.report(reports)),
         "finish": took(lambda: lifecycle.finish(ended)),
         "release": took(lambda: lifecycle.release(claimed[SIZE // 2 :])),
         "claim": took(lambda: lifecycle.claim(["default"], worker_id, SIZE)),

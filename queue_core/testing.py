@@ -139,7 +139,7 @@ class Clock:
 def frozen(at: datetime.datetime) -> Iterator[Clock]:
     """Stop the queue's clock at an aware datetime, for this connection: what is submitted, due and fired goes by it.
 
-    Python's own clock goes on (stop that with a library such as time-machine), and so does `created_at`.
+    Python's own clock goes on (stop that with a library such as time-machine).
     """
     with connection.cursor() as cursor:
         cursor.execute("SHOW search_path")

@@ -149,8 +149,9 @@ WITH failures AS (
            claimed_at + make_interval(secs => started), claimed_at + make_interval(secs => finished)
     FROM moved WHERE outcome IS NOT NULL
 ), results AS (
-    INSERT INTO task_results (task_id, value)
-    SELECT r.id, r.value FROM jsonb_to_recordset(%s::jsonb) AS r(id bigint, value jsonb) JOIN moved ON moved.id = r.id
+    INSERT INTO task_results (task_id, value, created_at)
+    SELECT r.id, r.value, now()
+    FROM jsonb_to_recordset(%s::jsonb) AS r(id bigint, value jsonb) JOIN moved ON moved.id = r.id
     ON CONFLICT (task_id) DO UPDATE SET value = excluded.value, created_at = now()
 ), dead AS (
     SELECT id, name, queue, reason, fingerprint, error FROM moved WHERE state = 'failed'

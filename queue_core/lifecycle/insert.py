@@ -37,16 +37,17 @@ _UNLESS_LIVE = """
 ON CONFLICT (name, unique_key) WHERE state IN ('blocked', 'queued', 'running') AND unique_key IS NOT NULL DO NOTHING
 """
 
+# Times are written as now(), also where the column has that default: the test kit can stop the one, not the other.
 # A row whose run_at is not due yet is parked: the claim's index holds only what can be taken now.
 # Tags travel as JSON because PostgreSQL's arrays of arrays must all have one length.
 _INSERT = f"""
 INSERT INTO tasks (name, queue, payload, priority, max_attempts, max_crashes, unique_key, run_at, parked, state,
-                   expires_at, lane, tags, waits_for, awaited, workflow_id, step, context)
+                   expires_at, lane, tags, waits_for, awaited, workflow_id, step, context, created_at)
 SELECT n.name, n.queue, n.payload::jsonb, n.priority, n.max_attempts, n.max_crashes, n.unique_key,
        n.due, n.waits_for = 0 AND n.due > clock_timestamp(), CASE WHEN n.waits_for > 0 THEN 'blocked' ELSE 'queued' END,
        n.expires_at, n.lane,
        CASE WHEN n.tags IS NULL THEN '{{}}' ELSE ARRAY(SELECT jsonb_array_elements_text(n.tags::jsonb)) END,
-       n.waits_for, n.step IS NOT NULL, n.workflow_id, n.step, n.context::jsonb
+       n.waits_for, n.step IS NOT NULL, n.workflow_id, n.step, n.context::jsonb, now()
 FROM (
     SELECT u.*, coalesce(u.run_at, now() + make_interval(secs => u.delay)) AS due
     FROM unnest(%s::text[], %s::text[], %s::text[], %s::smallint[], %s::smallint[], %s::smallint[], %s::text[],
@@ -64,10 +65,10 @@ RETURNING id
 # The same for a single row, which is most of them: planned and run in half the time.
 _INSERT_ONE = """
 INSERT INTO tasks (name, queue, payload, priority, max_attempts, max_crashes, unique_key, run_at, parked, state,
-                   expires_at, lane, tags, waits_for, awaited, workflow_id, step, context)
+                   expires_at, lane, tags, waits_for, awaited, workflow_id, step, context, created_at)
 VALUES (%s, %s, %s::jsonb, %s, %s, %s, %s, coalesce(%s::timestamptz, now() + make_interval(secs => %s)),
         %s = 0 AND coalesce(%s::timestamptz, now() + make_interval(secs => %s)) > clock_timestamp(), %s, %s,
-        %s, %s::text[], %s, %s, %s, %s, %s::jsonb)
+        %s, %s::text[], %s, %s, %s, %s, %s::jsonb, now())
 """
 
 
@@ -115,9 +116,9 @@ WITH old AS (
     ORDER BY id FOR UPDATE
 ), made AS (
     INSERT INTO tasks (name, queue, payload, priority, max_attempts, max_crashes, lane, tags, replay_of, run_at,
-                       state, workflow_id, context)
+                       state, workflow_id, context, created_at)
     SELECT t.name, t.queue, coalesce(%s::jsonb, t.payload), t.priority, t.max_attempts, t.max_crashes,
-           coalesce(%s::jsonb ->> t.name, t.lane), t.tags, t.id, now(), 'queued', t.workflow_id, %s::jsonb
+           coalesce(%s::jsonb ->> t.name, t.lane), t.tags, t.id, now(), 'queued', t.workflow_id, %s::jsonb, now()
     FROM old t ORDER BY t.id
     RETURNING id, replay_of, queue
 ), resolved AS (

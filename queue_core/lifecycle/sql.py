@@ -22,11 +22,12 @@ _ESCAPED_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 # that fail at once never deadlock.
 BURY = """
 letters AS (
-    INSERT INTO dead_letter_queue (task_id, name, queue, reason, fingerprint, error)
-    SELECT id, name, queue, reason, fingerprint, error FROM dead
+    INSERT INTO dead_letter_queue (task_id, name, queue, reason, fingerprint, error, failed_at)
+    SELECT id, name, queue, reason, fingerprint, error, now() FROM dead
 ), grouped AS (
-    INSERT INTO dead_letter_groups AS g (fingerprint, name, error, open, total)
-    SELECT fingerprint, min(name), max(error), count(*), count(*) FROM dead GROUP BY fingerprint ORDER BY fingerprint
+    INSERT INTO dead_letter_groups AS g (fingerprint, name, error, open, total, first_seen, last_seen)
+    SELECT fingerprint, min(name), max(error), count(*), count(*), now(), now()
+    FROM dead GROUP BY fingerprint ORDER BY fingerprint
     ON CONFLICT (fingerprint) DO UPDATE
     SET open = g.open + excluded.open, total = g.total + excluded.total, error = excluded.error, last_seen = now()
 )

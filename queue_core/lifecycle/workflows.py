@@ -54,7 +54,8 @@ def depend(edges: Sequence[Edge]) -> set[str]:
 
 
 _NEW_WORKFLOW = """
-INSERT INTO workflows (name, total, callbacks, created_by_id) VALUES (%s, %s, %s::jsonb, %s) RETURNING id
+INSERT INTO workflows (name, total, callbacks, created_by_id, created_at) VALUES (%s, %s, %s::jsonb, %s, now())
+RETURNING id
 """
 
 

@@ -13,8 +13,8 @@ from queue_core.services.submit import build, submit_many
 from queue_core.states import FireOutcome
 
 _INSERT = """
-INSERT INTO schedule_fires (schedule_id, fire_at, outcome, note)
-SELECT * FROM unnest(%s::bigint[], %s::timestamptz[], %s::text[], %s::text[])
+INSERT INTO schedule_fires (schedule_id, fire_at, outcome, note, created_at)
+SELECT *, now() FROM unnest(%s::bigint[], %s::timestamptz[], %s::text[], %s::text[])
 ON CONFLICT DO NOTHING RETURNING schedule_id, fire_at
 """
 _SETTLE = """

@@ -64,7 +64,7 @@ def _record(schedule: Schedule, values: dict[str, Any], *, by: audit.Actor | Non
 
 
 def _new(now: datetime.datetime) -> Schedule:
-    return Schedule(starts_at=now.replace(microsecond=0))
+    return Schedule(starts_at=now.replace(microsecond=0), created_at=now)
 
 
 def _locked(schedule: Schedule) -> Schedule:

@@ -3,6 +3,7 @@ from typing import Any
 
 from django.db import transaction
 from django.db.models import Max
+from django.db.models.functions import Now
 
 from queue_core import conf, registry
 from queue_core.models import BulkOperation, Queue, Worker
@@ -62,6 +63,7 @@ def _write(preview: Preview, by: audit.Actor | None) -> BulkOperation:
         end_id=ids[-1] if ids else model._default_manager.aggregate(last=Max("pk"))["last"] or 0,
         user_id=audit.user_id(by),
         door=by.door if by else "",
+        created_at=Now(),
     )
     sentence = f"Asked to {chosen.verb.name.replace('_', ' ')} {chosen.scope}: {preview.shown_count}."
     entry = audit.record(BulkOperation, [made.pk], sentence, by=by, flag=audit.ADDITION)

@@ -4,6 +4,7 @@ import datetime
 import signal
 
 import pytest
+from django.apps import apps
 from django.db import connection
 from django.utils import timezone
 
@@ -62,6 +63,36 @@ def test_a_stopped_clock_is_the_one_that_counts(year: int) -> None:
     now = services.submit("tests.noop").id
     assert [task.pk for task in drain()] == [now]
     assert abs(Task.objects.get(pk=now).finished_at - timezone.now()) < minute
+
+
+def test_what_is_made_under_a_stopped_clock_is_of_that_time() -> None:
+    at = datetime.datetime(2030, 1, 1, tzinfo=datetime.UTC)
+    with frozen(at) as clock:
+        services.submit_many([services.build("tests.add", {"a": 1, "b": 2}) for _ in range(2)])
+        failed = services.submit("tests.discard").id
+        services.submit_workflow("steps", [{"name": "tests.noop"}])
+        services.save_schedule(name="hourly", task="tests.noop", expression="0 * * * *")
+        services.start_bulk("retry", ids=[failed])
+        clock.advance(3600)
+        drain()
+        services.replay([failed])
+    made = 0
+    for model in apps.get_app_config("queue_core").get_models():
+        fields = {field.name for field in model._meta.fields} & {"created_at", "failed_at", "first_seen", "last_seen"}
+        for row in model._default_manager.values_list(*fields) if fields else ():
+            assert all(at <= time <= at + datetime.timedelta(hours=1) for time in row), (model, row)
+            made += 1
+    assert made >= 10
+
+
+def test_a_task_that_may_be_tried_for_a_time_is_in_time_by_the_stopped_clock() -> None:
+    pk = services.submit("tests.picky").id
+    with frozen(datetime.datetime(2030, 1, 1, tzinfo=datetime.UTC)) as clock:
+        in_time = services.submit("tests.picky").id
+        assert {task.pk: task.state for task in drain()} == {pk: "failed", in_time: "succeeded"}
+        late = services.submit("tests.picky").id
+        clock.advance(3601)
+        assert {task.pk: task.state for task in drain()} == {late: "failed"}
 
 
 def test_schedules_fire_by_the_stopped_clock_also_in_a_night_when_clocks_change() -> None:

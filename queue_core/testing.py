@@ -12,7 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from django.db import connection
+from django.db import connection, transaction
+from psycopg.pq import TransactionStatus
 
 from queue_core import conf, execution, lifecycle
 from queue_core.lanes import after, type_in
@@ -48,20 +49,55 @@ def drain(*queues: str) -> list[Task]:
     """Run every due task of the queues (all by default), and those they submit; answers the tasks as they ended.
 
     A failing task does not raise here: look at its `state` and `error`. A retry waits; see `advance`. What is paused
-    stays; limits and rates are not kept here, so that a test never has to wait.
+    stays; limits and rates are not kept here, so that a test never has to wait. Inside the test's transaction all that
+    a task wrote is undone when it leaves the transaction broken, such as by an error of SQL outside `atomic`.
     """
     worker_id = register_worker(conf.queues())
     ran: list[int] = []
     with _alarm() as alarm:
         runner = execution.Runner(alarm, time.monotonic)
         while task := _next(queues or conf.queues(), worker_id):
-            lifecycle.finish([runner.run(execution.Run(task))])
+            run = execution.Run(task)
+            with _harmless():
+                ended = runner.run(run)
+            run.notes.write()
+            lifecycle.finish([ended])
             settle()
             ran.append(task.id)
             if len(ran) > _RUNS_AT_MOST:
                 raise AssertionError(f"{_RUNS_AT_MOST} tasks ran and there are more: does one submit itself for ever?")
     found = Task.objects.in_bulk(ran)
     return [found[pk] for pk in dict.fromkeys(ran)]
+
+
+@contextmanager
+def _harmless() -> Iterator[None]:
+    """Around a task inside a test's transaction: if it leaves that broken, or blocks open in it, its writes are undone.
+
+    A worker would close the connection.
+    """
+    mark = transaction.savepoint()
+    blocks, inner, hooks = [*connection.atomic_blocks], [*connection.savepoint_ids], len(connection.run_on_commit)
+    yield
+    if mark is None or connection.closed_in_transaction:
+        return
+    _end_query()
+    is_whole = connection.connection.info.transaction_status == TransactionStatus.INTRANS
+    if is_whole and not connection.needs_rollback and connection.savepoint_ids == inner:
+        transaction.savepoint_commit(mark)
+        return
+    connection.atomic_blocks, connection.savepoint_ids, connection.needs_rollback = blocks, inner, False
+    del connection.run_on_commit[hooks:]
+    transaction.savepoint_rollback(mark)
+
+
+def _end_query() -> None:
+    """A timeout may come in the middle of a query, which PostgreSQL goes on with."""
+    raw = connection.connection
+    if raw.info.transaction_status == TransactionStatus.ACTIVE:
+        raw.cancel_safe()
+        while raw.pgconn.get_result():
+            pass
 
 
 def _next(queues: Sequence[str], worker_id: int) -> Claimed | None:

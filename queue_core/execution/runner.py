@@ -62,6 +62,7 @@ class Runner:
         self.alarm = alarm
         self.clock = clock
         self.stopping = stopping
+        # Inside the transaction of a test, which goes on: see testing.py.
         self._was_atomic = default_connection.in_atomic_block
 
     def run(self, run: Run) -> Ended:
@@ -91,7 +92,7 @@ class Runner:
         except BaseException as exc:
             if isinstance(exc, SystemExit | KeyboardInterrupt) and self.stopping():
                 raise  # this process is to end at once, not the task
-            if isinstance(exc, TaskTimeout | TaskCancelled):
+            if isinstance(exc, TaskTimeout | TaskCancelled) and not self._was_atomic:
                 for connection in connections.all(initialized_only=True):
                     connection.close()  # the alarm may have come in the middle of a query
             return ended_by(exc, task, task_type, started, self.clock() - task.claimed_at)

@@ -2,15 +2,18 @@
 
 import datetime
 import signal
+import time
+from collections.abc import Callable
 
 import pytest
 from django.apps import apps
-from django.db import connection
+from django.db import connection, transaction
 from django.utils import timezone
 
-from queue_core import services
-from queue_core.models import ScheduleFire, Task
+from queue_core import registry, services
+from queue_core.models import LogLine, Progress, Queue, ScheduleFire, Task
 from queue_core.testing import advance, assert_submitted, drain, frozen
+from tests import telling  # noqa: F401 - registers tests.telling.*
 
 pytestmark = pytest.mark.django_db
 
@@ -23,6 +26,63 @@ def test_drain_runs_what_is_due_and_answers_the_tasks() -> None:
     assert [(task.name, task.state) for task in drain()] == [("tests.add", "succeeded"), ("tests.discard", "failed")]
     assert signal.getsignal(signal.SIGALRM) == before
     assert drain() == []
+
+
+def sleep_in_a_query() -> None:
+    Queue.objects.create(name="written")
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_sleep(60)")
+
+
+def sleep_in_a_block() -> None:
+    Queue.objects.create(name="written")
+    with transaction.atomic():
+        Queue.objects.create(name="undone")
+        time.sleep(60)
+
+
+def break_the_transaction() -> None:
+    Queue.objects.create(name="written")
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1 / 0")
+
+
+def leave_a_block_open() -> None:
+    Queue.objects.create(name="written")
+    transaction.atomic().__enter__()
+
+
+@pytest.mark.parametrize(
+    ("work", "error", "written"),
+    [
+        (None, "TimeoutError: ran longer than its timeout of 0.2 s", []),
+        (sleep_in_a_query, "TimeoutError: ran longer than its timeout of 0.2 s", []),
+        (sleep_in_a_block, "TimeoutError: ran longer than its timeout of 0.2 s", ["written"]),
+        (break_the_transaction, "DataError: division by zero", []),
+        (leave_a_block_open, "", []),
+    ],
+)
+def test_a_task_that_is_interrupted_or_breaks_the_transaction_leaves_the_test_whole(
+    work: Callable[[], None] | None, error: str, written: list[str]
+) -> None:
+    slow = registry.get("tests.slow")
+    before = slow.func
+    services.submit("tests.slow")
+    services.submit("tests.noop")
+    object.__setattr__(slow, "func", work or before)
+    try:
+        assert [(task.name, task.error) for task in drain()] == [("tests.slow", error), ("tests.noop", "")]
+    finally:
+        object.__setattr__(slow, "func", before)
+    assert list(Queue.objects.values_list("name", flat=True)) == written
+    assert connection.savepoint_ids == []
+
+
+def test_what_tasks_say_is_kept() -> None:
+    pk = services.submit("tests.telling.report", {"done": "2", "total": 4}).id
+    drain()
+    assert Progress.objects.get(task=pk).percent == 50
+    assert LogLine.objects.get(task=pk).message == "reporting"
 
 
 def test_drain_serves_only_the_queues_it_is_told() -> None:

@@ -33,7 +33,8 @@ def figures(model_admin: Any, request: HttpRequest, pk: int) -> HttpResponse:
         "campaigns/admin/figures.html",
         title=f"Figures of {campaign}",
         original=campaign,
-        facts=[(name.capitalize(), grouped(number)) for name, number in {**stats["states"], **stats["events"]}.items()],
+        now=_shown(stats["states"]),
+        happened=_shown(stats["events"]),
         kinds=kinds,
         hours=[(moment(hour["hour"]), [grouped(hour.get(kind, 0)) for kind in kinds]) for hour in reversed(hours)],
         domains=stats["domains"],
@@ -41,6 +42,10 @@ def figures(model_admin: Any, request: HttpRequest, pk: int) -> HttpResponse:
         is_sample=stats["domains_of"] < stats["total"],
         back=_page_of(pk),
     )
+
+
+def _shown(numbers: dict[str, int]) -> list[tuple[str, str]]:
+    return [(name.capitalize(), grouped(number)) for name, number in numbers.items()]
 
 
 def export(model_admin: Any, request: HttpRequest, pk: int) -> HttpResponse | StreamingHttpResponse:

@@ -109,6 +109,14 @@ def test_the_admin_shows_exports_and_duplicates(client: Any, over: Campaign) -> 
     assert [client.get(urls[name]).status_code for name in ("export", "duplicate")] == [403, 403]
 
 
+def test_who_is_deferred_now_and_how_often_somebody_was_are_two_numbers(client: Any, over: Campaign) -> None:
+    person = Recipient.objects.first()
+    lifecycle.record_events([Happened(person.pk, EventKind.DEFERRED, 451)] * 4)
+    client.force_login(UserFactory(is_superuser=True))
+    shown = client.get(reverse("admin:campaigns_campaign_figures", args=[over.pk])).context
+    assert (dict(shown["now"])["Deferred"], dict(shown["happened"])["Deferred"]) == ("0", "4")
+
+
 def test_an_empty_campaign_has_figures_too(client: Any, db: None) -> None:
     client.force_login(UserFactory(is_superuser=True))
     url = reverse("admin:campaigns_campaign_figures", args=[CampaignFactory.create().pk])

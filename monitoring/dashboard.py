@@ -74,7 +74,7 @@ def _campaigns() -> list[dict[str, Any]]:
             "type": CAMPAIGN_LABELS[row.state],
             "url": reverse("admin:campaigns_campaign_change", args=[row.pk]),
             "bar": bar(row),
-            "sent": f"{grouped(row.n_sent)} / {grouped(row.n_all)}",
+            "sent": f"{grouped(row.n_sent)} / {grouped(row.n_to_mail)}",
             "trouble": row.trouble,
         }
         for row in rows

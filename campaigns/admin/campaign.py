@@ -178,7 +178,7 @@ class CampaignAdmin(LedgerAdmin):
 
     @admin.display(description="Sent")
     def sent(self, campaign: Any) -> str:
-        return f"{grouped(campaign.n_sent)} / {grouped(campaign.n_all)}"
+        return f"{grouped(campaign.n_sent)} / {grouped(campaign.n_to_mail)}"
 
     @admin.display(description="Launched")
     def launched(self, campaign: Campaign) -> str:

@@ -47,7 +47,10 @@ _RARE = (S.BOUNCED, S.CANCELLED)
 
 
 def with_progress(campaigns: QuerySet[Campaign]) -> QuerySet[Any]:
-    """Annotates `n_all` and `n_<part>` from campaign_counts, in the query that finds the campaigns."""
+    """Annotates `n_all`, `n_to_mail` and `n_<part>` from campaign_counts, in the query that finds the campaigns.
+
+    Whom to mail are all but the suppressed.
+    """
     counts = CampaignCount.objects.filter(campaign=OuterRef("pk")).order_by().values("campaign")
 
     def total(*states: RecipientState) -> Coalesce:
@@ -56,7 +59,8 @@ def with_progress(campaigns: QuerySet[Campaign]) -> QuerySet[Any]:
         return Coalesce(summed, Value(0), output_field=BigIntegerField())
 
     parts = {f"n_{part.replace('-', '_')}": total(*states) for part, states in _PARTS.items()}
-    return campaigns.annotate(n_all=total(), **parts)
+    to_mail = total(*(state for state in RecipientState if state != S.SUPPRESSED))
+    return campaigns.annotate(n_all=total(), n_to_mail=to_mail, **parts)
 
 
 def under_way_first(campaigns: QuerySet[Campaign]) -> QuerySet[Campaign]:
@@ -98,12 +102,31 @@ def live(status: dict[str, Any]) -> dict[str, Any]:
         "percents": percents,
         "counts": {state.value: grouped(status[state]) for state in RecipientState},
         "texts": {
-            "done": f"{grouped(status[S.SENT])} of {grouped(status['total'])} sent",
-            "rate": f"{grouped(status['rate_per_minute'])} a minute" if status["started_at"] else "–",  # noqa: RUF001
-            "left": f"about {span(status['eta'] - timezone.now())}" if status["eta"] else "–",  # noqa: RUF001
+            "done": f"{grouped(status[S.SENT])} of {grouped(status['total'] - status[S.SUPPRESSED])} sent",
+            "rate": _rate(status),
+            "left": _left(status),
             "trouble": status["trouble"],
         },
     }
+
+
+def _rate(status: dict[str, Any]) -> str:
+    told = f"{grouped(status['rate_per_minute'])} a minute"
+    if status["state"] == CampaignState.SENDING:
+        return told
+    return f"{told} on average" if status["finished_at"] and status["rate_per_minute"] else "–"  # noqa: RUF001
+
+
+def _left(status: dict[str, Any]) -> str:
+    """How long it will take; when only deferred ones are left, how long until the next of them is tried."""
+    now = timezone.now()
+    if status["eta"]:
+        return f"about {span(status['eta'] - now)}"
+    if status["trouble"] or not status["next_try_at"] or status[S.PENDING] or status[S.SENDING]:
+        return "–"  # noqa: RUF001
+    if status["next_try_at"] <= now:
+        return "the deferred ones are tried again now"
+    return f"the next deferred one is tried in {span(status['next_try_at'] - now)}"
 
 
 def panel(status: dict[str, Any]) -> dict[str, Any]:

@@ -145,9 +145,12 @@ class StatusSerializer(serializers.Serializer[Any]):
     state = serializers.CharField()
     summary = serializers.CharField(help_text="such as “completed, 12 rejected, 3 unconfirmed”")
     total = serializers.IntegerField()
-    rate_per_minute = serializers.IntegerField(help_text="mails, since the launch")
+    rate_per_minute = serializers.IntegerField(help_text="mails tried in the last minutes; on average once it is over")
     rate_limit = serializers.IntegerField(allow_null=True, help_text="mails per minute at most")
-    eta = serializers.DateTimeField(allow_null=True)
+    eta = serializers.DateTimeField(
+        allow_null=True, help_text="null while it does not advance, or only deferred ones are left"
+    )
+    next_try_at = serializers.DateTimeField(allow_null=True, help_text="when the first of the deferred ones is due")
     started_at = serializers.DateTimeField(allow_null=True)
     finished_at = serializers.DateTimeField(allow_null=True)
     trouble = serializers.CharField(help_text="why sending does not advance now")

@@ -10,6 +10,7 @@ from campaigns.lifecycle.campaign import complete, counts, is_sending, is_under_
 from campaigns.lifecycle.delivery import Leased, Settled, Wish, line, recover, revive, settle, settle_and_lease
 from campaigns.lifecycle.events import Happened, record_events
 from campaigns.lifecycle.imports import is_checking, is_running, move_import
+from campaigns.lifecycle.pace import forget_pace, next_tries, note_pace, pace
 from campaigns.lifecycle.reopen import reopen_rejected, resolve
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "complete",
     "copy_audience",
     "counts",
+    "forget_pace",
     "is_checking",
     "is_running",
     "is_sending",
@@ -28,7 +30,10 @@ __all__ = [
     "line",
     "move_campaign",
     "move_import",
+    "next_tries",
+    "note_pace",
     "note_trouble",
+    "pace",
     "preview_incoming",
     "record_events",
     "recover",

@@ -1,6 +1,6 @@
 from campaigns.models.campaign import Campaign, CampaignCount, CampaignTask
 from campaigns.models.caught_message import CaughtMessage
-from campaigns.models.event import CampaignEvent, CampaignHour
+from campaigns.models.event import CampaignEvent, CampaignHour, CampaignSample
 from campaigns.models.recipient import Recipient, RecipientImport, RejectedRow, SoftBounce, Suppression
 from campaigns.models.tracked_link import TrackedLink
 from campaigns.models.transport import DkimKey, DomainLimit, MailBreaker, MailBucket, MailTransport
@@ -10,6 +10,7 @@ __all__ = [
     "CampaignCount",
     "CampaignEvent",
     "CampaignHour",
+    "CampaignSample",
     "CampaignTask",
     "CaughtMessage",
     "DkimKey",

@@ -61,3 +61,18 @@ class CampaignHour(models.Model):
 
     def __str__(self) -> str:
         return f"{self.n} {self.kind}"
+
+
+class CampaignSample(models.Model):
+    """How many mails of a campaign were tried within an hour, by a moment of it. Kept for some minutes of sending."""
+
+    campaign = models.ForeignKey(Campaign, on_delete=models.CASCADE, related_name="samples", db_index=False)
+    at = models.DateTimeField()
+    tried = models.BigIntegerField()
+
+    class Meta:
+        db_table = "campaign_samples"
+        indexes = [models.Index(fields=["campaign", "at"], name="campaign_samples_at")]  # lifecycle: pace
+
+    def __str__(self) -> str:
+        return f"{self.tried} by {self.at}"

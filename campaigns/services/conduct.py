@@ -21,6 +21,8 @@ def conduct(campaign_id: int) -> None:
     lifecycle.recover(campaign_id)
     if lifecycle.is_sending(campaign_id) and not lifecycle.complete(campaign_id):
         _advance(campaign_id)
+    else:
+        lifecycle.forget_pace(campaign_id)
     # After the end: from then on none can become unconfirmed of whom nobody would hear.
     decide_unconfirmed(campaign_id)
     if lifecycle.is_under_way(campaign_id) or lifecycle.counts(campaign_id)[RecipientState.SENDING]:
@@ -34,6 +36,7 @@ def _advance(campaign_id: int) -> None:
             submit_chunks(campaign_id, revived)
     if lifecycle.counts(campaign_id)[RecipientState.PENDING] and not has_live_chunks(campaign_id):
         submit_chunks(campaign_id)
+    lifecycle.note_pace(campaign_id)
     lifecycle.note_trouble(campaign_id, _trouble(campaign_id))
 
 

@@ -13,6 +13,16 @@ class WrongState(CampaignError):
         super().__init__(f"Campaign “{campaign}” is {state}; it cannot be {verb}.")
 
 
+class EditedMeanwhile(CampaignError):
+    """An edit of a draft that was changed since it was read."""
+
+    def __init__(self, campaign: str) -> None:
+        super().__init__(
+            f"Campaign “{campaign}” was changed since this form was opened: your change was not saved. Open the page "
+            "again, and make it there."
+        )
+
+
 class ScheduleRefused(CampaignError):
     """A time at which nothing can be launched; `field` is what has to be changed: at, timezone, late_minutes."""
 

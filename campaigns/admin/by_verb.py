@@ -6,7 +6,7 @@ from django import forms
 from django.db.models import Model
 from django.http import HttpRequest
 
-from campaigns.errors import TransportRefused
+from campaigns.errors import CampaignError, TransportRefused
 from queue_core.admin.ledger import actor
 from queue_core.services import Actor
 
@@ -32,6 +32,8 @@ class VerbForm(forms.ModelForm):  # type: ignore[type-arg]
         except TransportRefused as refused:
             for name, texts in refused.errors.items():
                 self.add_error(self.shown_as.get(name, name), texts)
+        except CampaignError as refused:
+            self.add_error(None, str(refused))
 
 
 class SavesByVerb:

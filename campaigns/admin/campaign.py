@@ -4,20 +4,20 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.db.models import Model, QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path
 from django.utils.safestring import SafeString
 from unfold.decorators import display as label
 
 from campaigns import services
 from campaigns.admin import again_pages, campaign_pages, figures_pages, preview_pages, schedule_pages
+from campaigns.admin.by_verb import SavesByVerb
 from campaigns.admin.forms import CampaignForm
 from campaigns.admin.progress import CAMPAIGN_LABELS, bar, grouped, panel, with_progress
-from campaigns.errors import CampaignError
 from campaigns.models import Campaign
 from campaigns.states import CampaignState
 from queue_core.admin.filters import tabs
-from queue_core.admin.ledger import LedgerAdmin, actor, find, page
+from queue_core.admin.ledger import LedgerAdmin, demand, find, page
 from queue_core.admin.times import moment
 
 
@@ -33,7 +33,7 @@ class StateFilter(admin.SimpleListFilter):
 
 
 @admin.register(Campaign)
-class CampaignAdmin(LedgerAdmin):
+class CampaignAdmin(SavesByVerb, LedgerAdmin):
     form = CampaignForm
     list_display = ["name", "state_label", "progress", "sent", "template", "launched"]
     list_filter = [StateFilter]
@@ -53,6 +53,7 @@ class CampaignAdmin(LedgerAdmin):
         "track_clicks",
         "context",
     ]
+    change_form_before_template = "campaigns/admin/revision.html"
     change_form_outer_before_template = "campaigns/admin/panel.html"
     detail_template = "campaigns/admin/campaign.html"
 
@@ -123,11 +124,19 @@ class CampaignAdmin(LedgerAdmin):
     ) -> HttpResponse:
         """A draft is a form below its checklist; a launched campaign is a page to read."""
         campaign = find(self, request, object_id)
+        if request.method == "POST" and campaign.state != CampaignState.DRAFT:
+            return self._too_late(request, campaign)
         context = self.detail(request, campaign)
         if not self.has_change_permission(request, campaign):
             return page(self, request, self.detail_template, original=campaign, **context)
         answer: HttpResponse = self.changeform_view(request, object_id, form_url, {**context, "show_delete": False})
         return answer
+
+    def _too_late(self, request: HttpRequest, campaign: Campaign) -> HttpResponse:
+        """For who had the form of a draft open that somebody has launched meanwhile."""
+        demand(request.user.has_perm("campaigns.change_campaign"))
+        messages.error(request, f"“{campaign.name}” is {campaign.state} meanwhile: your change was not saved.")
+        return HttpResponseRedirect(request.path)
 
     def detail(self, request: HttpRequest, obj: Campaign) -> dict[str, Any]:
         is_draft = obj.state == CampaignState.DRAFT
@@ -156,17 +165,6 @@ class CampaignAdmin(LedgerAdmin):
             ],
             "values": json.dumps(obj.context, indent=2, ensure_ascii=False) if obj.context else "",
         }
-
-    def save_model(self, request: HttpRequest, obj: Campaign, form: CampaignForm, change: bool) -> None:
-        """A verb each way: an edit is refused when somebody has launched the campaign meanwhile."""
-        if not change:
-            obj.pk = services.create_campaign(**form.cleaned_data, by=actor(request)).pk
-            return
-        try:
-            changed = {field: form.cleaned_data[field] for field in form.changed_data}
-            services.edit_campaign(obj, **changed, by=actor(request))
-        except CampaignError as exc:
-            messages.error(request, str(exc))
 
     @label(description="State", label=CAMPAIGN_LABELS)  # type: ignore[untyped-decorator]
     def state_label(self, campaign: Campaign) -> str:

@@ -5,7 +5,9 @@ from zoneinfo import available_timezones
 from django import forms
 from unfold import widgets
 
+from campaigns import services
 from campaigns.addresses import AddressError, parse_address
+from campaigns.admin.by_verb import VerbForm
 from campaigns.context import check_context
 from campaigns.errors import ScheduleRefused
 from campaigns.message import MessageError, Skeleton
@@ -20,9 +22,10 @@ from templates_app.models import EmailTemplate
 RATE_MAX = 1_000_000_000
 
 
-class CampaignForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at run time
-    """What a draft says; the audience is imported."""
+class CampaignForm(VerbForm):
+    """What a draft says; the audience is imported. `revision` is what it said when it was shown."""
 
+    revision = forms.CharField(required=False, widget=forms.HiddenInput)
     context = forms.CharField(
         label="Context (JSON)",
         required=False,
@@ -59,6 +62,7 @@ class CampaignForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at
         offered = EmailTemplate.objects.filter(archived_at=None).order_by("name")
         self.fields["template"].queryset = offered  # type: ignore[attr-defined]
         self.fields["name"].validators.append(one_line)
+        self.initial["revision"] = services.revision_of(self.instance) if self.instance.pk else ""
         self.initial["context"] = json.dumps(self.instance.context, indent=2, ensure_ascii=False)
 
     def clean_rate_per_minute(self) -> int | None:
@@ -82,6 +86,14 @@ class CampaignForm(forms.ModelForm):  # type: ignore[type-arg]  # not generic at
         except ValueError as exc:
             raise forms.ValidationError(str(exc)) from None
         return given
+
+    def store(self) -> Campaign:
+        values = dict(self.cleaned_data)
+        revision = values.pop("revision")
+        if not self.instance.pk:
+            return services.create_campaign(**values, by=self.by)
+        changed = {name: values[name] for name in self.changed_data if name in values}
+        return services.edit_campaign(self.instance, revision=revision or None, **changed, by=self.by)
 
 
 def _checked(sender: str, reply_to: str) -> str:

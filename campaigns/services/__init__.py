@@ -6,7 +6,7 @@ from campaigns.services.check_import import check_import, run_check
 from campaigns.services.create_campaign import create_campaign
 from campaigns.services.delete_campaign import delete_campaign
 from campaigns.services.duplicate_campaign import duplicate_campaign
-from campaigns.services.edit_campaign import edit_campaign
+from campaigns.services.edit_campaign import edit_campaign, revision_of
 from campaigns.services.edit_recipient import edit_recipient, remove_recipient
 from campaigns.services.export_campaign import export_campaign
 from campaigns.services.export_suppressions import export_suppressions
@@ -91,6 +91,7 @@ __all__ = [
     "reset_transport",
     "resume",
     "retry_failed",
+    "revision_of",
     "run_check",
     "run_import",
     "save_transport",

@@ -11,6 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from campaigns import lifecycle, services
+from campaigns.admin.forms import CampaignForm
 from campaigns.admin.progress import CAMPAIGN_LABELS, RECIPIENT_LABELS
 from campaigns.admin.suppression import REASON_LABELS
 from campaigns.models import Campaign, CampaignTask, CaughtMessage, Recipient, RecipientImport, RejectedRow, Suppression
@@ -65,6 +66,13 @@ def form(campaign=None, **changes):
     given = {"name": "Spring", "template": template.pk, "from_email": "Jo <jo@example.com>"}
     given |= {"reply_to": "", "unconfirmed": "ask"}
     return {**given, "context": '{"season": "spring"}', **changes}
+
+
+def form_values(answer):
+    """What a browser would send back of the form on a page."""
+    shown = answer.context["adminform"].form
+    assert all(f'name="{name}"' in text_of(answer) for name in shown.fields)
+    return {name: shown[name].value() or "" for name in shown.fields}
 
 
 def csv_file(text, name="people.csv"):
@@ -160,21 +168,36 @@ def test_the_form_of_a_draft_holds_its_context_as_json(owner, draft):
 
 
 def test_an_edit_that_comes_after_the_launch_changes_nothing(owner, draft, monkeypatch):
-    clean = Campaign.full_clean
+    store = CampaignForm.store
 
-    def launched_meanwhile(self, *args, **kwargs):
+    def launched_meanwhile(self):
         services.launch(Campaign.objects.get(pk=draft.pk))
-        return clean(self, *args, **kwargs)
+        return store(self)
 
-    monkeypatch.setattr(Campaign, "full_clean", launched_meanwhile)
+    monkeypatch.setattr(CampaignForm, "store", launched_meanwhile)
     answer = owner.post(url("campaign_change", draft.pk), form(draft, name="Late"), follow=True)
     draft.refresh_from_db()
     assert (draft.name, draft.state) == ("Autumn", "sending")
     assert "cannot be edited" in text_of(answer)
 
 
+def test_of_two_edits_of_a_draft_the_later_one_does_not_undo_the_earlier(owner, draft):
+    opened = [form_values(owner.get(url("campaign_change", draft.pk))) for _ in range(2)]
+    owner.post(url("campaign_change", draft.pk), {**opened[0], "name": "Winter"})
+    answer = owner.post(url("campaign_change", draft.pk), {**opened[1], "from_email": "late@example.com"})
+    assert "was changed since this form was opened" in text_of(answer)
+    assert 'value="late@example.com"' in text_of(answer)
+    draft.refresh_from_db()
+    assert (draft.name, draft.from_email) == ("Winter", "Team <team@example.com>")
+    again = form_values(owner.get(url("campaign_change", draft.pk)))
+    assert owner.post(url("campaign_change", draft.pk), {**again, "from_email": "late@example.com"}).status_code == 302
+    draft.refresh_from_db()
+    assert (draft.name, draft.from_email) == ("Winter", "late@example.com")
+
+
 def test_a_launched_campaign_cannot_be_edited(owner, sending):
-    owner.post(url("campaign_change", sending.pk), form(sending, name="Late"))
+    answer = owner.post(url("campaign_change", sending.pk), form(sending, name="Late"), follow=True)
+    assert "is sending meanwhile: your change was not saved" in text_of(answer)
     sending.refresh_from_db()
     assert sending.name == "Autumn"
     assert 'name="from_email"' not in text_of(owner.get(url("campaign_change", sending.pk)))

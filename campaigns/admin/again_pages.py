@@ -18,7 +18,10 @@ from queue_core.services.outcome import BulkOutcome
 
 @dataclass(frozen=True, slots=True)
 class Again:
-    """A verb on all recipients of a campaign that are in one state; `question` takes their number."""
+    """A verb on all recipients of a campaign that are in one state.
+
+    `question` takes their number, `of_one` the address of somebody.
+    """
 
     verb: Callable[..., BulkOutcome]
     concerns: RecipientState
@@ -27,6 +30,7 @@ class Again:
     icon: str
     question: str
     hint: str
+    of_one: str = ""
 
 
 VERBS = {
@@ -47,6 +51,7 @@ VERBS = {
         "done_all",
         "Take {} unconfirmed for sent?",
         "Nobody is mailed by this.",
+        "Take the mail to {} for sent?",
     ),
     "send-again": Again(
         services.send_again,
@@ -55,7 +60,8 @@ VERBS = {
         "Sent again",
         "forward_to_inbox",
         "Mail {} unconfirmed again? They may get it twice.",
-        "Their sender was lost in the moment that decides: the mail has arrived, or it has not.",
+        "The sender was lost in the moment that decides: the mail has arrived, or it has not.",
+        "Mail {} again? They may get it twice.",
     ),
 }
 

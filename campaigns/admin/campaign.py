@@ -10,7 +10,7 @@ from django.utils.safestring import SafeString
 from unfold.decorators import display as label
 
 from campaigns import services
-from campaigns.admin import again_pages, campaign_pages, figures_pages, preview_pages, schedule_pages
+from campaigns.admin import again_pages, campaign_pages, event_pages, figures_pages, preview_pages, schedule_pages
 from campaigns.admin.by_verb import SavesByVerb
 from campaigns.admin.forms import CampaignForm
 from campaigns.admin.progress import CAMPAIGN_LABELS, bar, grouped, panel, with_progress
@@ -73,6 +73,7 @@ class CampaignAdmin(SavesByVerb, LedgerAdmin):
             "schedule/": ("schedule", schedule_pages.schedule),
             "unschedule/": ("unschedule", schedule_pages.unschedule),
             "figures/": ("figures", figures_pages.figures),
+            "events/": ("events", event_pages.events),
             "lacking/": ("lacking", figures_pages.lacking),
             "export/": ("export", figures_pages.export),
             "duplicate/": ("duplicate", figures_pages.duplicate),

@@ -235,6 +235,7 @@ def buttons(
         offered.append(_button("Rate", "speed", "rate", campaign))
     offered.append(_button("Figures", "monitoring", "figures", campaign))
     if request.user.has_perm("campaigns.view_recipient"):
+        offered.append(_button("Events", "history", "events", campaign))
         offered.append(_button("Export", "download", "export", campaign))
     if model_admin.has_add_permission(request):
         offered.append(_button("Duplicate", "content_copy", "duplicate", campaign))

@@ -1,4 +1,5 @@
 import json
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -10,7 +11,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from unfold.decorators import display as label
 
-from campaigns.admin import recipient_pages
+from campaigns.admin import event_pages, recipient_pages
 from campaigns.admin.progress import RECIPIENT_LABELS
 from campaigns.message import MessageError, Skeleton, message_id
 from campaigns.models import Campaign, CaughtMessage, Recipient
@@ -70,7 +71,11 @@ class RecipientAdmin(LedgerAdmin):
     detail_template = "campaigns/admin/recipient.html"
 
     def get_urls(self) -> list[URLPattern]:
-        pages = {"edit": recipient_pages.edit, "remove": recipient_pages.remove}
+        pages: dict[str, Callable[..., HttpResponse]] = {
+            "edit": recipient_pages.edit,
+            "remove": recipient_pages.remove,
+            **{name: partial(recipient_pages.decide, name=name) for name in recipient_pages.DECISIONS},
+        }
         own = [
             path(
                 f"<int:pk>/{name}/",
@@ -124,6 +129,7 @@ class RecipientAdmin(LedgerAdmin):
                 ("Message-ID", identity or "–"),  # noqa: RUF001
             ],
             "reply": obj.detail,
+            **event_pages.of_recipient(obj),
             "attributes": json.dumps(obj.attributes, indent=2, ensure_ascii=False),
             "buttons": [*recipient_pages.buttons(request, obj), *_caught(request, identity)],
         }

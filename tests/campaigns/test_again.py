@@ -10,6 +10,7 @@ import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
 from django.db import connections, transaction
+from django.test import Client
 from django.urls import reverse
 
 from campaigns import lifecycle, services
@@ -151,6 +152,26 @@ def test_the_command_lists_the_unconfirmed_and_decides_about_them() -> None:
     Campaign.objects.update(state="cancelled")
     with pytest.raises(CommandError, match="is cancelled"):
         command("check_delivery", str(campaign.pk), "--resend")
+
+
+@pytest.mark.parametrize(("name", "then"), [("mark-sent", "sent"), ("send-again", "pending")])
+def test_one_unconfirmed_recipient_is_decided_about_on_their_page(name: str, then: str, client: Client) -> None:
+    over("unconfirmed")
+    person, other, _ = Recipient.objects.order_by("pk")
+    client.force_login(UserFactory(permissions=["view_recipient", "launch_campaign"]))
+    detail = reverse("admin:campaigns_recipient_change", args=[person.pk])
+    url = reverse(f"admin:campaigns_recipient_{name}", args=[person.pk])
+    assert url in client.get(detail).content.decode()
+    assert person.email in client.get(url).context["question"]
+    assert "1 recipient." in client.post(url, follow=True).content.decode()
+    person.refresh_from_db()
+    other.refresh_from_db()
+    assert (person.state, other.state) == (then, "unconfirmed")
+    assert url not in client.get(detail).content.decode()
+    assert "1 was not unconfirmed" in client.post(url, follow=True).content.decode()
+    client.force_login(UserFactory(permissions=["view_recipient"]))
+    assert reverse(f"admin:campaigns_recipient_{name}", args=[other.pk]) not in client.get(detail).content.decode()
+    assert client.post(reverse(f"admin:campaigns_recipient_{name}", args=[other.pk])).status_code == 403
 
 
 @pytest.mark.parametrize(

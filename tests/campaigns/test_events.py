@@ -4,7 +4,10 @@ from collections.abc import Callable
 from urllib.parse import urlsplit
 
 import pytest
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
 from django.utils import timezone
 
 from campaigns import lifecycle, services
@@ -12,7 +15,7 @@ from campaigns.lifecycle import Happened
 from campaigns.models import Campaign, CampaignEvent, CampaignHour, Recipient
 from campaigns.states import EventKind
 from tests.campaigns.smtp_server import SmtpServer
-from tests.factories import CampaignFactory, add_recipients, counts_by_scan
+from tests.factories import CampaignFactory, UserFactory, add_recipients, counts_by_scan
 
 pytestmark = pytest.mark.django_db
 Work = Callable[..., None]
@@ -95,6 +98,37 @@ def test_refusals_of_recipients_are_events_and_sent_mails_are_only_counted(
     assert list(kinds) == [(rows[1].pk, "rejected", 550), (rows[2].pk, "deferred", 450), (rows[2].pk, "rejected", 450)]
     assert CampaignHour.objects.get(kind="sent").n == 2
     assert lifecycle.counts(campaign.pk) == counts_by_scan(campaign)
+
+
+def test_the_admin_shows_what_happened_to_a_mail_and_to_those_of_a_campaign(client: Client) -> None:
+    campaign, (ann, bob) = sent(2)
+    lifecycle.record_events([Happened(ann.pk, EventKind.CLICKED, detail="https://example.com/<b>")])
+    lifecycle.record_events([Happened(bob.pk, EventKind.DEFERRED, 451, f"later {n}") for n in range(55)])
+    client.force_login(UserFactory(permissions=["view_campaign", "view_recipient"]))
+    page = reverse("admin:campaigns_campaign_events", args=[campaign.pk])
+    assert page in client.get(reverse("admin:campaigns_campaign_change", args=[campaign.pk])).content.decode()
+
+    shown = client.get(reverse("admin:campaigns_recipient_change", args=[ann.pk])).content.decode()
+    assert "https://example.com/&lt;b&gt;" in shown
+    assert "Older ones" not in shown
+    answer = client.get(reverse("admin:campaigns_recipient_change", args=[bob.pk]))
+    assert len(answer.context["events"]) == 50
+    assert [event["text"] for event in client.get(answer.context["older"]).context["events"]] == [
+        f"451 later {n}" for n in range(4, -1, -1)
+    ]
+
+    with CaptureQueriesContext(connection) as queries:
+        answer = client.get(page)
+    assert len([query for query in queries if "campaign_events" in query["sql"]]) == 1
+    assert len(answer.context["events"]) == 50
+    older = client.get(page + answer.context["older"]).context["events"]
+    assert [event["kind"] for event in older] == ["deferred"] * 5 + ["clicked"]
+    assert older[-1]["email"] == ann.email
+    clicked = client.get(page + "?kind=clicked").context
+    assert (len(clicked["events"]), clicked["older"]) == (1, "")
+    assert len(client.get(page + "?kind=x&recipient=-1&before=" + "9" * 30).context["events"]) == 50
+    client.force_login(UserFactory(permissions=["view_campaign"]))
+    assert client.get(page).status_code == 403
 
 
 def test_unsubscribing_is_an_event_however_often_the_link_is_used(client: Client) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -9,8 +10,10 @@ from django.urls import reverse
 from unfold.admin import ModelAdmin
 
 from campaigns import services
+from campaigns.admin.forms import RetryForm
 from campaigns.admin.progress import grouped
 from campaigns.errors import CampaignError
+from campaigns.models import Campaign
 from campaigns.states import CampaignState, RecipientState
 from queue_core.admin.ledger import actor, demand, find, page
 from queue_core.services.outcome import BulkOutcome
@@ -18,34 +21,23 @@ from queue_core.services.outcome import BulkOutcome
 
 @dataclass(frozen=True, slots=True)
 class Again:
-    """A verb on all recipients of a campaign that are in one state.
+    """A verb on all unconfirmed recipients of a campaign.
 
     `question` takes their number, `of_one` the address of somebody.
     """
 
     verb: Callable[..., BulkOutcome]
-    concerns: RecipientState
     title: str
     done: str
     icon: str
     question: str
     hint: str
-    of_one: str = ""
+    of_one: str
 
 
 VERBS = {
-    "retry-failed": Again(
-        services.retry_failed,
-        RecipientState.REJECTED,
-        "Retry failed",
-        "Retried",
-        "replay",
-        "Mail the rejected ones again, of whom there are {}?",
-        "Those whom a mail server refused for good, and suppressed ones, are left alone.",
-    ),
     "mark-sent": Again(
         services.mark_sent,
-        RecipientState.UNCONFIRMED,
         "Mark unconfirmed as sent",
         "Marked as sent",
         "done_all",
@@ -55,7 +47,6 @@ VERBS = {
     ),
     "send-again": Again(
         services.send_again,
-        RecipientState.UNCONFIRMED,
         "Send unconfirmed again",
         "Sent again",
         "forward_to_inbox",
@@ -73,10 +64,7 @@ def ask(model_admin: ModelAdmin, request: HttpRequest, pk: int, *, name: str) ->
     demand(model_admin.has_launch_permission(request))
     back = reverse("admin:campaigns_campaign_change", args=[pk])
     if request.method == "POST":
-        try:
-            messages.success(request, again.verb(campaign, by=actor(request)).sentence(again.done, "recipient"))
-        except CampaignError as exc:
-            messages.error(request, str(exc))
+        _do(request, campaign, again.done, again.verb)
         return HttpResponseRedirect(back)
     return page(
         model_admin,
@@ -84,15 +72,67 @@ def ask(model_admin: ModelAdmin, request: HttpRequest, pk: int, *, name: str) ->
         "queue_core/admin/confirm.html",
         title=f"{again.title}: {campaign}",
         original=campaign,
-        question=again.question.format(grouped(services.status(campaign)[again.concerns])),
+        question=again.question.format(grouped(services.status(campaign)[RecipientState.UNCONFIRMED])),
         facts=[("Good to know", again.hint)],
         button=again.title,
         back=back,
     )
 
 
-def offered(state: str, status: dict[str, int]) -> list[str]:
-    """The names of those there is something to do for."""
+def retry_failed(model_admin: ModelAdmin, request: HttpRequest, pk: int) -> HttpResponse:
+    """Says on GET who would be mailed again and who not, and asks; does it on POST."""
+    campaign = find(model_admin, request, pk)
+    demand(model_admin.has_launch_permission(request))
+    back = reverse("admin:campaigns_campaign_change", args=[pk])
+    form = RetryForm(request.POST if request.method == "POST" else None)
+    if request.method == "POST" and form.is_valid():
+        _do(request, campaign, "Retried", partial(services.retry_failed, hard=form.cleaned_data["hard"]))
+        return HttpResponseRedirect(back)
+    found = services.retryable(campaign)
+    more = "" if found.is_all else " or more"
+    return page(
+        model_admin,
+        request,
+        "campaigns/admin/retry.html",
+        title=f"Retry failed: {campaign}",
+        original=campaign,
+        question=_asked(found.soft, found.hard, more),
+        facts=[
+            ("Refused for now, or never handed over: mailed again", f"{grouped(found.soft)}{more}"),
+            ("Refused for good: only when you say so", f"{grouped(found.hard)}{more}"),
+            ("Suppressed meanwhile: left alone", f"{grouped(found.suppressed)}{more}"),
+        ],
+        form=form if found.hard else None,
+        is_any=bool(found.soft or found.hard or more),
+        button="Retry failed",
+        back=back,
+    )
+
+
+def _asked(soft: int, hard: int, more: str) -> str:
+    if soft:
+        noun = "recipient" if soft == 1 and not more else "recipients"
+        return f"Mail {grouped(soft)}{more} rejected {noun} again?"
+    if hard or more:
+        return "Whoever was rejected was refused for good: nobody is mailed again unless you include them."
+    return "Nobody can be mailed again: whoever was rejected is suppressed by now."
+
+
+def _do(request: HttpRequest, campaign: Campaign, done: str, verb: Callable[..., BulkOutcome]) -> None:
+    try:
+        outcome = verb(campaign, by=actor(request))
+    except CampaignError as exc:
+        messages.error(request, str(exc))
+        return
+    tell = messages.success if outcome.changed else messages.warning
+    tell(request, outcome.sentence(done, "recipient"))
+
+
+def offered(state: str, status: dict[str, int]) -> list[tuple[str, str, str]]:
+    """(name, title, icon) of those there is something to do for."""
     if state in (CampaignState.DRAFT, CampaignState.CANCELLED):
         return []
-    return [name for name, again in VERBS.items() if status[again.concerns]]
+    found = [("retry-failed", "Retry failed", "replay")] if status[RecipientState.REJECTED] else []
+    if status[RecipientState.UNCONFIRMED]:
+        found += [(name, again.title, again.icon) for name, again in VERBS.items()]
+    return found

@@ -73,6 +73,7 @@ class CampaignAdmin(SavesByVerb, LedgerAdmin):
             "schedule/": ("schedule", schedule_pages.schedule),
             "unschedule/": ("unschedule", schedule_pages.unschedule),
             "figures/": ("figures", figures_pages.figures),
+            "retry-failed/": ("retry-failed", again_pages.retry_failed),
             "events/": ("events", event_pages.events),
             "lacking/": ("lacking", figures_pages.lacking),
             "export/": ("export", figures_pages.export),

@@ -227,8 +227,7 @@ def buttons(
         }
         offered += [button for verb, button in verbs.items() if campaign.state in CAMPAIGN_TRANSITIONS[verb]]
         offered += [
-            _button(again_pages.VERBS[name].title, again_pages.VERBS[name].icon, name, campaign)
-            for name in again_pages.offered(campaign.state, now)
+            _button(title, icon, name, campaign) for name, title, icon in again_pages.offered(campaign.state, now)
         ]
     is_under_way = campaign.state in (CampaignState.SENDING, CampaignState.PAUSED)
     if is_under_way and request.user.has_perm("campaigns.change_campaign"):

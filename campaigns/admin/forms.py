@@ -162,6 +162,17 @@ class RateForm(forms.Form):
     )
 
 
+class RetryForm(forms.Form):
+    """Whether those refused for good are mailed again too."""
+
+    hard = forms.BooleanField(
+        label="Also those whom a mail server refused for good",
+        required=False,
+        widget=widgets.UnfoldBooleanWidget,
+        help_text="Their address does not exist, most of the time; many of these harm the name of the sender.",
+    )
+
+
 class _Indented(json.JSONEncoder):
     def __init__(self, **options: Any) -> None:
         super().__init__(**{**options, "indent": 2})

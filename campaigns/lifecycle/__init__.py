@@ -11,11 +11,12 @@ from campaigns.lifecycle.delivery import Leased, Settled, Wish, line, recover, r
 from campaigns.lifecycle.events import Happened, record_events
 from campaigns.lifecycle.imports import is_checking, is_running, move_import
 from campaigns.lifecycle.pace import forget_pace, next_tries, note_pace, pace
-from campaigns.lifecycle.reopen import reopen_rejected, resolve
+from campaigns.lifecycle.reopen import Retryable, reopen_rejected, resolve, retryable
 
 __all__ = [
     "Happened",
     "Leased",
+    "Retryable",
     "Settled",
     "Wish",
     "add_incoming",
@@ -40,6 +41,7 @@ __all__ = [
     "remove",
     "reopen_rejected",
     "resolve",
+    "retryable",
     "revive",
     "rewrite",
     "settle",

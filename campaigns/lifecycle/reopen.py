@@ -1,6 +1,7 @@
 """Recipients that were over, and are looked at again by a person."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from campaigns.lifecycle.sql import COUNT, TALLY, rows, shard
 from campaigns.states import RecipientState
@@ -71,3 +72,30 @@ def reopen_rejected(campaign_id: int, *, after: int, limit: int, hard: bool) -> 
     The ids of up to `limit` of them behind `after`, in order.
     """
     return [row[0] for row in rows(_RETRY, [campaign_id, after, hard, limit, shard()])]
+
+
+# As many as are looked at; the numbers of a larger crowd are told by its latest.
+_COUNTED = 50_000
+_RETRYABLE = """
+SELECT count(*) FILTER (WHERE s.id IS NULL AND (r.code IS NULL OR r.code < 500)),
+       count(*) FILTER (WHERE s.id IS NULL AND r.code >= 500),
+       count(s.id)
+FROM (SELECT key, code FROM email_recipients WHERE campaign_id = %s AND state = 'rejected' ORDER BY id DESC LIMIT %s) r
+LEFT JOIN suppressions s ON s.key = r.key
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Retryable:
+    """Of the rejected: refused for now, refused for good, suppressed. Not `is_all`: there are more, not looked at."""
+
+    soft: int
+    hard: int
+    suppressed: int
+    is_all: bool
+
+
+def retryable(campaign_id: int) -> Retryable:
+    """What `reopen_rejected` would find, at a cost that is bounded."""
+    soft, hard, suppressed = rows(_RETRYABLE, [campaign_id, _COUNTED + 1])[0]
+    return Retryable(soft, hard, suppressed, is_all=soft + hard + suppressed <= _COUNTED)

@@ -24,7 +24,7 @@ from campaigns.services.read_bounces import read_bounces, read_mails
 from campaigns.services.rejected_rows import rejected_rows
 from campaigns.services.report import Report
 from campaigns.services.resolve_unconfirmed import mark_sent, send_again
-from campaigns.services.retry_failed import retry_failed
+from campaigns.services.retry_failed import retry_failed, retryable
 from campaigns.services.run_import import give_up_import, run_import
 from campaigns.services.save_dkim_key import add_dkim_key, delete_dkim_key, switch_dkim_key
 from campaigns.services.save_transport import check_transport, delete_transport, reset_transport, save_transport
@@ -91,6 +91,7 @@ __all__ = [
     "reset_transport",
     "resume",
     "retry_failed",
+    "retryable",
     "revision_of",
     "run_check",
     "run_import",

@@ -25,7 +25,12 @@ def retry_failed(campaign: Campaign, *, hard: bool = False, by: Actor | None = N
         if len(ids) < SLICE:
             break
     campaign.refresh_from_db()
-    return BulkOutcome(changed, max(before - changed, 0), "refused for good")
+    return BulkOutcome(changed, max(before - changed, 0), "suppressed" if hard else "refused for good or suppressed")
+
+
+def retryable(campaign: Campaign) -> lifecycle.Retryable:
+    """Whom `retry_failed` would mail again, and whom not, told before it is asked for."""
+    return lifecycle.retryable(campaign.pk)
 
 
 def _slice(campaign: Campaign, after: int, hard: bool, by: Actor | None) -> list[int]:

@@ -154,6 +154,28 @@ def test_the_command_lists_the_unconfirmed_and_decides_about_them() -> None:
         command("check_delivery", str(campaign.pk), "--resend")
 
 
+def test_retrying_says_beforehand_who_would_be_mailed_again(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    campaign = over("rejected", 4, 550)
+    client.force_login(UserFactory(is_superuser=True))
+    url = reverse("admin:campaigns_campaign_retry-failed", args=[campaign.pk])
+    services.suppress("r0@example.com")
+    shown = client.get(url).context
+    assert "nobody is mailed again unless you include them" in shown["question"]
+    assert [number for _, number in shown["facts"]] == ["0", "3", "1"]
+    Recipient.objects.filter(key="r1@example.com").update(code=451)
+    assert client.get(url).context["question"] == "Mail 1 rejected recipient again?"
+    told = "Retried 1 recipient; 3 were refused for good or suppressed."
+    assert told in client.post(url, follow=True).content.decode()
+    assert "Retried 2 recipients; 1 was suppressed." in client.post(url, {"hard": "on"}, follow=True).content.decode()
+    shown = client.get(url).context
+    assert "is suppressed by now" in shown["question"]
+    assert not shown["is_any"]
+
+    monkeypatch.setattr("campaigns.lifecycle.reopen._COUNTED", 1)
+    Recipient.objects.update(state="rejected", code=451)
+    assert client.get(url).context["question"] == "Mail 2 or more rejected recipients again?"
+
+
 @pytest.mark.parametrize(("name", "then"), [("mark-sent", "sent"), ("send-again", "pending")])
 def test_one_unconfirmed_recipient_is_decided_about_on_their_page(name: str, then: str, client: Client) -> None:
     over("unconfirmed")
@@ -177,7 +199,7 @@ def test_one_unconfirmed_recipient_is_decided_about_on_their_page(name: str, the
 @pytest.mark.parametrize(
     ("name", "state", "asked", "then"),
     [
-        ("retry-failed", "rejected", "Mail the rejected ones again", "pending"),
+        ("retry-failed", "rejected", "Mail 3 rejected recipients again?", "pending"),
         ("mark-sent", "unconfirmed", "Take 3 unconfirmed for sent", "sent"),
         ("send-again", "unconfirmed", "They may get it twice", "pending"),
     ],

@@ -353,7 +353,7 @@ def test_rejected_rows_are_downloaded_as_a_csv_that_runs_no_formula(owner):
     RejectedRow.objects.create(recipient_import=made, line=7, email="=HYPERLINK(1)", reason="no @")
     answer = owner.get(url("recipientimport_rejected", made.pk))
     lines = b"".join(answer.streaming_content).decode().splitlines()
-    assert lines == ["line,email,reason", "7,'=HYPERLINK(1),no @"]
+    assert lines == ["email,rejected: line,rejected: reason", "'=HYPERLINK(1),7,no @"]
     assert answer["Content-Type"].startswith("text/csv")
     assert "attachment" in answer["Content-Disposition"]
 

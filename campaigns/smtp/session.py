@@ -13,6 +13,8 @@ from campaigns.smtp.wire import Lost
 
 _PATH = re.compile(r"[!-;=?-~]*")
 _BARE_LINE_END = re.compile(rb"\r\n|\r|\n")
+# A server that scans or delivers before it answers takes its time; giving up earlier leaves mails in doubt it took.
+_PATIENCE = 4.0
 # Whatever comes after one of these would meet the same, so the iteration ends.
 ENDS = {Verdict.BLOCKED, Verdict.UNCONFIRMED, Verdict.NOT_SENT}
 
@@ -181,7 +183,7 @@ class Session:
             if error.sent < len(body):
                 return self._cut_short(connection, error)
         try:
-            reply = connection.wire.read_reply()
+            reply = connection.wire.read_reply(patience=_PATIENCE)
         except Lost as error:
             return Outcome(Verdict.UNCONFIRMED, Stage.DOT, text=str(error))
         if reply.code // 100 not in (2, 4, 5):

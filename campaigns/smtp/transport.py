@@ -17,9 +17,9 @@ _OPTIONS = ("starttls", "timeout", "pipelining", "max_messages", "verify", "conn
 
 @dataclass(frozen=True, slots=True)
 class Transport:
-    """One mail server. `timeout` (seconds) bounds every wait; `max_messages` is per connection, 0 for no limit.
+    """One mail server. `timeout` (seconds) bounds every wait, four of them that for the fate of a message that has left.
 
-    `connections` is how many a process opens at once.
+    `connections` is how many a process opens at once, `max_messages` how many each carries; 0 for no limit.
     """
 
     host: str

@@ -79,17 +79,17 @@ class Wire:
                 try:
                     sent += self._socket.send(view[sent : sent + _SLICE])
                 except _NOT_YET as reason:
-                    self._wait(reason, fibers.WRITABLE, deadline)
+                    self._wait(reason, fibers.WRITABLE, min(deadline, time.monotonic() + self.timeout))
         except OSError as error:
             raise Lost(f"The connection was lost while sending: {_reason(error)}.", sent) from None
 
-    def read_reply(self) -> Reply:
-        """The next reply; Lost when it is late, endless or no SMTP."""
-        return Reply.parse(*self.read_lines())
+    def read_reply(self, *, patience: float = 1.0) -> Reply:
+        """The next reply; Lost when it is later than `patience` timeouts, endless or no SMTP."""
+        return Reply.parse(*self.read_lines(patience=patience))
 
-    def read_lines(self) -> tuple[int, list[bytes]]:
+    def read_lines(self, *, patience: float = 1.0) -> tuple[int, list[bytes]]:
         """The next reply as its code and the text of every line."""
-        deadline = time.monotonic() + self.timeout
+        deadline = time.monotonic() + self.timeout * patience
         lines: list[bytes] = []
         while len(lines) < MAX_REPLY_LINES:
             line = self._read_line(deadline)
@@ -115,7 +115,7 @@ class Wire:
         try:
             if not self._has_pending():
                 # What was just asked for is hardly there yet: waiting first spares a call that fails.
-                fibers.wait(self._socket.fileno(), fibers.READABLE, self._no_later(deadline))
+                fibers.wait(self._socket.fileno(), fibers.READABLE, deadline)
             while True:
                 try:
                     data = self._socket.recv(_SLICE)
@@ -138,10 +138,7 @@ class Wire:
             events = fibers.READABLE
         elif isinstance(reason, ssl.SSLWantWriteError):
             events = fibers.WRITABLE
-        fibers.wait(self._socket.fileno(), events, self._no_later(deadline))
-
-    def _no_later(self, deadline: float) -> float:
-        return min(deadline, time.monotonic() + self.timeout)
+        fibers.wait(self._socket.fileno(), events, deadline)
 
 
 @cache

@@ -17,7 +17,7 @@ _OPTIONS = ("starttls", "timeout", "pipelining", "max_messages", "verify", "conn
 
 @dataclass(frozen=True, slots=True)
 class Transport:
-    """One mail server. `timeout` (seconds) bounds every wait, four of them that for the fate of a message that has left.
+    """One mail server. `timeout` (seconds) bounds every wait, four of them that for the fate of a message sent.
 
     `connections` is how many a process opens at once, `max_messages` how many each carries; 0 for no limit.
     """

@@ -4,9 +4,9 @@ import json
 from typing import Any
 
 from django.contrib import messages
+from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
-from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
 from django.urls import reverse
 from unfold.admin import ModelAdmin
@@ -39,7 +39,7 @@ def tell_findings(request: HttpRequest, content: Content) -> None:
 
 def preview(model_admin: ModelAdmin, request: HttpRequest, pk: str | int) -> HttpResponse:
     """One mail made from sample values; values that are missing show as ⟦name⟧."""
-    template = _template(pk)
+    template = find(model_admin, request, pk)
     _demand(model_admin.has_view_permission(request, template))
     shown: dict[str, Any] = {}
     try:
@@ -60,7 +60,7 @@ def preview(model_admin: ModelAdmin, request: HttpRequest, pk: str | int) -> Htt
 
 def diff(model_admin: ModelAdmin, request: HttpRequest, pk: int) -> HttpResponse:
     """What changed between two versions, `?from=1&to=2`; the current version where `to` is left out."""
-    template = _template(pk)
+    template = find(model_admin, request, pk)
     _demand(model_admin.has_view_permission(request, template))
     old = _version(template, request.GET.get("from", "1"))
     new = _version(template, request.GET.get("to", str(template.version.number)))
@@ -78,7 +78,7 @@ def diff(model_admin: ModelAdmin, request: HttpRequest, pk: int) -> HttpResponse
 
 def restore(model_admin: ModelAdmin, request: HttpRequest, pk: int, number: int) -> HttpResponse:
     """Asks on GET, restores on POST."""
-    template = _template(pk)
+    template = find(model_admin, request, pk)
     _demand(model_admin.has_change_permission(request, template))
     old = _version(template, str(number))
     if request.method == "POST":
@@ -97,7 +97,7 @@ def restore(model_admin: ModelAdmin, request: HttpRequest, pk: int, number: int)
 
 def remove(model_admin: ModelAdmin, request: HttpRequest, pk: str | int) -> HttpResponse:
     """Asks on GET; on POST deletes a template nothing uses and archives a used one."""
-    template = _template(pk)
+    template = find(model_admin, request, pk)
     _demand(model_admin.has_delete_permission(request, template))
     if request.method == "POST":
         outcome = services.archive_template(template=template, by=actor(request))
@@ -111,7 +111,7 @@ def remove(model_admin: ModelAdmin, request: HttpRequest, pk: str | int) -> Http
 
 def unarchive(model_admin: ModelAdmin, request: HttpRequest, pk: str | int) -> HttpResponse:
     """Asks on GET, takes the template out of the archive on POST."""
-    template = _template(pk)
+    template = find(model_admin, request, pk)
     _demand(model_admin.has_change_permission(request, template))
     if request.method == "POST":
         services.unarchive_template(template=template, by=actor(request))
@@ -121,10 +121,12 @@ def unarchive(model_admin: ModelAdmin, request: HttpRequest, pk: str | int) -> H
     return _answer(model_admin, request, template, "confirm", page)
 
 
-def _template(pk: str | int) -> EmailTemplate:
-    if not str(pk).isdigit():
+def find(model_admin: ModelAdmin, request: HttpRequest, pk: str | int) -> EmailTemplate:
+    """The template of that id; 404 for one there is not, and for what is no id."""
+    template: EmailTemplate | None = model_admin.get_object(request, unquote(str(pk)))
+    if template is None:
         raise Http404("There is no such template.")
-    return get_object_or_404(EmailTemplate.objects.select_related("current_version"), pk=pk)
+    return template
 
 
 def _version(template: EmailTemplate, number: str) -> TemplateVersion:

@@ -3,6 +3,7 @@ from typing import Any
 
 from django.contrib import admin
 from django.contrib.admin.models import LogEntry
+from django.contrib.admin.utils import unquote
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path
@@ -58,6 +59,13 @@ class EmailTemplateAdmin(ModelAdmin):  # type: ignore[misc]
         actions.pop("delete_selected", None)
         return actions
 
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        pages.find(self, request, object_id)
+        changed: HttpResponse = super().change_view(request, object_id, form_url, extra_context)
+        return changed
+
     def delete_view(
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
     ) -> HttpResponse:
@@ -91,7 +99,8 @@ class EmailTemplateAdmin(ModelAdmin):  # type: ignore[misc]
         return pages.unarchive(self, request, object_id)
 
     def has_unarchive_permission(self, request: HttpRequest, object_id: str | None = None) -> bool:
-        is_archived = EmailTemplate.objects.filter(pk=object_id or 0, archived_at__isnull=False).exists()
+        template = self.get_object(request, unquote(object_id)) if object_id else None
+        is_archived = template is not None and template.archived_at is not None
         return is_archived and bool(self.has_change_permission(request))
 
     @admin.display(description="Version", ordering="current_version__number")

@@ -192,9 +192,27 @@ def test_delete_archives_what_is_in_use_and_it_can_be_taken_out_again(editor):
     assert template.archived_at is None
 
 
-@pytest.mark.parametrize("name", ["preview", "diff", "delete", "unarchive"])
-def test_pages_of_a_template_there_is_not_are_not_found(editor, name):
-    assert editor.get(page(name, 999)).status_code in (403, 404)
+@pytest.mark.parametrize("pk", ["999", "abc", "²", "9" * 30, "-1", "1_0", "%00"])
+@pytest.mark.parametrize(
+    "name", ["change", "preview", "diff", "delete", "unarchive", "versions/1/restore", "versions/9/restore"]
+)
+@pytest.mark.parametrize("method", ["get", "post"])
+def test_pages_of_a_template_there_is_not_are_not_found(editor, method, name, pk):
+    make_template()
+    # What Django does not know for a page it takes for the id of another one, and leads there.
+    answer = getattr(editor, method)(f"{page('changelist')}{pk}/{name}/", follow=True)
+    # Unfold refuses an action on what it cannot be done to.
+    assert answer.status_code == (403 if name == "unarchive" else 404)
+
+
+def test_times_read_like_those_of_the_other_pages(editor):
+    template = make_template()
+    EmailTemplate.objects.update(updated_at="2026-11-30T20:30:05Z")
+    assert "30 Nov 2026, 20:30:05" in editor.get(page("changelist")).content.decode()
+    content = editor.get(page("change", template.pk)).content.decode()
+    assert re.search(r"\d \w{3} \d{4}, \d\d:\d\d:\d\d", content)
+    assert "a.m." not in content
+    assert "p.m." not in content
 
 
 @pytest.mark.parametrize("query", ["from=9", "from=x", "from=1&to=99999999999999999999"])

@@ -4,6 +4,7 @@ from typing import Any
 from rest_framework import serializers
 from rest_framework.validators import UniqueValidator
 
+from templates_app.errors import InvalidTemplate
 from templates_app.lines import one_line
 from templates_app.models import EmailTemplate, TemplateFormat, TemplateVersion
 from templates_app.rendering import Content, compile_version
@@ -33,7 +34,7 @@ class TemplateSerializer(TemplateSummarySerializer):
         fields = [*TemplateSummarySerializer.Meta.fields, "html", "text", "format", "inline_css", "variables"]
 
     def get_variables(self, template: EmailTemplate) -> list[dict[str, Any]]:
-        return listed(compile_version(template.version).variables)
+        return variables_of(template.version)
 
 
 class ContentSerializer(serializers.Serializer[Content]):
@@ -88,7 +89,15 @@ class VersionDetailSerializer(VersionSerializer):
         fields = [*VersionSerializer.Meta.fields, "html", "text", "format", "inline_css", "variables"]
 
     def get_variables(self, version: TemplateVersion) -> list[dict[str, Any]]:
+        return variables_of(version)
+
+
+def variables_of(version: TemplateVersion) -> list[dict[str, Any]]:
+    """None for a version written before a rule it breaks: it is shown all the same."""
+    try:
         return listed(compile_version(version).variables)
+    except InvalidTemplate:
+        return []
 
 
 def listed(variables: Iterable[Variable]) -> list[dict[str, Any]]:

@@ -81,12 +81,11 @@ class TemplateViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericV
         given = self._given(request, template, partial=True)
         if given.get("archived"):
             raise ValidationError({"archived": ["DELETE the template to archive it."]})
+        parts = {part: given[part] for part in Content._fields if part in given}
         with refusals():
             services.edit_template(
                 template=template,
-                content=content_of(template.version)._replace(
-                    **{part: given[part] for part in Content._fields if part in given}
-                ),
+                content=content_of(template.version)._replace(**parts) if parts else None,
                 name=given.get("name"),
                 description=given.get("description"),
                 note=given.get("note", ""),

@@ -230,6 +230,18 @@ def test_what_narrows_the_list_says_nothing_about_one_template(api, path):
     assert api.get(url, {"from": 1, **more}).status_code == 200
 
 
+def test_a_version_written_before_a_rule_it_breaks_is_shown_all_the_same(api):
+    template = make_template()
+    old = template.versions.create(number=2, subject="s", html="{{ 1e999 }}")
+    EmailTemplate.objects.update(current_version=old)
+    url = f"{ROOT}{template.pk}/"
+    for shown in (api.get(url), api.get(f"{url}versions/2/"), api.patch(url, {"description": "d"})):
+        assert (shown.status_code, shown.data["html"], shown.data["variables"]) == (200, "{{ 1e999 }}", [])
+    for verb, body in (("preview", {}), ("test-send", {"to": ["a@example.com"]})):
+        assert api.post(f"{url}{verb}/", body).status_code in (400, 403)
+    assert api.post(f"{url}validate/", {}).data["valid"] is False
+
+
 @pytest.mark.parametrize(
     ("path", "status"),
     [

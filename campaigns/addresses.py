@@ -59,6 +59,32 @@ def parse_domain(raw: str) -> str:
     return parse_address(f"postmaster@{raw.strip()}").domain
 
 
+def address_key(typed: str) -> str:
+    """The key of an address as somebody writes it; of what is none the same in lower case, which is nobody's."""
+    try:
+        return parse_address(typed).key
+    except AddressError:
+        return typed.lower()
+
+
+def search_prefix(typed: str) -> str:
+    """How the keys begin of all addresses that are written with this beginning; at least of these.
+
+    A label of the domain that is typed in part begins, as an A-label, with its ASCII characters: `jo@mü` is `jo@xn--m`.
+    """
+    text = unicodedata.normalize("NFC", typed.strip(_EDGES)).lower()
+    local, at, domain = text.rpartition("@")
+    if not at or domain.isascii():
+        return text
+    try:
+        mapped = idna.uts46_remap(domain, std3_rules=True, transitional=False)
+        *whole, begun = mapped.split(".")
+        labels = [*map(_a_label, whole), begun if begun.isascii() else "xn--" + "".join(filter(str.isascii, begun))]
+    except (idna.IDNAError, UnicodeError):
+        return text
+    return f"{local}@{'.'.join(labels)}"
+
+
 def _take_apart(text: str) -> tuple[str, str]:
     """Local part and A-label domain of an address that is not plain ASCII, or the reason why it is none."""
     if not text:

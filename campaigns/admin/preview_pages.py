@@ -11,6 +11,7 @@ from django.template.defaultfilters import filesizeformat
 from django.urls import reverse
 
 from campaigns import services
+from campaigns.addresses import search_prefix
 from campaigns.errors import CampaignError
 from campaigns.models import Campaign, Recipient
 from queue_core.admin.ledger import actor, demand, find, page
@@ -76,11 +77,11 @@ class _Links:
 
 
 def _chosen(request: HttpRequest, people: QuerySet[Recipient]) -> Recipient | None:
-    wanted, typed = request.GET.get("recipient", ""), request.GET.get("email", "").strip().lower()
+    wanted, typed = request.GET.get("recipient", ""), request.GET.get("email", "").strip()
     if re.fullmatch(r"[0-9]{1,18}", wanted):
         return people.filter(pk=wanted).first() or people.first()
     if typed and "\x00" not in typed:
-        found = people.filter(key__startswith=typed).order_by("key").first()
+        found = people.filter(key__startswith=search_prefix(typed)).order_by("key").first()
         if found is None:
             messages.warning(request, f"Nobody in this campaign has an address that begins with “{typed[:100]}”.")
         return found or people.first()

@@ -11,6 +11,7 @@ from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
 from unfold.decorators import display as label
 
+from campaigns.addresses import search_prefix
 from campaigns.admin import event_pages, recipient_pages
 from campaigns.admin.progress import RECIPIENT_LABELS
 from campaigns.message import MessageError, Skeleton, message_id
@@ -104,7 +105,7 @@ class RecipientAdmin(LedgerAdmin):
             # The index begins with the campaign: naming them makes one look-up per campaign out of a scan.
             latest = Campaign.objects.order_by("-pk").values_list("pk", flat=True)[:_SEARCHED_CAMPAIGNS]
             queryset = queryset.filter(campaign__in=list(latest))
-        return queryset.filter(key__startswith=search_term.strip().lower()), False
+        return queryset.filter(key__startswith=search_prefix(search_term)), False
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         states = ("pending", "sending", "sent", "deferred", "rejected", "bounced", "unconfirmed", "suppressed")

@@ -9,6 +9,7 @@ from django.urls import URLPattern, path, reverse
 from unfold.decorators import display as label
 
 from campaigns import services
+from campaigns.addresses import search_prefix
 from campaigns.admin import suppression_list
 from campaigns.admin.forms import SuppressionForm
 from campaigns.models import Suppression
@@ -70,7 +71,7 @@ class SuppressionAdmin(LedgerAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Suppression], search_term: str
     ) -> tuple[QuerySet[Suppression], bool]:
-        return (queryset.filter(key__startswith=search_term.strip().lower()) if search_term else queryset), False
+        return (queryset.filter(key__startswith=search_prefix(search_term)) if search_term else queryset), False
 
     def save_model(self, request: HttpRequest, obj: Suppression, form: SuppressionForm, change: bool) -> None:
         given = form.cleaned_data

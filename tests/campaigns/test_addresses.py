@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from campaigns.addresses import AddressError, parse_address
+from campaigns.addresses import AddressError, parse_address, search_prefix
 
 
 @pytest.mark.parametrize(
@@ -81,6 +81,26 @@ def test_that_cannot_be_mailed_is_refused_with_its_reason(raw: str, reason: str)
     assert error.value.reason == reason
 
 
+@pytest.mark.parametrize(
+    ("typed", "prefix"),
+    [
+        (" Jo", "jo"),
+        ("jo@", "jo@"),
+        ("Jo@Exam", "jo@exam"),
+        ("jo@mü", "jo@xn--m"),
+        ("jo@müller.example", "jo@xn--mller-kva.example"),
+        ("jo@MU\u0308LLER.ex", "jo@xn--mller-kva.ex"),
+        ("jo@bücher.müll", "jo@xn--bcher-kva.xn--mll"),
+        ("jo@пример.рф", "jo@xn--e1afmkfd.xn--"),
+        ("jo@\u0378.example", "jo@\u0378.example"),
+        ("müller", "müller"),
+        ("%", "%"),
+    ],
+)
+def test_is_found_by_its_beginning(typed: str, prefix: str) -> None:
+    assert search_prefix(typed) == prefix
+
+
 _PIECES = st.one_of(st.text(max_size=12), st.text("abcXYZ.-_+'@ß\u0308\u0130\u200bxn", max_size=24))
 
 
@@ -96,6 +116,20 @@ def test_is_either_understood_or_an_address_error(raw: str) -> None:
         return
     assert address.email.isascii()
     assert address.key == address.email.lower()
+
+
+@given(
+    st.text(st.characters(categories=["Ll", "Lu", "Lo"]), min_size=1, max_size=15).map("jo@{}.example".format),
+    st.integers(0, 30),
+)
+def test_is_found_by_every_beginning_that_shows_what_is_not_ascii(typed: str, length: int) -> None:
+    try:
+        key = parse_address(typed).key
+    except AddressError:
+        return
+    prefix = search_prefix(unicodedata.normalize("NFC", typed)[:length])
+    if "xn--" in prefix:
+        assert key.startswith(prefix)
 
 
 @given(

@@ -134,6 +134,11 @@ def test_the_page_shows_each_part_of_each_mail(client: Any, campaign: Campaign) 
     assert "img-src data: https: http:&quot;" in shown(images="1")
     assert "Hi Person 2" in shown(email="P2@")
     assert "Nobody in this campaign" in shown(email="zz")
+    services.add_recipients(
+        campaign, [{"email": "anna@müller.example", "attributes": {"city": "Bonn"}, "name": "Anna"}]
+    )
+    for typed in ("Anna@Müller.example", "anna@mü"):
+        assert "Hi Anna" in shown(email=typed)
     assert "ph-phone" in shown(width="phone")
     assert "List-Unsubscribe-Post" in shown(part="headers", recipient=str(last))
     assert "Content-Transfer-Encoding" in shown(part="source")

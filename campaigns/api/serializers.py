@@ -332,16 +332,17 @@ class SuppressionSerializer(serializers.ModelSerializer[Suppression]):
         fields = ["id", "email", "reason", "source", "campaign", "created_at"]
 
 
-class SuppressSerializer(_AddressSerializer):
+class EditSuppressionSerializer(serializers.Serializer[Any]):
     reason = serializers.ChoiceField(choices=SuppressionReason.choices, default=SuppressionReason.MANUAL)
     source = serializers.CharField(max_length=200, allow_blank=True, default="", help_text="where it came from")  # type: ignore[assignment]
 
 
-class SuppressionListSerializer(ReadingSerializer, DryRunSerializer):
+class SuppressSerializer(_AddressSerializer, EditSuppressionSerializer):
+    """An address, and why it is never mailed."""
+
+
+class SuppressionListSerializer(ReadingSerializer, DryRunSerializer, EditSuppressionSerializer):
     """How a list of addresses is read, and what they are where it does not say so itself."""
-
-    reason = serializers.ChoiceField(choices=SuppressionReason.choices, default=SuppressionReason.MANUAL)
-    source = serializers.CharField(max_length=200, allow_blank=True, default="", help_text="where it came from")  # type: ignore[assignment]
 
 
 class SuppressionFormSerializer(SuppressionListSerializer):

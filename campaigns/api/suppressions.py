@@ -34,6 +34,8 @@ class SuppressionViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Gener
     parser_classes = [*GenericViewSet.parser_classes, Csv, Tsv, Xlsx]
 
     def get_serializer_class(self) -> type[BaseSerializer[Any]]:
+        if self.action == "partial_update":
+            return shapes.EditSuppressionSerializer
         return shapes.SuppressSerializer if self.action == "create" else shapes.SuppressionSerializer
 
     @extend_schema(
@@ -44,6 +46,14 @@ class SuppressionViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Gener
         """Never mail an address again. 200 with the entry there is when it is on the list already."""
         entry, created = services.suppress(**validated(self.get_serializer(data=request.data)), by=actor(request))
         return Response(shapes.SuppressionSerializer(entry).data, status=201 if created else 200)
+
+    @extend_schema(request=shapes.EditSuppressionSerializer, responses=shapes.SuppressionSerializer)
+    def partial_update(self, request: Request, pk: str) -> Response:
+        """Change why an address is on the list, or where it came from; what is left out stays."""
+        entry = self.get_object()
+        given = validated(self.get_serializer(data=request.data, partial=True))
+        made = services.edit_suppression(entry, **given, by=actor(request))
+        return Response(shapes.SuppressionSerializer(made).data)
 
     def destroy(self, request: Request, pk: str) -> Response:
         """Take an address off the list."""

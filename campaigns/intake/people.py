@@ -1,7 +1,7 @@
 """The people of a file, or of a list that came as JSON: each row accepted, or refused with its reason."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from campaigns.addresses import AddressError, parse_address
@@ -42,8 +42,8 @@ class Refused(NamedTuple):
 Rows = Iterator[Accepted | Refused | None]
 
 
-def read_rows(columns: Columns, lines: Iterable[Line]) -> Rows:
-    """The people below the header."""
+def read_rows(columns: Columns, lines: Iterable[Line], choices: Mapping[str, Collection[str]] | None = None) -> Rows:
+    """The people below the header. `choices`: all that some attributes may say, in lower case."""
     width, email_at = len(columns.titles), columns.email
     dump = json.JSONEncoder(ensure_ascii=False).encode
     for line, cells in lines:
@@ -57,13 +57,14 @@ def read_rows(columns: Columns, lines: Iterable[Line]) -> Rows:
         try:
             _check_cells(cells, text, width, email_at)
             key, email = _address(cells[email_at])
+            # An empty cell is an absent value: templates then name it as missing, or take their default.
+            count = len(cells)
+            attributes = {title: value for i, title in columns.attributes if i < count and (value := cells[i].strip())}
+            _check_choices(attributes, choices or {})
         except AddressError as exc:
             yield _refused(line, cells, email_at, exc.reason)
             continue
-        count = len(cells)
         name = " ".join(" ".join(cells[i] for i in columns.names if i < count).split())[:_NAME_MAX]
-        # An empty cell is an absent value: templates then name it as missing, or take their default.
-        attributes = {title: value for i, title in columns.attributes if i < count and (value := cells[i].strip())}
         yield Accepted(line, key, email, name, dump(attributes))
 
 
@@ -81,6 +82,12 @@ def _check_cells(cells: list[str], text: str, width: int, email_at: int) -> None
         raise AddressError(UNSTORABLE)
     if len(text) > _CELL_MAX and (len(text) > _ATTRIBUTES_MAX or any(len(cell) > _CELL_MAX for cell in cells)):
         raise AddressError("a cell is longer than 10 000 characters, or the row than 100 000")
+
+
+def _check_choices(attributes: Mapping[str, str], choices: Mapping[str, Collection[str]]) -> None:
+    for name, known in choices.items():
+        if name in attributes and attributes[name].lower() not in known:
+            raise AddressError(f"the {name} “{attributes[name][:40]}” is none of {', '.join(known)}")
 
 
 def _refused(line: int, cells: list[str], email_at: int, reason: str) -> Refused:

@@ -8,6 +8,7 @@ from campaigns.services.delete_campaign import delete_campaign
 from campaigns.services.duplicate_campaign import duplicate_campaign
 from campaigns.services.edit_campaign import edit_campaign, revision_of
 from campaigns.services.edit_recipient import edit_recipient, remove_recipient
+from campaigns.services.edit_suppression import edit_suppression
 from campaigns.services.export_campaign import export_campaign
 from campaigns.services.export_suppressions import export_suppressions
 from campaigns.services.import_file import forget_file
@@ -65,6 +66,7 @@ __all__ = [
     "edit_domain_limit",
     "edit_import",
     "edit_recipient",
+    "edit_suppression",
     "export_campaign",
     "export_lacking",
     "export_suppressions",

@@ -47,14 +47,14 @@ def import_suppressions(  # noqa: PLR0913 - a file, how it shall be read, and wh
     """Put the addresses of a file (CSV and its kin, XLSX) on the list: all of them or nothing.
 
     `reason` and `source` hold for rows whose own columns of that name say nothing. Addresses on the list already stay
-    as they are; nothing takes one off. Raises ImportRefused.
+    as they are; nothing takes one off. A reason that is none is a rejected row. Raises ImportRefused.
     """
     report = Report()
     with open_source(raw, options or Options()) as found, transaction.atomic(), connection.cursor() as cursor:
         columns, lines = find_columns(found, options or Options())
         cursor.execute(_STAGING)
         with cursor.copy(_COPY) as copy:
-            for row in read_rows(columns, lines):
+            for row in read_rows(columns, lines, {"reason": SuppressionReason.values}):
                 entry = _entry(row, report, str(reason), source)
                 if entry is not None:
                     copy.write_row(entry)
@@ -85,11 +85,5 @@ def _entry(row: Accepted | Refused | None, report: Report, reason: str, source: 
             report.rejected.append(row)
         return None
     given = json.loads(row.attributes) if len(row.attributes) > len("{}") else {}
-    own = str(given.get("reason", "")).lower()
-    return (
-        row.line,
-        row.key,
-        row.email,
-        own if own in SuppressionReason.values else reason,
-        str(given.get("source", source))[:SOURCE_MAX],
-    )
+    own, origin = given.get("reason", reason).lower(), given.get("source", source)
+    return row.line, row.key, row.email, own, origin[:SOURCE_MAX]

@@ -3,6 +3,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection
 
 from campaigns import lifecycle, mailer, services
+from campaigns.api.filters import SuppressionFilter
 from campaigns.api.parsers import Xlsx
 from campaigns.models import (
     Campaign,
@@ -513,6 +514,50 @@ def test_a_suppression_is_made_once_and_taken_back(api):
 def test_a_suppression_is_refused(api, body, field):
     answer = api.post("/api/v1/suppressions/", body)
     assert (answer.status_code, list(answer.json()["errors"])) == (400, [field])
+
+
+def test_why_an_address_is_suppressed_can_be_changed_and_nothing_else(api):
+    entry, _ = services.suppress("a@example.com", source="letter")
+    url = f"/api/v1/suppressions/{entry.pk}/"
+    answer = api.patch(url, {"reason": "complained"})
+    assert (answer.status_code, answer.data["reason"], answer.data["source"]) == (200, "complained", "letter")
+    assert api.patch(url, {"source": ""}).data["source"] == ""
+    for body in ({"reason": "because"}, {"source": "x" * 201}, {"email": "b@example.com"}):
+        assert list(api.patch(url, body).json()["errors"]) == list(body)
+    assert api.patch(url, {}).data == api.get(url).data
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"),
+    [
+        ("search=an", ["anna@xn--mller-kva.example", "an_y@example.com"]),
+        ("search=Anna@Müll", ["anna@xn--mller-kva.example"]),
+        ("search=an_", ["an_y@example.com"]),
+        ("search=example.com", []),
+        ("email=Anna@MÜLLER.example", ["anna@xn--mller-kva.example"]),
+        ("reason__in=bounced,complained", ["bo@example.com"]),
+        ("created_at__lt=2020-01-01T00:00Z", []),
+        ("created_at__gte=2020-01-01T00:00Z&reason=bounced", ["bo@example.com"]),
+    ],
+)
+def test_suppressions_are_filtered(api, query, expected):
+    services.suppress("an_y@example.com")
+    services.suppress("bo@example.com", reason="bounced")
+    services.suppress("anna@müller.example")
+    found = api.get(f"/api/v1/suppressions/?{query}").data["results"]
+    assert [entry["email"] for entry in found] == expected
+
+
+@pytest.mark.parametrize("query", ["reason__in=because", "search=%00", "created_at__lt=soon"])
+def test_a_filter_of_suppressions_that_cannot_be_is_a_400(api, query):
+    assert api.get(f"/api/v1/suppressions/?{query}").status_code == 400
+
+
+def test_a_search_of_suppressions_uses_the_index(api):
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off")
+    plan = SuppressionFilter({"search": "an_"}, Suppression.objects.all()).qs.explain()
+    assert "Index Cond: (((key)::text ~>=~ 'an_'" in plan
 
 
 def test_bulk_takes_a_workbook_and_is_told_how_to_read_it(api, campaign):

@@ -138,6 +138,7 @@ CALLS = [
     ("post", "suppressions/import/", "add_suppression"),
     ("get", "suppressions/export/", "view_suppression"),
     ("get", "suppressions/{suppression}/", "view_suppression"),
+    ("patch", "suppressions/{suppression}/", "change_suppression"),
     ("delete", "suppressions/{suppression}/", "delete_suppression"),
     ("get", "dkim-keys/", "view_dkimkey"),
     ("post", "dkim-keys/", "add_dkimkey"),

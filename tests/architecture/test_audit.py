@@ -365,6 +365,10 @@ CAMPAIGNS: dict[str, tuple[Callable[[], Verb], str]] = {
     "mark_sent": (_case(lambda: over("unconfirmed"), campaigns.mark_sent), "Marked as sent 3 recipients."),
     "send_again": (_case(lambda: over("unconfirmed"), campaigns.send_again), "Sent again 3 recipients."),
     "suppress": (_case(lambda: "jo@example.com", campaigns.suppress), "Suppressed 1 address."),
+    "edit_suppression": (
+        _case(suppression, lambda made, by: campaigns.edit_suppression(made, source="letter", by=by)),
+        "Changed source of 1 suppressed address.",
+    ),
     "unsuppress": (_case(suppression, campaigns.unsuppress), "Took 1 address off the list."),
 }
 CAMPAIGNS |= {
@@ -582,6 +586,7 @@ API_CALLS: list[tuple[str, str, Any, str]] = [
         "Added 2 recipients from JSON list.",
     ),
     ("post", "suppressions/", {"email": "al@example.com"}, "Suppressed 1 address."),
+    ("patch", "suppressions/{suppression}/", {"reason": "bounced"}, "Changed reason of 1 suppressed address."),
     ("delete", "suppressions/{suppression}/", None, "Took 1 address off the list."),
     (
         "post",

@@ -20,7 +20,8 @@ CONTENT = (
     "Mail;Reason;Source\n"
     "a@example.com;bounced;old tool\n"
     "A@EXAMPLE.com;complained;\n"
-    "b@bücher.example;nonsense;\n"
+    "b@bücher.example;Manual;\n"
+    "c@example.com;nonsense;\n"
     "=cmd@example.com;;\n"
     "nobody;;\n"
     "\n"
@@ -41,9 +42,13 @@ def test_a_file_is_put_on_the_list_and_the_first_row_of_an_address_wins(db: None
     services.suppress("b@bücher.example", source="there")
     report = services.import_suppressions(io.BytesIO(CONTENT), reason="unsubscribed", source="file")
     assert report.numbers() == {
-        **{"records": 5, "created": 2, "duplicates": 1, "existing": 1},
-        **{"invalid": 1, "suppressed": 0, "blank": 1},
+        **{"records": 6, "created": 2, "duplicates": 1, "existing": 1},
+        **{"invalid": 2, "suppressed": 0, "blank": 1},
     }
+    assert report.rejected[0] == (
+        *(5, "c@example.com", "the reason “nonsense” is none of unsubscribed, bounced, complained, manual"),
+        ["c@example.com", "nonsense", ""],
+    )
     assert entries() == [
         ("b@xn--bcher-kva.example", "manual", "there"),
         ("=cmd@example.com", "unsubscribed", "file"),

@@ -91,11 +91,14 @@ def duplicate(model_admin: Any, request: HttpRequest, pk: int) -> HttpResponse:
     campaign = find(model_admin, request, pk)
     demand(model_admin.has_add_permission(request))
     form = DuplicateForm(request.POST or None, initial={"name": f"Copy of {campaign.name}"[:200]})
+    if not request.user.has_perm("campaigns.add_recipient"):
+        demand("recipients" not in request.POST)
+        del form.fields["recipients"]
     if form.is_valid():
         try:
             made = services.duplicate_campaign(campaign, **form.cleaned_data, by=actor(request))
         except CampaignError as exc:
-            form.add_error("recipients", str(exc))
+            form.add_error("recipients" if "recipients" in form.fields else None, str(exc))
         else:
             messages.success(request, f"“{made.name}” is a draft that says the same.")
             return HttpResponseRedirect(_page_of(made.pk))

@@ -9,6 +9,7 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework import mixins, serializers
 from rest_framework.decorators import action
+from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
@@ -85,6 +86,8 @@ class FigureActions:
         """A new draft that says the same, with or without its recipients."""
         campaign: Campaign = self.get_object()  # type: ignore[attr-defined]
         given = validated(DuplicateSerializer(data=request.data))
+        if given["recipients"] and not request.user.has_perm("campaigns.add_recipient"):
+            raise PermissionDenied("Copying the recipients needs the permission to add recipients.")
         made = services.duplicate_campaign(campaign, **given, by=actor(request))
         return Response(CampaignSerializer(made).data, status=201)
 

@@ -20,7 +20,7 @@ from templates_app.services import archive_template
 from tests.campaigns.sheets import workbook
 from tests.campaigns.smtp_server import SmtpServer
 from tests.clocks import AUTUMN, SPRING
-from tests.factories import CampaignFactory, TemplateFactory, add_recipients
+from tests.factories import CampaignFactory, TemplateFactory, UserFactory, add_recipients
 
 pytestmark = pytest.mark.django_db
 ROOT = "/api/v1/campaigns/"
@@ -701,6 +701,10 @@ def test_a_campaign_is_counted_exported_and_duplicated(api, ready):
     assert (answer.status_code, answer.data["name"], answer.data["state"]) == (201, "Again", "draft")
     assert Recipient.objects.filter(campaign=answer.data["id"]).count() == people
     assert api.post(f"{url}duplicate/", {"name": "x" * 201}).status_code == 400
+    api.force_authenticate(UserFactory(permissions=["view_campaign", "add_campaign"]))
+    assert api.post(f"{url}duplicate/", {"name": "Mine", "recipients": True}).status_code == 403
+    assert not Campaign.objects.filter(name="Mine").exists()
+    assert api.post(f"{url}duplicate/", {"name": "Mine"}).status_code == 201
 
 
 def test_the_chunks_of_a_campaign_are_listed_with_the_state_of_their_tasks(api, ready):

@@ -104,6 +104,12 @@ def test_the_admin_shows_exports_and_duplicates(client: Any, over: Campaign) -> 
     answer = client.post(urls["duplicate"], {"name": "Again", "recipients": "on"}, follow=True)
     assert "says the same" in answer.content.decode()
     assert Recipient.objects.filter(campaign__name="Again").count() == 6
+    client.force_login(UserFactory(permissions=["view_campaign", "add_campaign"]))
+    assert 'name="recipients"' not in client.get(urls["duplicate"]).content.decode()
+    assert client.post(urls["duplicate"], {"name": "Without", "recipients": "on"}).status_code == 403
+    assert not Campaign.objects.filter(name="Without").exists()
+    client.post(urls["duplicate"], {"name": "Without"})
+    assert Campaign.objects.filter(name="Without").exists()
     client.force_login(UserFactory(permissions=["view_campaign"]))
     assert client.get(urls["figures"]).status_code == 200
     assert [client.get(urls[name]).status_code for name in ("export", "duplicate")] == [403, 403]

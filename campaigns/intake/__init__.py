@@ -1,6 +1,6 @@
 """Reading lists of people: what a file holds, row by row, whatever wrote it. Touches no database."""
 
-from campaigns.intake.columns import Columns, find_columns
+from campaigns.intake.columns import EXPORTED, Columns, find_columns
 from campaigns.intake.error_file import error_rows
 from campaigns.intake.options import Options, read_options
 from campaigns.intake.people import Accepted, Refused, Rows, listed_rows, read_rows
@@ -9,6 +9,7 @@ from campaigns.intake.source import open_source
 from campaigns.intake.table import Source
 
 __all__ = [
+    "EXPORTED",
     "Accepted",
     "Columns",
     "Options",

@@ -1,7 +1,7 @@
 """Which column of a file is the address, which make up the name, and what the others are called."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 
@@ -41,6 +41,9 @@ _LAST = (
         "姓",
     ),
 )
+# The titles of what we export of a campaign: who the people are is taken over, not what became of them.
+EXPORTED = ("id", "email", "name", "state", "attempts", "code", "detail", "sent_at", "created_at", "attributes")
+_OF_EXPORTED = {"email", "name", "attributes"}
 # The last columns of our error file: what they say is over when it comes back.
 OURS = ("rejected: line", "rejected: reason")
 _COLUMNS_MAX = 1_000
@@ -49,17 +52,23 @@ _SAMPLE = 20
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Where is what, by position. `titles`: the columns as the file calls them, their numbers where it does not."""
+    """Where is what, by position. `titles`: the columns as the file calls them, their numbers where it does not.
+
+    `packed`: of a file that we exported, the column that holds all attributes as JSON.
+    """
 
     email: int
     names: tuple[int, ...]
     attributes: tuple[tuple[int, str], ...]
     titles: tuple[str, ...]
     has_header: bool
+    packed: int | None = None
 
     def targets(self) -> list[tuple[str, str]]:
         """Each column of the file, and what it becomes: email, an attribute, or "" for ignored."""
         named = {**dict(self.attributes), self.email: "email"}
+        if self.packed is not None:
+            named |= {self.packed: "attributes", **dict.fromkeys(self.names, "name")}
         return [(title, named.get(position, "")) for position, title in enumerate(self.titles)]
 
 
@@ -103,6 +112,9 @@ def find_columns(source: Source, options: Options) -> tuple[Columns, Iterator[Li
 
 def columns_of(top: Beginning, names: list[str], source: Source) -> Columns:
     """The columns that have these names; raises ImportRefused without an address or with a name twice."""
+    if is_export(top.titles) and names == own_names(top.titles):
+        at = {name: position for position, name in enumerate(names)}
+        return Columns(at["email"], (at["name"],), (), top.titles, top.has_header, packed=at["attributes"])
     email = email_column(top, names, source)
     attributes = tuple((i, name) for i, name in enumerate(names) if name and i != email)
     _check_once(names, email)
@@ -124,7 +136,7 @@ def _first_lines(source: Source) -> tuple[list[str], list[Line]]:
 
 def names_of(top: Beginning, options: Options) -> list[str]:
     """What each column becomes: as mapped, else by its title. Raises ImportRefused for a mapping that does not fit."""
-    own = [_own_name(title) if top.has_header else f"column_{title}" for title in top.titles]
+    own = own_names(top.titles) if top.has_header else [f"column_{title}" for title in top.titles]
     names = own.copy()
     for column, target in options.mapping.items():
         names[_position(column, top, own)] = slug(target)
@@ -133,8 +145,18 @@ def names_of(top: Beginning, options: Options) -> list[str]:
     return names
 
 
-def _own_name(title: str) -> str:
-    return "" if title.lower() in OURS else slug(title)
+def own_names(titles: Sequence[str]) -> list[str]:
+    """What the columns become by their titles alone."""
+    exported = is_export(titles)
+    return ["" if is_ours(title) or (exported and title not in _OF_EXPORTED) else slug(title) for title in titles]
+
+
+def is_ours(title: str) -> bool:
+    return title.lower() in OURS
+
+
+def is_export(titles: Sequence[str]) -> bool:
+    return tuple(title for title in titles if not is_ours(title)) == EXPORTED
 
 
 def _position(column: str, top: Beginning, own: list[str]) -> int:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from campaigns.intake.columns import OURS, known_email, slug
+from campaigns.intake.columns import OURS, is_ours, known_email, own_names, slug
 from campaigns.intake.people import Refused
 from queue_core.csv_export import safe_cell
 
@@ -16,7 +16,7 @@ def error_rows(
     the file is read without one as it was with it. Rows of a list that was no file have their address alone.
     """
     found = [(title, target) for title, target in columns]
-    kept = [i for i, (title, _) in enumerate(found) if title.lower() not in OURS]
+    kept = [i for i, (title, _) in enumerate(found) if not is_ours(title)]
     titles = _titles([found[i] for i in kept], has_header) if found else ["email"]
     yield [safe_cell(title) for title in (*titles, *OURS)]
     for line, email, reason, cells in refused:
@@ -25,7 +25,10 @@ def error_rows(
 
 
 def _titles(columns: list[tuple[str, str]], has_header: bool) -> list[str]:
-    titles = [title if has_header and slug(title) == target else target for title, target in columns]
+    own = own_names([title for title, _ in columns])
+    titles = [
+        title if has_header and name == target else target for name, (title, target) in zip(own, columns, strict=True)
+    ]
     email = next(i for i, (_, target) in enumerate(columns) if target == "email")
     titles[email] = columns[email][0]
     # Known by its cells, or by a mapping: mended in part, the file would not tell any more which column it is.

@@ -44,7 +44,7 @@ Rows = Iterator[Accepted | Refused | None]
 
 def read_rows(columns: Columns, lines: Iterable[Line], choices: Mapping[str, Collection[str]] | None = None) -> Rows:
     """The people below the header. `choices`: all that some attributes may say, in lower case."""
-    width, email_at = len(columns.titles), columns.email
+    email_at = columns.email
     dump = json.JSONEncoder(ensure_ascii=False).encode
     for line, cells in lines:
         if isinstance(cells, Broken):
@@ -55,17 +55,19 @@ def read_rows(columns: Columns, lines: Iterable[Line], choices: Mapping[str, Col
             yield None
             continue
         try:
-            _check_cells(cells, text, width, email_at)
+            packed = _packed(cells, columns)
+            _check_cells(cells, len(text) - len(packed), text, columns)
             key, email = _address(cells[email_at])
             # An empty cell is an absent value: templates then name it as missing, or take their default.
             count = len(cells)
             attributes = {title: value for i, title in columns.attributes if i < count and (value := cells[i].strip())}
             _check_choices(attributes, choices or {})
+            held = _unpacked(packed) if packed else dump(attributes)
         except AddressError as exc:
             yield _refused(line, cells, email_at, exc.reason)
             continue
         name = " ".join(" ".join(cells[i] for i in columns.names if i < count).split())[:_NAME_MAX]
-        yield Accepted(line, key, email, name, dump(attributes))
+        yield Accepted(line, key, email, name, held)
 
 
 def _address(cell: str) -> tuple[str, str]:
@@ -73,14 +75,32 @@ def _address(cell: str) -> tuple[str, str]:
     return address.key, address.email
 
 
-def _check_cells(cells: list[str], text: str, width: int, email_at: int) -> None:
+def _packed(cells: list[str], columns: Columns) -> str:
+    """The cell that holds all attributes, if the file has such a column."""
+    return cells[columns.packed] if columns.packed is not None and len(cells) > columns.packed else ""
+
+
+def _unpacked(cell: str) -> str:
+    try:
+        attributes = json.loads(cell)
+    except (ValueError, RecursionError):
+        raise AddressError("the attributes are not JSON") from None
+    return _listed_attributes({"attributes": attributes})
+
+
+def _check_cells(cells: list[str], size: int, text: str, columns: Columns) -> None:
+    """`size`: characters of all cells but one that holds attributes, which has a limit of its own."""
+    width = len(columns.titles)
     if len(cells) > width and any(cell.strip() for cell in cells[width:]):
         raise AddressError(f"{len(cells)} cells, the header has {width}")
-    if len(cells) <= email_at:
+    if len(cells) <= columns.email:
         raise AddressError("no cell for the address")
     if not is_storable(text):
         raise AddressError(UNSTORABLE)
-    if len(text) > _CELL_MAX and (len(text) > _ATTRIBUTES_MAX or any(len(cell) > _CELL_MAX for cell in cells)):
+    if size <= _CELL_MAX:
+        return
+    longest = max(len(cell) for i, cell in enumerate(cells) if i != columns.packed)
+    if size > _ATTRIBUTES_MAX or longest > _CELL_MAX:
         raise AddressError("a cell is longer than 10 000 characters, or the row than 100 000")
 
 

@@ -7,19 +7,22 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from campaigns.intake import EXPORTED
 from campaigns.models import Campaign, Recipient
 from queue_core.csv_export import safe_cell
 
-COLUMNS = ("id", "email", "name", "state", "attempts", "code", "detail", "sent_at", "created_at", "attributes")
 _SLICE = 5_000
 
 
 def export_campaign(campaign: Campaign, *, state: str = "") -> Iterator[bytes]:
-    """Lines of CSV (UTF-8) in the order of import, with a heading; of one state or all. Times are ISO 8601."""
-    rows = Recipient.objects.filter(campaign=campaign).order_by("id").values_list(*COLUMNS)
+    """Lines of CSV (UTF-8) in the order of import, with a heading; of one state or all. Times are ISO 8601.
+
+    Imported into another draft they are the same people there.
+    """
+    rows = Recipient.objects.filter(campaign=campaign).order_by("id").values_list(*EXPORTED)
     if state:
         rows = rows.filter(state=state)
-    yield _lines([COLUMNS])
+    yield _lines([EXPORTED])
     after = 0
     while found := list(rows.filter(pk__gt=after)[:_SLICE]):
         yield _lines([[_cell(value) for value in row] for row in found])

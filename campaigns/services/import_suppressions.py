@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, BinaryIO
 
 from django.db import connection, transaction
@@ -52,6 +53,8 @@ def import_suppressions(  # noqa: PLR0913 - a file, how it shall be read, and wh
     report = Report()
     with open_source(raw, options or Options()) as found, transaction.atomic(), connection.cursor() as cursor:
         columns, lines = find_columns(found, options or Options())
+        # The attributes of people, in an export of a campaign, say nothing about why they are on the list.
+        columns = replace(columns, packed=None)
         cursor.execute(_STAGING)
         with cursor.copy(_COPY) as copy:
             for row in read_rows(columns, lines, {"reason": SuppressionReason.values}):

@@ -12,6 +12,7 @@ from django.urls import reverse
 
 from campaigns import lifecycle, services
 from campaigns.errors import ImportRefused
+from campaigns.intake import error_rows
 from campaigns.lifecycle import Happened
 from campaigns.models import Campaign, Recipient
 from campaigns.states import EventKind
@@ -61,6 +62,40 @@ def test_the_ledger_is_a_file_that_runs_no_formula(over: Campaign) -> None:
     assert [row["email"] for row in found] == [row.email for row in Recipient.objects.order_by("pk")]
     assert (found[0]["name"], found[0]["attributes"], found[0]["state"]) == ("'=1+1", '{"city": "Köln"}', "sent")
     assert rows(services.export_campaign(over, state="pending")) == []
+
+
+def test_what_was_exported_can_be_imported_into_another_draft_as_the_same_people(over: Campaign) -> None:
+    odd = [
+        {"email": "+jo@example.com", "name": "=Jo", "attributes": {"n": 1.5, "deep": {"a": [None, True]}, "s": "'=x"}},
+        {"email": "al@example.com", "attributes": {"name": "Other", "state": "Utah", "text": "x" * 20_000}},
+        {"email": "bo@example.com", "name": "Bo"},
+    ]
+    source = CampaignFactory.create()
+    services.add_recipients(source, odd)
+    for campaign in (source, over):
+        made, exported = CampaignFactory.create(), b"".join(services.export_campaign(campaign))
+        report = services.import_recipients(made, io.BytesIO(exported), filename="export.csv")
+        assert report.found["columns"][-1] == ["attributes", "attributes"]
+        who = "email", "key", "name", "attributes"
+        before, after = (Recipient.objects.filter(campaign=one).order_by("pk").values(*who) for one in (campaign, made))
+        assert list(after) == list(before)
+        assert set(Recipient.objects.filter(campaign=made).values_list("state", "attempts", "code")) == {
+            ("pending", 0, None)
+        }
+    assert services.import_suppressions(io.BytesIO(exported)).created == 6
+
+
+def test_a_row_of_an_export_is_refused_for_attributes_that_are_none_and_mended(over: Campaign) -> None:
+    header, first, second, *_ = b"".join(services.export_campaign(over)).split(b"\r\n")
+    broken = b"\r\n".join([header, first.replace(b"{", b"["), second])
+    made = CampaignFactory.create()
+    report = services.import_recipients(made, io.BytesIO(broken), filename="export.csv")
+    assert (report.created, report.rejected[0].reason) == (1, "the attributes are not JSON")
+    errors = io.StringIO()
+    csv.writer(errors).writerows(error_rows(report.found["columns"], report.rejected))
+    mended = errors.getvalue().replace("[", "{").encode()
+    assert services.import_recipients(made, io.BytesIO(mended), filename="mended.csv").created == 1
+    assert Recipient.objects.filter(campaign=made).latest("pk").attributes == {"name": "Reader 0"}
 
 
 def test_the_export_goes_on_behind_each_slice(over: Campaign, monkeypatch: pytest.MonkeyPatch) -> None:

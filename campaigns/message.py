@@ -225,7 +225,8 @@ def _mailboxes(header: str, raw: str) -> list[str]:
     try:
         return [_mailbox(header, name, parse_address(email).email) for name, email in getaddresses([raw])]
     except AddressError as error:
-        raise MessageError(f"{header}: {raw[:80]!r} is no valid sender address ({error.reason}); correct it.") from None
+        what = "sender address" if header == "From" else "address for answers"
+        raise MessageError(f"{header}: {raw[:80]!r} is no valid {what} ({error.reason}); correct it.") from None
 
 
 def _part(subtype: str, body: str, *, eight_bit: bool) -> bytes:

@@ -68,10 +68,11 @@ class EventKind(TextChoices):
 
 
 class PreflightLevel(TextChoices):
-    """block: the launch is refused · warn: it goes, and somebody should know."""
+    """block: the launch is refused · warn: it goes, and somebody should know · note: good to know, in order or not."""
 
     BLOCK = "block"
     WARN = "warn"
+    NOTE = "note"
     OK = "ok"
 
 

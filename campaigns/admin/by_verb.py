@@ -23,17 +23,29 @@ class VerbForm(forms.ModelForm):  # type: ignore[type-arg]
         """Call the verb with the cleaned data."""
         raise NotImplementedError
 
+    def refusals(self) -> dict[str, list[str]]:
+        """What the verb would refuse, by field, of the values that could be read: all mistakes are shown at once."""
+        return {}
+
     def _post_clean(self) -> None:
         """In place of Django's, which would write the values into the instance: it stays as it is in the database."""
         if self.errors:
+            known = set(self.errors)
+            self._blame({name: texts for name, texts in self.refusals().items() if self._field(name) not in known})
             return
         try:
             self.saved = self.store()
         except TransportRefused as refused:
-            for name, texts in refused.errors.items():
-                self.add_error(self.shown_as.get(name, name), texts)
+            self._blame(refused.errors)
         except CampaignError as refused:
             self.add_error(None, str(refused))
+
+    def _blame(self, errors: dict[str, list[str]]) -> None:
+        for name, texts in errors.items():
+            self.add_error(self._field(name), texts)
+
+    def _field(self, name: str) -> str:
+        return self.shown_as.get(name, name)
 
 
 class SavesByVerb:

@@ -10,7 +10,15 @@ from django.utils.safestring import SafeString
 from unfold.decorators import display as label
 
 from campaigns import services
-from campaigns.admin import again_pages, campaign_pages, event_pages, figures_pages, preview_pages, schedule_pages
+from campaigns.admin import (
+    again_pages,
+    campaign_buttons,
+    campaign_pages,
+    event_pages,
+    figures_pages,
+    preview_pages,
+    schedule_pages,
+)
 from campaigns.admin.by_verb import SavesByVerb
 from campaigns.admin.forms import CampaignForm
 from campaigns.admin.progress import CAMPAIGN_LABELS, bar, grouped, panel, with_progress
@@ -146,7 +154,7 @@ class CampaignAdmin(SavesByVerb, LedgerAdmin):
         return {
             "title": obj.name,
             "label": {"text": obj.state, "type": CAMPAIGN_LABELS[obj.state]},
-            "buttons": campaign_pages.buttons(self, request, obj, now),
+            "buttons": campaign_buttons.buttons(self, request, obj, now),
             "panel": panel(now),
             "is_draft": is_draft,
             **(campaign_pages.checklist(obj) if is_draft else {}),

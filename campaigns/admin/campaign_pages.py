@@ -10,13 +10,13 @@ from django.urls import reverse
 from unfold.admin import ModelAdmin
 
 from campaigns import services
-from campaigns.admin import again_pages, import_preview
+from campaigns.admin import import_preview
 from campaigns.admin.forms import ImportForm, RateForm
 from campaigns.admin.progress import grouped, live
 from campaigns.errors import CampaignError, NotReady
 from campaigns.intake.options import DELIMITERS
 from campaigns.models import Campaign
-from campaigns.states import CAMPAIGN_TRANSITIONS, CampaignState, PreflightLevel
+from campaigns.states import CAMPAIGN_TRANSITIONS, PreflightLevel
 from queue_core.admin.ledger import actor, demand, find, page
 
 _SHOWN_REJECTED = 100
@@ -119,27 +119,30 @@ def cancel(model_admin: ModelAdmin, request: HttpRequest, pk: int) -> HttpRespon
 
 
 def remove(model_admin: ModelAdmin, request: HttpRequest, pk: str) -> HttpResponse:
-    """Asks on GET, deletes on POST."""
+    """Asks on GET, deletes on POST; either says why it cannot be."""
     campaign = find(model_admin, request, pk)
     demand(model_admin.has_delete_permission(request))
-    if request.method != "POST":
-        return page(
-            model_admin,
-            request,
-            "queue_core/admin/confirm.html",
-            title=f"Delete {campaign}",
-            original=campaign,
-            question=f"Delete “{campaign.name}” with its recipients and what became of each? Suppressions stay.",
-            button="Delete this campaign",
-            back=_page_of(campaign),
-        )
     try:
-        services.delete_campaign(campaign, by=actor(request))
+        if request.method == "POST":
+            services.delete_campaign(campaign, by=actor(request))
+        else:
+            services.demand_deletable(campaign)
     except CampaignError as exc:
         messages.error(request, str(exc))
         return _back_to(campaign)
-    messages.success(request, f"Deleted “{campaign.name}”.")
-    return HttpResponseRedirect(reverse("admin:campaigns_campaign_changelist"))
+    if request.method == "POST":
+        messages.success(request, f"Deleted “{campaign.name}”.")
+        return HttpResponseRedirect(reverse("admin:campaigns_campaign_changelist"))
+    return page(
+        model_admin,
+        request,
+        "queue_core/admin/confirm.html",
+        title=f"Delete {campaign}",
+        original=campaign,
+        question=f"Delete “{campaign.name}” with its recipients and what became of each? Suppressions stay.",
+        button="Delete this campaign",
+        back=_page_of(campaign),
+    )
 
 
 def _do(request: HttpRequest, campaign: Campaign, done: str, verb: Callable[..., Campaign]) -> HttpResponse:
@@ -159,6 +162,11 @@ def import_file(model_admin: ModelAdmin, request: HttpRequest, pk: int) -> HttpR
     """Asks for a file on GET; on POST keeps it and goes on to its page, where it is looked at and imported."""
     campaign = find(model_admin, request, pk)
     demand(model_admin.has_import_permission(request))
+    try:
+        services.demand_draft(campaign.pk)
+    except CampaignError as exc:
+        messages.error(request, str(exc))
+        return _back_to(campaign)
     form = ImportForm(request.POST or None, request.FILES or None)
     if form.is_valid():
         upload = form.cleaned_data["file"]
@@ -205,49 +213,6 @@ def reading(found: dict[str, Any]) -> list[tuple[str, str]]:
         "Note": " ".join(found.get("notes", [])),
     }
     return [(label, text) for label, text in told.items() if text]
-
-
-def buttons(
-    model_admin: ModelAdmin, request: HttpRequest, campaign: Campaign, now: dict[str, Any]
-) -> list[dict[str, Any]]:
-    """The verbs this person may ask for in the state the campaign is in."""
-    offered = []
-    if campaign.state == CampaignState.DRAFT and model_admin.has_import_permission(request):
-        offered.append(_button("Import recipients", "upload_file", "import", campaign))
-    if request.user.has_perm("campaigns.view_recipient"):
-        offered.append(_button("Preview", "preview", "preview", campaign))
-    if model_admin.has_launch_permission(request):
-        verbs = {
-            "launch": _button("Launch", "send", "launch", campaign, variant="primary"),
-            "schedule": _button("Schedule", "schedule_send", "schedule", campaign),
-            "unschedule": _button("Unschedule", "event_busy", "unschedule", campaign, post=True),
-            "pause": _button("Pause", "pause", "pause", campaign, post=True),
-            "resume": _button("Resume", "play_arrow", "resume", campaign, post=True, variant="primary"),
-            "cancel": _button("Cancel", "block", "cancel", campaign),
-        }
-        offered += [button for verb, button in verbs.items() if campaign.state in CAMPAIGN_TRANSITIONS[verb]]
-        offered += [
-            _button(title, icon, name, campaign) for name, title, icon in again_pages.offered(campaign.state, now)
-        ]
-    is_under_way = campaign.state in (CampaignState.SENDING, CampaignState.PAUSED)
-    if is_under_way and request.user.has_perm("campaigns.change_campaign"):
-        offered.append(_button("Rate", "speed", "rate", campaign))
-    offered.append(_button("Figures", "monitoring", "figures", campaign))
-    if request.user.has_perm("campaigns.view_recipient"):
-        offered.append(_button("Events", "history", "events", campaign))
-        offered.append(_button("Export", "download", "export", campaign))
-    if model_admin.has_add_permission(request):
-        offered.append(_button("Duplicate", "content_copy", "duplicate", campaign))
-    if not is_under_way and model_admin.has_delete_permission(request):
-        offered.append(_button("Delete", "delete", "delete", campaign))
-    return offered
-
-
-def _button(
-    title: str, icon: str, verb: str, campaign: Campaign, *, post: bool = False, variant: str = "default"
-) -> dict[str, Any]:
-    url = reverse(f"admin:campaigns_campaign_{verb}", args=[campaign.pk])
-    return {"title": title, "icon": icon, "url": url, "post": post, "variant": variant}
 
 
 def _page_of(campaign: Campaign) -> str:

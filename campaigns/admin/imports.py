@@ -4,6 +4,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from django.contrib import admin, messages
+from django.db.models import QuerySet
 from django.http import (
     HttpRequest,
     HttpResponse,
@@ -19,6 +20,8 @@ from unfold.decorators import display as label
 from campaigns import services
 from campaigns.admin import import_preview
 from campaigns.admin.campaign_pages import numbers, people, reading
+from campaigns.admin.progress import grouped
+from campaigns.admin.recipient import CampaignFilter
 from campaigns.errors import CampaignError
 from campaigns.models import RecipientImport
 from campaigns.states import IMPORT_OVER, LIVE_IMPORT, ImportState
@@ -40,20 +43,33 @@ IMPORT_LABELS = {
 }
 
 
+class StateFilter(admin.SimpleListFilter):
+    title = "state"
+    parameter_name = "state"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [(state.value, state.label) for state in ImportState]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[RecipientImport]) -> QuerySet[RecipientImport]:
+        return queryset.filter(state=self.value()) if self.value() in ImportState.values else queryset
+
+
 @admin.register(RecipientImport)
 class RecipientImportAdmin(LedgerAdmin):
     list_display = [
         "filename",
         "campaign",
         "state_label",
-        "records",
-        "created",
-        "duplicates",
-        "existing",
-        "invalid",
+        "rows",
+        "added",
+        "twice",
+        "there_before",
+        "rejected",
         "author",
         "at",
     ]
+    list_filter = [CampaignFilter, StateFilter]
+    lookups = ("campaign", "state")
     list_select_related = ["campaign", "created_by"]
     actions = None
     detail_template = "campaigns/admin/recipient_import.html"
@@ -117,6 +133,26 @@ class RecipientImportAdmin(LedgerAdmin):
     def state_label(self, made: RecipientImport) -> str:
         return made.state
 
+    @admin.display(description="Rows")
+    def rows(self, made: RecipientImport) -> str:
+        return _number(made, "records")
+
+    @admin.display(description="Added")
+    def added(self, made: RecipientImport) -> str:
+        return _number(made, "created")
+
+    @admin.display(description="Twice in the file")
+    def twice(self, made: RecipientImport) -> str:
+        return _number(made, "duplicates")
+
+    @admin.display(description="There before")
+    def there_before(self, made: RecipientImport) -> str:
+        return _number(made, "existing")
+
+    @admin.display(description="Rejected")
+    def rejected(self, made: RecipientImport) -> str:
+        return _number(made, "invalid")
+
     @admin.display(description="By")
     def author(self, made: RecipientImport) -> str:
         return str(made.created_by or "–")  # noqa: RUF001
@@ -124,6 +160,12 @@ class RecipientImportAdmin(LedgerAdmin):
     @admin.display(description="Imported")
     def at(self, made: RecipientImport) -> str:
         return moment(made.created_at)
+
+
+def _number(made: RecipientImport, name: str) -> str:
+    """A dash while nothing of the file was read into the campaign: a zero would be an outcome."""
+    is_begun = made.state == ImportState.DONE or made.records
+    return grouped(getattr(made, name)) if is_begun else "–"  # noqa: RUF001
 
 
 def _before(made: RecipientImport) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from campaigns.models import MailBreaker, MailTransport
 from queue_core.admin.forms import as_object
 from queue_core.admin.ledger import LedgerAdmin, actor, demand, find
 
-_LABELS = {"in use": "success", "off": "default", "refuses us": "warning", "open": "danger"}
+_LABELS = {"in use": "success", "off": "default", "refuses us": "danger"}
 
 
 class TransportForm(VerbForm):
@@ -69,12 +69,17 @@ class TransportForm(VerbForm):
     def given(self) -> dict[str, Any]:
         """What `services.save_transport` takes."""
         values = dict(self.cleaned_data)
-        secret, is_removed = values.pop("new_secret"), values.pop("remove_secret")
+        secret, is_removed = values.pop("new_secret", ""), values.pop("remove_secret", False)
         return {**values, "secret": "" if is_removed else secret or None}
 
     def store(self) -> MailTransport:
-        row = self.instance if self.instance.pk else None
-        return services.save_transport(row, **self.given(), by=self.by)
+        return services.save_transport(self._row(), **self.given(), by=self.by)
+
+    def refusals(self) -> dict[str, list[str]]:
+        return services.transport_refusals(self._row(), **self.given())
+
+    def _row(self) -> MailTransport | None:
+        return self.instance if self.instance.pk else None
 
 
 @admin.register(MailTransport)
@@ -90,7 +95,6 @@ class TransportAdmin(SavesByVerb, LedgerAdmin):
         key = Concat(Value("transport-"), Cast(OuterRef("pk"), CharField()))
         return MailTransport.objects.annotate(
             failing=Exists(MailBreaker.objects.filter(key=key, failures__gt=0)),
-            tripped=Exists(MailBreaker.objects.filter(key=key, open_until__isnull=False)),
         )
 
     def get_urls(self) -> list[URLPattern]:
@@ -127,7 +131,8 @@ class TransportAdmin(SavesByVerb, LedgerAdmin):
         return answer
 
     def detail(self, request: HttpRequest, obj: MailTransport) -> dict[str, Any]:
-        state, trouble = self._state(obj)
+        found = breaker.troubles([obj.breaker_key]).get(obj.breaker_key)
+        state, trouble = _word(obj, found is not None), breaker.words(found) if found else ""
         buttons = [
             {"title": "Check", "icon": "network_check", "url": _url("check", obj), "post": True},
             {"title": "Use again now", "icon": "restart_alt", "url": _url("reset", obj), "post": True},
@@ -148,21 +153,17 @@ class TransportAdmin(SavesByVerb, LedgerAdmin):
         verb(request, row)
         return HttpResponseRedirect(reverse("admin:campaigns_mailtransport_change", args=[row.pk]))
 
-    def _state(self, row: MailTransport) -> tuple[str, str]:
-        found = breaker.troubles([row.breaker_key]).get(row.breaker_key)
-        if found is None:
-            return ("in use" if row.enabled else "off"), ""
-        return ("open" if found.open_until else "refuses us"), breaker.words(found)
-
     @label(description="State", label=_LABELS)  # type: ignore[untyped-decorator]
     def state_label(self, row: Any) -> str:
-        if not row.enabled:
-            return "off"
-        return "open" if row.tripped else "refuses us" if row.failing else "in use"
+        return _word(row, row.failing)
 
     @admin.display(description="Where")
     def where(self, row: MailTransport) -> str:
         return row.backend or f"{row.host}:{row.port}"
+
+
+def _word(row: MailTransport, refuses_us: bool) -> str:
+    return "off" if not row.enabled else "refuses us" if refuses_us else "in use"
 
 
 def _url(name: str, row: MailTransport) -> str:

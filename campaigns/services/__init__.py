@@ -4,7 +4,7 @@ from campaigns.services.campaign_stats import campaign_stats
 from campaigns.services.cancel_import import cancel_import
 from campaigns.services.check_import import check_import, run_check
 from campaigns.services.create_campaign import create_campaign
-from campaigns.services.delete_campaign import delete_campaign
+from campaigns.services.delete_campaign import delete_campaign, demand_deletable, is_deletable
 from campaigns.services.duplicate_campaign import duplicate_campaign
 from campaigns.services.edit_campaign import edit_campaign, revision_of
 from campaigns.services.edit_recipient import edit_recipient, remove_recipient
@@ -17,6 +17,7 @@ from campaigns.services.import_suppressions import SOURCE_MAX, import_suppressio
 from campaigns.services.lacking import export_lacking, who_lacks
 from campaigns.services.launch import launch
 from campaigns.services.limit_domain import delete_domain_limit, edit_domain_limit, limit_domain
+from campaigns.services.merge import demand_draft
 from campaigns.services.pause import cancel, pause, resume
 from campaigns.services.preflight import preflight, problems
 from campaigns.services.preview_message import MessagePreview, preview_message
@@ -28,7 +29,13 @@ from campaigns.services.resolve_unconfirmed import mark_sent, send_again
 from campaigns.services.retry_failed import retry_failed, retryable
 from campaigns.services.run_import import give_up_import, run_import
 from campaigns.services.save_dkim_key import add_dkim_key, delete_dkim_key, switch_dkim_key
-from campaigns.services.save_transport import check_transport, delete_transport, reset_transport, save_transport
+from campaigns.services.save_transport import (
+    check_transport,
+    delete_transport,
+    reset_transport,
+    save_transport,
+    transport_refusals,
+)
 from campaigns.services.schedule_campaign import launch_due, schedule, unschedule
 from campaigns.services.send_test import TestOutcome, send_template_test, send_test
 from campaigns.services.start import launch_as_planned, start
@@ -61,6 +68,8 @@ __all__ = [
     "delete_dkim_key",
     "delete_domain_limit",
     "delete_transport",
+    "demand_deletable",
+    "demand_draft",
     "duplicate_campaign",
     "edit_campaign",
     "edit_domain_limit",
@@ -75,6 +84,7 @@ __all__ = [
     "import_recipients",
     "import_sample",
     "import_suppressions",
+    "is_deletable",
     "launch",
     "launch_as_planned",
     "launch_due",
@@ -111,6 +121,7 @@ __all__ = [
     "take_notice",
     "take_open",
     "take_report",
+    "transport_refusals",
     "unschedule",
     "unsubscribe",
     "unsubscribe_url",

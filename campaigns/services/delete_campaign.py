@@ -19,6 +19,34 @@ _MAILED = (
 _DELETABLE = (CampaignState.DRAFT, CampaignState.COMPLETED, CampaignState.CANCELLED)
 
 
+def is_deletable(campaign: Campaign) -> bool:
+    """Whether it may be deleted, as far as its state and its counts tell."""
+    return campaign.state in _DELETABLE and not _mailed(lifecycle.counts(campaign.pk))
+
+
+def demand_deletable(campaign: Campaign) -> None:
+    """Raises what `delete_campaign` would."""
+    if campaign.state not in _DELETABLE:
+        raise WrongState(campaign.name, campaign.state, "deleted")
+    counts = lifecycle.counts(campaign.pk)
+    in_flight = counts[RecipientState.SENDING]
+    if in_flight:
+        raise NotReady([f"{in_flight} of its messages are still in flight; try again in a few seconds."])
+    # Also whom somebody wanted to be mailed again, and then cancelled.
+    mailed = _mailed(counts) or Recipient.objects.filter(campaign=campaign, attempts__gt=0).count()
+    if mailed:
+        raise NotReady(
+            [
+                f"It has mailed {plural(mailed, 'recipient')}, whose unsubscribe links must go on working; "
+                "only a campaign that mailed nobody can be deleted."
+            ]
+        )
+
+
+def _mailed(counts: dict[str, int]) -> int:
+    return sum(counts[state] for state in _MAILED)
+
+
 def delete_campaign(campaign: Campaign, *, by: Actor | None = None) -> None:
     """Remove a campaign with its recipients and their outcomes, its imports and its waiting tasks, for good.
 
@@ -28,23 +56,8 @@ def delete_campaign(campaign: Campaign, *, by: Actor | None = None) -> None:
     """
     with transaction.atomic():
         locked = Campaign.objects.select_for_update().get(pk=campaign.pk)
-        if locked.state not in _DELETABLE:
-            raise WrongState(locked.name, locked.state, "deleted")
         lifecycle.recover(locked.pk)
-        counts = lifecycle.counts(locked.pk)
-        in_flight = counts[RecipientState.SENDING]
-        if in_flight:
-            raise NotReady([f"{in_flight} of its messages are still in flight; try again in a few seconds."])
-        mailed = sum(counts[state] for state in _MAILED)
-        # Also whom somebody wanted to be mailed again, and then cancelled.
-        mailed = mailed or Recipient.objects.filter(campaign=locked, attempts__gt=0).count()
-        if mailed:
-            raise NotReady(
-                [
-                    f"It has mailed {plural(mailed, 'recipient')}, whose unsubscribe links must go on working; "
-                    "only a campaign that mailed nobody can be deleted."
-                ]
-            )
+        demand_deletable(locked)
         chunks = CampaignTask.objects.filter(campaign=locked, task__isnull=False)
         queue.cancel(list(chunks.values_list("task_id", flat=True)))
         CampaignEvent.objects.filter(campaign=locked).delete()

@@ -40,15 +40,8 @@ def save_transport(
     """
     with transaction.atomic():
         made = MailTransport.objects.select_for_update().get(pk=row.pk) if row else MailTransport()
-        changed = [name for name, value in values.items() if row is None or getattr(made, name) != value]
-        for name in changed:
-            setattr(made, name, values[name])
-        if row and secret is None and made.secret and _ELSEWHERE & set(changed):
-            raise TransportRefused({"secret": ["Enter the secret again: it would go to another server than before."]})
-        if secret is not None:
-            made.secret = vault.lock(secret)
-            changed.append("secret")
-        if errors := _errors(made):
+        changed, errors = _fill(made, secret, values)
+        if errors:
             raise TransportRefused(errors)
         if changed:
             _store(made)
@@ -57,6 +50,14 @@ def save_transport(
             audit.record(MailTransport, [made.pk], message, by=by, flag=flag, name=made.name)
     made.refresh_from_db()
     return made
+
+
+def transport_refusals(
+    row: MailTransport | None = None, *, secret: str | None = None, **values: Any
+) -> dict[str, list[str]]:
+    """What `save_transport` would refuse of these values, by field; what is not given stays as it is."""
+    made = MailTransport.objects.get(pk=row.pk) if row else MailTransport()
+    return _fill(made, secret, values)[1]
 
 
 def delete_transport(row: MailTransport, *, by: Actor | None = None) -> None:
@@ -88,6 +89,22 @@ def reset_transport(row: MailTransport, *, by: Actor | None = None) -> bool:
 def check_transport(row: MailTransport) -> tuple[bool, list[str]]:
     """Connect and log in, mail nothing. (whether it works, what the server offers or the exact error)."""
     return mailer.check(mailer.route_of(row))
+
+
+def _fill(made: MailTransport, secret: str | None, values: dict[str, Any]) -> tuple[list[str], dict[str, list[str]]]:
+    """Write the values into the instance: (what they change, what is wrong then, by field)."""
+    is_new = made.pk is None
+    changed = [name for name, value in values.items() if is_new or getattr(made, name) != value]
+    for name in changed:
+        setattr(made, name, values[name])
+    is_sent_elsewhere = not is_new and secret is None and made.secret and _ELSEWHERE & set(changed)
+    if secret is not None:
+        made.secret = vault.lock(secret)
+        changed.append("secret")
+    errors = _errors(made)
+    if is_sent_elsewhere:
+        errors["secret"] = ["Enter the secret again: it would go to another server than before."]
+    return changed, errors
 
 
 def _store(row: MailTransport) -> None:

@@ -1,5 +1,6 @@
 import json
 import re
+from datetime import timedelta
 from html import unescape
 
 import pytest
@@ -9,6 +10,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from django.utils import timezone
 
 from campaigns import lifecycle, services
 from campaigns.admin.forms import CampaignForm
@@ -16,7 +18,7 @@ from campaigns.admin.progress import CAMPAIGN_LABELS, RECIPIENT_LABELS
 from campaigns.admin.suppression import REASON_LABELS
 from campaigns.models import Campaign, CampaignTask, CaughtMessage, Recipient, RecipientImport, RejectedRow, Suppression
 from campaigns.states import CampaignState, RecipientState, SuppressionReason
-from tests.factories import CampaignFactory, TemplateFactory, UserFactory, add_recipients
+from tests.factories import CampaignFactory, TemplateFactory, UserFactory, add_recipients, completed
 
 pytestmark = pytest.mark.django_db
 VIEW = [f"view_{name}" for name in ("campaign", "recipient", "suppression", "recipientimport", "caughtmessage")]
@@ -251,7 +253,7 @@ def test_a_verb_in_the_wrong_state_says_so(owner, draft, verb):
     assert not LogEntry.objects.exists()
 
 
-@pytest.mark.parametrize(("verb", "status"), [("pause", 405), ("resume", 405), ("cancel", 200), ("delete", 200)])
+@pytest.mark.parametrize(("verb", "status"), [("pause", 405), ("resume", 405), ("cancel", 200), ("delete", 302)])
 def test_no_verb_acts_on_get(owner, sending, verb, status):
     assert owner.get(url(f"campaign_{verb}", sending.pk)).status_code == status
     assert state_of(sending) == "sending"
@@ -262,6 +264,17 @@ def test_delete_removes_a_campaign_and_refuses_one_that_sends(owner, draft):
     assert not Campaign.objects.exists()
     assert not Recipient.objects.exists()
     assert LogEntry.objects.get().object_repr == "Autumn"
+
+
+def test_delete_is_not_offered_for_what_cannot_be_deleted(owner, draft):
+    deletion, page = url("campaign_delete", draft.pk), url("campaign_change", draft.pk)
+    assert deletion in text_of(owner.get(page))
+    assert "Delete “Autumn”" in text_of(owner.get(deletion))
+    completed(services.launch(draft), "sent")
+    assert deletion not in text_of(owner.get(page))
+    answer = owner.get(deletion, follow=True)
+    assert answer.redirect_chain[0][0] == page
+    assert "has mailed 3 recipients" in text_of(answer)
 
 
 def test_delete_refuses_a_campaign_that_sends(owner, sending):
@@ -342,8 +355,10 @@ def test_a_file_that_cannot_be_imported_is_refused_at_its_field(owner, content):
     assert not RecipientImport.objects.exists()
 
 
-def test_an_import_into_a_launched_campaign_is_refused(owner, sending):
-    answer = owner.post(url("campaign_import", sending.pk), {"file": csv_file(FILE)})
+@pytest.mark.parametrize("method", ["get", "post"])
+def test_an_import_into_a_launched_campaign_is_refused_before_a_file_is_chosen(owner, sending, method):
+    answer = getattr(owner, method)(url("campaign_import", sending.pk), {"file": csv_file(FILE)}, follow=True)
+    assert answer.redirect_chain[0][0] == url("campaign_change", sending.pk)
     assert "cannot be given other recipients" in text_of(answer)
     assert Recipient.objects.count() == 3
 
@@ -361,6 +376,40 @@ def test_rejected_rows_are_downloaded_as_a_csv_that_runs_no_formula(owner):
 def test_the_list_of_imports_shows_what_became_of_each_file(owner):
     RecipientImport.objects.create(campaign=CampaignFactory(name="C"), filename="f.csv", invalid=77)
     assert "77" in text_of(owner.get(url("recipientimport_changelist")))
+
+
+def test_the_imports_of_a_campaign_are_found_from_its_page_and_have_no_outcome_before_they_begin(owner):
+    campaign = CampaignFactory(name="C")
+    RecipientImport.objects.create(campaign=campaign, filename="kept.csv", state="uploaded")
+    RecipientImport.objects.create(campaign=campaign, filename="empty.csv", state="done")
+    RecipientImport.objects.create(campaign=CampaignFactory(), filename="other.csv")
+    listed = f"{url('recipientimport_changelist')}?campaign={campaign.pk}"
+    assert listed in text_of(owner.get(url("campaign_change", campaign.pk)))
+    answer = owner.get(listed)
+    assert [row.filename for row in found(answer)] == ["empty.csv", "kept.csv"]
+    numbers = re.findall(r"field-(?:rows|added|twice|there_before|rejected)\b[^>]*>\s*([^<\s]+)", text_of(answer))
+    assert numbers == ["0"] * 5 + ["–"] * 5
+    assert [row.filename for row in found(owner.get(f"{listed}&state=uploaded"))] == ["kept.csv"]
+
+
+def test_a_scheduled_campaign_has_its_rate_changed_on_its_page(owner, draft):
+    services.schedule(draft, timezone.now() + timedelta(hours=1))
+    assert url("campaign_rate", draft.pk) in text_of(owner.get(url("campaign_change", draft.pk)))
+    owner.post(url("campaign_rate", draft.pk), {"rate_per_minute": "7"})
+    draft.refresh_from_db()
+    assert (draft.state, draft.rate_per_minute) == ("scheduled", 7)
+
+
+def test_the_way_above_a_page_calls_a_row_by_its_own_name(owner, draft):
+    recipient = Recipient.objects.first()
+    shown = text_of(owner.get(url("recipient_change", recipient.pk)))
+    assert "Recipients" in shown
+    assert recipient.email.capitalize() not in shown
+
+
+def test_a_wrong_address_for_answers_is_called_that(owner):
+    answer = owner.post(url("campaign_add"), form(reply_to="nobody"))
+    assert "no valid address for answers" in text_of(answer)
 
 
 # --- recipients

@@ -2,6 +2,7 @@
 
 import smtplib
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from anymail.exceptions import AnymailAPIError, AnymailConfigurationError, Anyma
 from django.core import mail
 from django.db import connection
 from django.test import Client
+from django.utils import timezone
 
 from campaigns import breaker, lifecycle, mailer, services, vault
 from campaigns.checks import check_addresses
@@ -451,7 +453,8 @@ def test_the_admin_adds_changes_and_checks(client: Client, smtp: SmtpServer) -> 
         **{"options": "{}", "connections": "4", "pipelining": "on", "max_messages": "100", "timeout": "5"},
     }
     wrong = client.post(f"{base}add/", {**body, "host": "a b", "options": "no"})
-    assert wrong.status_code == 200
+    # All of it at once: what the form finds, and what the verb would refuse.
+    assert set(wrong.context["adminform"].form.errors) == {"host", "options"}
     assert not MailTransport.objects.exists()
     assert client.post(f"{base}add/", body).status_code == 302
     made = MailTransport.objects.get()
@@ -464,6 +467,9 @@ def test_the_admin_adds_changes_and_checks(client: Client, smtp: SmtpServer) -> 
     breaker.trip(made.breaker_key, "no <b>")
     assert "no &lt;b&gt;" in client.get(f"{base}{made.pk}/change/").content.decode()
     assert "refuses us" in client.get(base).content.decode()
+    MailBreaker.objects.update(open_until=timezone.now() + timedelta(minutes=5))
+    assert "refuses us" in client.get(base).content.decode()
+    assert client.get(f"{base}{made.pk}/change/").context["label"]["text"] == "refuses us"
     assert client.post(f"{base}{made.pk}/reset/").status_code == 302
     assert not breaker.troubles([made.breaker_key])
     assert client.post(f"{base}{made.pk}/delete/", {"post": "yes"}).status_code == 302

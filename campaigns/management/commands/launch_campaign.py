@@ -16,7 +16,12 @@ from campaigns.wall_clock import at_wall_clock
 from queue_core.management.verbs import ACTOR
 from queue_core.services.outcome import plural
 
-_MARKS = {PreflightLevel.BLOCK: "✗", PreflightLevel.WARN: "!", PreflightLevel.OK: "✓"}
+_MARKS = {
+    PreflightLevel.BLOCK: "✗",
+    PreflightLevel.WARN: "!",
+    PreflightLevel.NOTE: "·",
+    PreflightLevel.OK: "✓",
+}
 
 
 class Command(BaseCommand):

@@ -23,7 +23,7 @@ _ORDER = list(PreflightLevel)
 
 
 def preflight(campaign: Campaign) -> list[Item]:
-    """The checklist: what blocks the launch first, then what to mind, then what is in order."""
+    """The checklist: what blocks the launch first, then what to mind, what is good to know, and what is in order."""
     items = [item for check in CHECKS for item in check(campaign)]
     return sorted(items, key=lambda item: _ORDER.index(item.level))
 

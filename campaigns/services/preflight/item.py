@@ -19,4 +19,5 @@ class Item:
 
 block = partial(Item, PreflightLevel.BLOCK)
 warn = partial(Item, PreflightLevel.WARN)
+note = partial(Item, PreflightLevel.NOTE)
 ok = partial(Item, PreflightLevel.OK)

@@ -6,7 +6,7 @@ from campaigns import mailer
 from campaigns.dkim import KeyProblem
 from campaigns.message import MessageError, Skeleton
 from campaigns.models import Campaign
-from campaigns.services.preflight.item import Item, block, ok, warn
+from campaigns.services.preflight.item import Item, block, note, ok, warn
 
 # Only its form counts, when the answer address is looked at by itself.
 _ANY_SENDER = "sender@example.com"
@@ -37,7 +37,7 @@ def _signing(domain: str) -> Iterator[Item]:
         yield ok("signing", "Mails are signed with DKIM.")
     else:
         detail = "The large mailbox providers ask for it: add a key, unless your mail server signs."
-        yield ok("signing", f"Mails are not signed here: there is no DKIM key for {domain}.", detail)
+        yield note("signing", f"Mails are not signed here: there is no DKIM key for {domain}.", detail)
 
 
 def reply_to(campaign: Campaign) -> Iterator[Item]:

@@ -96,6 +96,11 @@ def verbs(target: str) -> list[BulkVerb]:
     return [verb for (label, _), verb in _verbs.items() if label == target]
 
 
+def every() -> list[BulkVerb]:
+    """Those of all models."""
+    return list(_verbs.values())
+
+
 def get(target: str, name: str) -> BulkVerb:
     """Raises UnknownVerb."""
     try:

@@ -174,9 +174,7 @@ class BulkActions(LedgerAdmin):
             by=actor(request),
         )
         messages.success(request, f"Started bulk operation {made.pk}: {_title(verb).lower()} {made.scope}.")
-        if request.user.has_perm("queue_core.view_bulkoperation"):
-            return HttpResponseRedirect(reverse("admin:queue_core_bulkoperation_change", args=[made.pk]))
-        return HttpResponseRedirect(_back(self, request))
+        return HttpResponseRedirect(reverse("admin:queue_core_bulkoperation_change", args=[made.pk]))
 
 
 def _ask_for_ticked(

@@ -8,7 +8,7 @@ from django.urls import NoReverseMatch, URLPattern, path, reverse
 from django.utils.text import Truncator
 from unfold.decorators import display as label
 
-from queue_core import services
+from queue_core import bulk, services
 from queue_core.admin.ledger import LedgerAdmin, actor, demand, find
 from queue_core.admin.times import moment
 from queue_core.models import BulkOperation
@@ -48,6 +48,8 @@ class BulkOperationAdmin(LedgerAdmin):
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         """Without the ids and the refusals, which may be thousands; `id_count` is None for a search."""
         rows = BulkOperation.objects.select_related("user").defer("ids", "refusals")
+        if not super().has_view_permission(request):
+            rows = rows.filter(user=request.user.pk)
         return rows.annotate(id_count=F("ids__len"))
 
     def get_urls(self) -> list[URLPattern]:
@@ -57,11 +59,17 @@ class BulkOperationAdmin(LedgerAdmin):
         ]
         return [*own, *super().get_urls()]
 
-    def has_operate_permission(self, request: HttpRequest) -> bool:
-        return request.user.has_perm("queue_core.change_bulkoperation")
+    def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """For all who may start one: without the permission to see those of others, they find their own here."""
+        return super().has_view_permission(request, obj) or any(
+            request.user.has_perm(verb.permission) for verb in bulk.every()
+        )
+
+    def may_stop(self, request: HttpRequest, operation: BulkOperation) -> bool:
+        return operation.user_id == request.user.pk or request.user.has_perm("queue_core.change_bulkoperation")
 
     def detail(self, request: HttpRequest, obj: Any) -> dict[str, Any]:
-        can_stop = obj.state in (BulkState.PENDING, BulkState.RUNNING) and self.has_operate_permission(request)
+        can_stop = obj.state in (BulkState.PENDING, BulkState.RUNNING) and self.may_stop(request, obj)
         stop_url = reverse("admin:queue_core_bulkoperation_stop", args=[obj.pk])
         return {
             "title": f"{obj.verb.replace('_', ' ').capitalize()} #{obj.pk}",
@@ -102,7 +110,7 @@ class BulkOperationAdmin(LedgerAdmin):
 
 def stop(model_admin: BulkOperationAdmin, request: HttpRequest, pk: int) -> HttpResponse:
     operation: BulkOperation = find(model_admin, request, pk)
-    demand(model_admin.has_operate_permission(request))
+    demand(model_admin.may_stop(request, operation))
     if request.method != "POST":
         return HttpResponseNotAllowed(["POST"])
     try:

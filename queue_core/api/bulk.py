@@ -3,11 +3,12 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar
 
+from django.db.models import QuerySet
 from django_filters.rest_framework import BaseCSVFilter, Filter, FilterSet
 from drf_spectacular.utils import extend_schema
 from rest_framework import mixins, serializers
 from rest_framework.decorators import action
-from rest_framework.exceptions import ValidationError
+from rest_framework.exceptions import PermissionDenied, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
@@ -218,12 +219,32 @@ class TaskBulkViewSet(BulkStart):
 
 
 class BulkOperationViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewSet[BulkOperation]):
-    """Verbs on everything that matched: how far they are, and what was left alone and why."""
+    """Verbs on everything that matched: how far they are, and what was left alone and why.
+
+    Whoever asked for one may see and stop it; the permissions are for those of others.
+    """
 
     queryset = BulkOperation.objects.order_by("-id")
     ordering_fields = ["id"]
     lookup_value_regex = "[0-9]{1,18}"
     needs = {"stop": "queue_core.change_bulkoperation"}
+    only_own = False
+
+    def check_permissions(self, request: Request) -> None:
+        try:
+            super().check_permissions(request)
+        except PermissionDenied:
+            self.only_own = True
+
+    def get_queryset(self) -> QuerySet[BulkOperation]:
+        rows = super().get_queryset()
+        return rows.filter(user=self.request.user.pk) if self.only_own and self.action == "list" else rows
+
+    def get_object(self) -> BulkOperation:
+        operation = super().get_object()
+        if self.only_own and operation.user_id != self.request.user.pk:
+            self.permission_denied(self.request)
+        return operation
 
     def get_serializer_class(self) -> type[serializers.BaseSerializer[Any]]:
         shapes: dict[str, type[serializers.BaseSerializer[Any]]] = {"list": BulkOperationSerializer, "stop": NoFields}

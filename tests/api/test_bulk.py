@@ -61,6 +61,21 @@ def test_a_verb_may_need_more_than_the_route(api_with):
     )
 
 
+def test_who_asked_for_one_watches_and_stops_their_own(api, api_with):
+    others = api.post(URL, {"verb": "pin", "ids": [1]}, format="json").json()
+    client = api_with("view_task", "change_task")
+    own = client.post(URL, {"verb": "pin", "ids": [1]}, format="json").json()
+    path = "/api/v1/bulk-operations/"
+    assert [row["id"] for row in client.get(path).json()["results"]] == [own["id"]]
+    assert client.get(f"{path}{own['id']}/").json()["state"] == "pending"
+    assert client.post(f"{path}{own['id']}/stop/").json()["state"] == "stopping"
+    assert client.get(f"{path}{others['id']}/").status_code == 403
+    assert client.post(f"{path}{others['id']}/stop/").status_code == 403
+    watcher = api_with("view_bulkoperation")
+    assert len(watcher.get(path).json()["results"]) == 2
+    assert watcher.post(f"{path}{others['id']}/stop/").status_code == 403
+
+
 FILTERS = [
     {"state": "queued"},
     {"state": "failed"},

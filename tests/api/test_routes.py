@@ -31,7 +31,7 @@ CALLS = [
     ("post", "task-types/tests.noop/resume/", "change_typepolicy"),
     ("get", "tasks/", "view_task"),
     ("post", "tasks/bulk/", "change_task"),
-    ("get", "bulk-operations/", "view_bulkoperation"),
+    ("get", "bulk-operations/", ""),  # one's own without view_bulkoperation
     ("get", "bulk-operations/{bulk}/", "view_bulkoperation"),
     ("post", "bulk-operations/{bulk}/stop/", "change_bulkoperation"),
     ("get", "tasks/search/?q=state:queued", "view_task"),

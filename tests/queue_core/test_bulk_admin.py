@@ -214,8 +214,6 @@ def test_a_verb_takes_its_own_permission(client):
     listed = client.get(url("task_changelist"))
     assert "delete" not in dict(listed.context["bulk_verbs"])
     assert client.post(url("task_bulk"), {"verb": "delete", "ids": pk}).status_code == 403
-    # Who may not look at operations comes back to the list.
-    assert client.post(url("task_bulk"), {"verb": "pin", "ids": pk}).url == url("task_changelist")
 
 
 # --- operations
@@ -278,6 +276,23 @@ def test_who_may_only_look_cannot_stop(viewer):
     made = begun()
     assert "Stop" not in text_of(viewer.get(url("bulkoperation_change", made.pk)))
     assert viewer.post(url("bulkoperation_stop", made.pk)).status_code == 403
+
+
+def test_who_asked_for_one_watches_and_stops_their_own(client):
+    pk = make_dead_letters(1)[0].task_id
+    others = begun()
+    logged_in(client, ["view_task", "change_task"])
+    page = client.post(url("task_bulk"), {"verb": "pin", "ids": pk}).url
+    own = BulkOperation.objects.latest("pk")
+    assert page == url("bulkoperation_change", own.pk)
+    assert "Stop" in text_of(client.get(page))
+    assert [row.pk for row in client.get(url("bulkoperation_changelist")).context["cl"].result_list] == [own.pk]
+    for verb in ("change", "stop"):
+        assert client.post(url(f"bulkoperation_{verb}", others.pk)).status_code == 404
+    client.post(url("bulkoperation_stop", own.pk))
+    own.refresh_from_db()
+    others.refresh_from_db()
+    assert (own.state, others.state) == ("stopping", "pending")
 
 
 def test_a_stranger_sees_no_operation(client):

@@ -1,13 +1,13 @@
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Self
 
-from django.db.models import Q, QuerySet
+from django.db.models import F, Q, QuerySet
 from django.db.models.functions import Now
 
 from queue_core.states import LIVE, TaskState
 
 if TYPE_CHECKING:
-    from queue_core.models import Task  # noqa: F401
+    from queue_core.models import BulkOperation, Task  # noqa: F401
 
 
 _RETRYING = Q(state=TaskState.QUEUED, attempt__gt=0) & ~Q(error="")
@@ -38,3 +38,14 @@ class TaskQuerySet(QuerySet["Task"]):
     def for_list(self) -> Self:
         """What a list of tasks shows, without the payloads."""
         return self.select_related("worker").defer("payload", "context")
+
+
+# How many ids of a bulk operation are shown beside its name.
+IDS_SHOWN = 10
+
+
+class BulkOperationQuerySet(QuerySet["BulkOperation"]):
+    def for_list(self) -> Self:
+        """Without the ids and the refusals, which may be thousands, but with `id_count` and the `first_ids`."""
+        rows = self.select_related("user").defer("ids", "refusals")
+        return rows.annotate(id_count=F("ids__len"), first_ids=F(f"ids__0_{IDS_SHOWN}"))

@@ -1,8 +1,9 @@
 from functools import partial
 from typing import Any
 
+from django.apps import apps
 from django.contrib import admin, messages
-from django.db.models import F, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.urls import NoReverseMatch, URLPattern, path, reverse
 from django.utils.text import Truncator
@@ -22,7 +23,7 @@ STATE_LABELS = {
     "done": "success",
     "failed": "danger",
 }
-_SHOWN_REFUSALS = 100
+_SHOWN = 100
 
 
 class BulkStateFilter(admin.SimpleListFilter):
@@ -46,11 +47,8 @@ class BulkOperationAdmin(LedgerAdmin):
     detail_template = "queue_core/admin/bulk_operation.html"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        """Without the ids and the refusals, which may be thousands; `id_count` is None for a search."""
-        rows = BulkOperation.objects.select_related("user").defer("ids", "refusals")
-        if not super().has_view_permission(request):
-            rows = rows.filter(user=request.user.pk)
-        return rows.annotate(id_count=F("ids__len"))
+        rows = BulkOperation.objects.for_list()
+        return rows if super().has_view_permission(request) else rows.filter(user=request.user.pk)
 
     def get_urls(self) -> list[URLPattern]:
         site_view = self.admin_site.admin_view
@@ -71,6 +69,8 @@ class BulkOperationAdmin(LedgerAdmin):
     def detail(self, request: HttpRequest, obj: Any) -> dict[str, Any]:
         can_stop = obj.state in (BulkState.PENDING, BulkState.RUNNING) and self.may_stop(request, obj)
         stop_url = reverse("admin:queue_core_bulkoperation_stop", args=[obj.pk])
+        ids, refusals = (obj.ids or [])[:_SHOWN], obj.refusals[:_SHOWN]
+        links = _links(obj, {*ids, *(pk for pk, _ in refusals)})
         return {
             "title": f"{obj.verb.replace('_', ' ').capitalize()} #{obj.pk}",
             "label": {"text": obj.state, "type": STATE_LABELS[obj.state]},
@@ -81,10 +81,10 @@ class BulkOperationAdmin(LedgerAdmin):
             "counts": [(name.capitalize(), _number(getattr(obj, name))) for name in ("changed", "skipped", "failed")],
             "error": obj.error,
             "facts": facts(obj),
-            "refusals": [
-                {"id": pk, "reason": reason, "url": _row_url(obj, pk)} for pk, reason in obj.refusals[:_SHOWN_REFUSALS]
-            ],
-            "more_refusals": len(obj.refusals) > _SHOWN_REFUSALS,
+            "ids": [{"id": pk, "url": links.get(pk, "")} for pk in ids],
+            "more_ids": len(obj.ids or []) > _SHOWN,
+            "refusals": [{"id": pk, "reason": reason, "url": links.get(pk, "")} for pk, reason in refusals],
+            "more_refusals": len(obj.refusals) > _SHOWN,
         }
 
     @admin.display(description="Id")
@@ -93,7 +93,7 @@ class BulkOperationAdmin(LedgerAdmin):
 
     @admin.display(description="Works on")
     def scope(self, operation: Any) -> str:
-        return Truncator(operation.query).chars(60) if operation.id_count is None else f"{operation.id_count} ids"
+        return Truncator(operation.scope).chars(60)
 
     @label(description="State", label=STATE_LABELS)  # type: ignore[untyped-decorator]
     def state_label(self, operation: BulkOperation) -> str:
@@ -143,11 +143,14 @@ def facts(operation: BulkOperation) -> list[tuple[str, Any]]:
     ]
 
 
-def _row_url(operation: BulkOperation, pk: int) -> str:
+def _links(operation: BulkOperation, pks: set[int]) -> dict[int, str]:
+    """{id: address} of those rows that are there, and have a page."""
+    page = f"admin:{operation.target.replace('.', '_')}_change"
+    there = apps.get_model(operation.target)._default_manager.filter(pk__in=pks).values_list("pk", flat=True)
     try:
-        return reverse(f"admin:{operation.target.replace('.', '_')}_change", args=[pk])
+        return {pk: reverse(page, args=[pk]) for pk in there}
     except NoReverseMatch:
-        return ""
+        return {}
 
 
 def _number(value: int) -> str:

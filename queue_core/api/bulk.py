@@ -22,6 +22,7 @@ from queue_core.search import Query, Term, Value, parse
 from queue_core.services.bulk_verbs import TASKS
 from queue_core.services.preview_bulk import IDS_MAX
 
+_SHOWN_IDS = 100
 TermOf = Callable[[Any], Term]
 
 
@@ -168,10 +169,14 @@ class RefusalSerializer(serializers.Serializer[Any]):
 
 
 class BulkDetailSerializer(BulkOperationSerializer):
+    ids = serializers.SerializerMethodField(help_text="those asked for, the first hundred; null for a search")
     refusals = serializers.SerializerMethodField(help_text="the first thousand")
 
     class Meta(BulkOperationSerializer.Meta):
-        fields = [*BulkOperationSerializer.Meta.fields, "refusals"]
+        fields = [*BulkOperationSerializer.Meta.fields, "ids", "refusals"]
+
+    def get_ids(self, operation: BulkOperation) -> list[int] | None:
+        return operation.ids and operation.ids[:_SHOWN_IDS]
 
     @extend_schema(responses=RefusalSerializer(many=True))
     def get_refusals(self, operation: BulkOperation) -> list[dict[str, Any]]:
@@ -224,7 +229,7 @@ class BulkOperationViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Gen
     Whoever asked for one may see and stop it; the permissions are for those of others.
     """
 
-    queryset = BulkOperation.objects.order_by("-id")
+    queryset = BulkOperation.objects.select_related("user").order_by("-id")
     ordering_fields = ["id"]
     lookup_value_regex = "[0-9]{1,18}"
     needs = {"stop": "queue_core.change_bulkoperation"}
@@ -237,8 +242,10 @@ class BulkOperationViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Gen
             self.only_own = True
 
     def get_queryset(self) -> QuerySet[BulkOperation]:
-        rows = super().get_queryset()
-        return rows.filter(user=self.request.user.pk) if self.only_own and self.action == "list" else rows
+        if self.action != "list":
+            return super().get_queryset()
+        rows = BulkOperation.objects.for_list().order_by("-id")
+        return rows.filter(user=self.request.user.pk) if self.only_own else rows
 
     def get_object(self) -> BulkOperation:
         operation = super().get_object()

@@ -5,7 +5,9 @@ from django.contrib.postgres.fields import ArrayField
 from django.contrib.postgres.functions import TransactionNow
 from django.db import models
 
+from queue_core.querysets import IDS_SHOWN, BulkOperationQuerySet
 from queue_core.states import BULK_OVER, BulkState
+from queue_core.texts import ids_shown
 
 
 class BulkOperation(models.Model):
@@ -39,6 +41,11 @@ class BulkOperation(models.Model):
     heard_at = models.DateTimeField(null=True, blank=True, help_text="end of the last slice")
     finished_at = models.DateTimeField(null=True, blank=True)
 
+    objects = BulkOperationQuerySet.as_manager()
+    # Of rows read by `for_list`.
+    first_ids: list[int]
+    id_count: int
+
     class Meta:
         db_table = "bulk_operations"
 
@@ -51,8 +58,12 @@ class BulkOperation(models.Model):
 
     @property
     def scope(self) -> str:
-        """What it works on, for people."""
-        return self.query if self.ids is None else f"{len(self.ids)} ids"
+        """What it works on, for people: the search, or how many ids and the first of them."""
+        if self.query:
+            return self.query
+        if "ids" in self.get_deferred_fields():
+            return ids_shown(self.first_ids, self.id_count)
+        return ids_shown(self.ids or [], most=IDS_SHOWN)
 
     @property
     def progress(self) -> float:

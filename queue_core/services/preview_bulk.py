@@ -12,6 +12,7 @@ from queue_core.errors import QueueError
 from queue_core.services import audit
 from queue_core.services.clock import database_time
 from queue_core.services.ids import is_id
+from queue_core.texts import ids_shown
 from queue_core.time_limit import TooSlow, time_limit
 
 IDS_MAX = 10_000
@@ -38,7 +39,7 @@ class Selection:
     @property
     def scope(self) -> str:
         noun = self.verb.target.noun
-        return f"all {noun}s that match {self.query}" if self.ids is None else f"{noun}s by {len(self.ids)} ids"
+        return f"all {noun}s that match {self.query}" if self.ids is None else f"{noun}s by {ids_shown(self.ids)}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from queue_core.models import BulkOperation
 from queue_core.services import audit
 from queue_core.services.outcome import plural
 from queue_core.states import BulkState
+from queue_core.texts import ids_shown
 
 SLICE = 500
 # Ids that are looked at together where few rows match; twice as many after each look that found little.
@@ -120,8 +121,10 @@ def _end(operation: BulkOperation, verb: bulk.BulkVerb, state: BulkState, error:
     sentence = f"{said(operation, verb)} {error}".strip()
     entry = LogEntry.objects.filter(pk=operation.audit_entry).first() if operation.audit_entry else None
     if entry and by:
-        scope = operation.query or f"{len(operation.ids or [])} ids"
-        audit.amend(entry, f"{sentence} Asked for: {scope}.", by=by)
+        scope = operation.query or ids_shown(operation.ids or [])
+        left = ids_shown([pk for pk, _ in operation.refusals], operation.skipped + operation.failed)
+        alone = f" Left alone: {left}." if operation.refusals else ""
+        audit.amend(entry, f"{sentence} Asked for: {scope}.{alone}", by=by)
     elif by and not by.user_id:
         audit.record(BulkOperation, [operation.pk], sentence, by=by)
 

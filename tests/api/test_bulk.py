@@ -30,6 +30,8 @@ def test_a_bulk_operation_is_begun_watched_and_read(api):
     run_bulk(made["id"], seconds=60)
     refused = api.get(f"/api/v1/bulk-operations/{made['id']}/").json()["refusals"]
     assert refused == [{"id": pk, "reason": "is queued, not over"} for pk in ids]
+    shown = api.get(f"/api/v1/bulk-operations/{made['id']}/").json()
+    assert (shown["ids"], shown["scope"], body["ids"]) == (ids, f"2 ids ({ids[0]}, {ids[1]})", None)
     assert "refusals" not in api.get("/api/v1/bulk-operations/").json()["results"][0]
 
 

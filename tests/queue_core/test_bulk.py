@@ -19,6 +19,7 @@ from queue_core.services.end_forsaken import end_forsaken
 from queue_core.services.register_worker import register_worker
 from queue_core.states import TaskState
 from queue_core.testing import drain
+from queue_core.texts import ids_shown
 from tests.factories import UserFactory, make_dead_letters
 
 pytestmark = pytest.mark.django_db
@@ -253,12 +254,33 @@ def test_who_may_no_longer_is_heard_at_the_next_slice(loss, monkeypatch):
 
 
 def test_the_entry_of_the_audit_says_in_the_end_what_was_done():
-    make(), make("queued")
+    waiting = [make(), make("queued")][1]
     user = UserFactory(permissions=["change_task"])
     made = services.start_bulk("retry", query="id:>0", by=Actor(user, "api"))
     assert LogEntry.objects.get().change_message == "Asked to retry all tasks that match id:>0: 2. (api)"
     run_bulk(made.pk, seconds=60)
-    assert LogEntry.objects.get().change_message == "Retried 1 task; 1 was left alone. Asked for: id:>0. (api)"
+    said = f"Retried 1 task; 1 was left alone. Asked for: id:>0. Left alone: 1 id ({waiting}). (api)"
+    assert LogEntry.objects.get().change_message == said
+
+
+def test_the_audit_names_the_ids_that_were_asked_for_and_those_left_alone():
+    over, waiting = make(), make("queued")
+    user = Actor(UserFactory(permissions=["delete_task"]), "api")
+    made = services.start_bulk("delete", ids=[waiting, over], by=user)
+    both = f"2 ids ({over}, {waiting})"
+    assert LogEntry.objects.get().change_message == f"Asked to delete tasks by {both}: 2. (api)"
+    run_bulk(made.pk, seconds=60)
+    said = f"Deleted 1 task; 1 was left alone. Asked for: {both}. Left alone: 1 id ({waiting}). (api)"
+    assert LogEntry.objects.get().change_message == said
+
+
+def test_of_many_ids_the_first_are_named():
+    made = services.start_bulk("pin", ids=list(range(1, 131)))
+    assert made.scope == "130 ids (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, …)"
+    assert BulkOperation.objects.for_list().get().scope == made.scope
+    short = services.start_bulk("pin", ids=[7])
+    assert BulkOperation.objects.for_list().get(pk=short.pk).scope == short.scope == "1 id (7)"
+    assert ids_shown(range(1, 131)).endswith("99, 100, …)")
 
 
 # --- how it goes on

@@ -241,6 +241,22 @@ def test_an_operation_is_listed_and_shows_how_far_it_is(owner):
     assert "Stop" not in after
 
 
+def test_the_ids_are_shown_and_linked_where_their_rows_are_there(owner):
+    gone, waiting = make_dead_letters(1)[0].task_id, services.submit("tests.noop").id
+    made = services.start_bulk("delete", query="", ids=[gone, waiting, 10**9])
+    services.run_bulk(made.pk, seconds=60)
+    page = owner.get(url("bulkoperation_change", made.pk))
+    assert [(row["id"], bool(row["url"])) for row in page.context["ids"]] == [
+        (gone, False),
+        (waiting, True),
+        (10**9, False),
+    ]
+    assert [(row["id"], bool(row["url"])) for row in page.context["refusals"]] == [(waiting, True), (10**9, False)]
+    assert f'href="{url("task_change", waiting)}"' in text_of(page)
+    assert 'href=""' not in text_of(page)
+    assert f"3 ids ({gone}, {waiting}, {10**9})" in text_of(owner.get(url("bulkoperation_changelist")))
+
+
 def test_a_list_of_operations_asks_the_same_however_long(owner):
     for _ in range(2):
         begun(query="", ids=[1, 2])

@@ -10,7 +10,7 @@ from django.db.models import QuerySet
 
 from queue_core import broker, lifecycle, origin, search
 from queue_core.bulk import BadParams, Slice, Target, bulk_verb
-from queue_core.errors import InvalidSubmission
+from queue_core.errors import InvalidSubmission, QueueError
 from queue_core.models import DeadLetter, Task
 from queue_core.services.delete_tasks import NEEDED, PINNED
 from queue_core.services.open_letters import lock_open
@@ -102,8 +102,11 @@ def delete(ids: Sequence[int], params: Mapping[str, Any], user: int | None) -> S
 def _one(name: str) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
     def check(given: Mapping[str, Any]) -> dict[str, Any]:
         if set(given) != {name} or given[name] is None:
-            raise BadParams(f'give {{"{name}": …}} and nothing else')
-        return checked_changes(dict(given))
+            raise BadParams(f'give "params": {{"{name}": …}} with nothing else in it')
+        try:
+            return checked_changes(dict(given))
+        except QueueError as exc:
+            raise BadParams(str(exc)) from None
 
     return check
 

@@ -148,7 +148,9 @@ def test_every_filter_of_the_list_has_a_meaning_here():
         ({"verb": "retry", "filter": {"created_at__gte": "x"}}, "filter.created_at__gte", "valid date"),
         ({"verb": "retry", "ids": []}, "ids", "1 to 10000"),
         ({"verb": "retry", "ids": [-1]}, "ids.0", "greater than or equal to 1"),
-        ({"verb": "move", "ids": [1], "params": {"queue": "nowhere"}}, "queue", "no queue"),
+        ({"verb": "move", "ids": [1], "params": {"queue": "nowhere"}}, "params", "no queue"),
+        ({"verb": "set_priority", "ids": [1]}, "params", 'give "params": {"priority": …}'),
+        ({"verb": "set_priority", "ids": [1], "priority": 5}, "priority", "Known: verb, filter, ids, params"),
         ({"verb": "retry", "ids": [1], "other": 1}, "other", ""),
     ],
 )

@@ -41,3 +41,47 @@ def test_its_tasks_are_found(tmp_path: Path) -> None:
         timeout=60,
     )
     assert "photos_app.resize" in told.stdout
+
+
+def test_its_own_tests_run(tmp_path: Path) -> None:
+    """As docs/tasks.md says; on the servers of this run, in a database of their own."""
+    database = settings.DATABASES["default"]
+    account = ":".join(filter(None, (database["USER"], database["PASSWORD"])))
+    app = tmp_path / "photos_app"
+    app.mkdir()
+    (app / "__init__.py").touch()
+    (app / "tasks.py").write_text(
+        "from queue_core.registry import task\n\n\n@task()\ndef resize(*, photo: int) -> int:\n    return photo // 2\n"
+    )
+    (app / "test_tasks.py").write_text(_TEST)
+    told = subprocess.run(
+        [sys.executable, "-m", "pytest", "-c", "pyproject.toml", str(app)],
+        cwd=settings.BASE_DIR,
+        env={
+            **os.environ,
+            "EXTRA_APPS": "photos_app",
+            "PYTHONPATH": str(tmp_path),
+            "VAR_DIR": str(tmp_path / "var"),
+            "DATABASE_URL": f"postgres://{account}@{database['HOST']}:{database['PORT']}/photos",
+            "REDIS_URL": settings.REDIS_URL,
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=180,
+    )
+    assert "1 passed" in told.stdout, told.stdout + told.stderr
+
+
+_TEST = """
+from queue_core.models import Schedule
+from queue_core.services import submit
+from queue_core.testing import assert_submitted, drain
+
+
+def test_resize(db):
+    submit("photos_app.resize", {"photo": 7})
+    assert_submitted("photos_app.resize")
+    assert [task.state for task in drain()] == ["succeeded"]
+    assert not Schedule.objects.exists()
+"""

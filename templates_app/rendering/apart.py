@@ -8,6 +8,9 @@ import os
 import resource
 import subprocess
 import sys
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 
 # Of what they make; a template may have half a MiB.
 _LARGEST = 16 * 1024 * 1024
@@ -15,7 +18,7 @@ _MEMORY = 1024 * 1024 * 1024
 _CPU_SECONDS = 5
 # On a machine that is busy with other things.
 _SECONDS = 60.0
-_REFUSED = 3
+_REFUSED, _TOO_MUCH = 3, 4
 
 
 class Overwhelmed(Exception):
@@ -44,42 +47,49 @@ def _made(kind: str, source: str) -> str:
         raise Overwhelmed from None
     if done.returncode == _REFUSED:
         raise ValueError(done.stdout.decode())
-    if done.returncode:
+    if done.returncode < 0 or done.returncode == _TOO_MUCH:
         raise Overwhelmed
+    if done.returncode:
+        raise RuntimeError(f"The compiler of {kind} does not run: {done.stderr.decode(errors='replace')[-500:]}")
     return done.stdout.decode()
 
 
 def _answer(kind: str) -> int:
     """What the process is for: a source comes in, what was made of it or what is wrong with it goes out."""
-    _bound()
-    source = sys.stdin.buffer.read().decode()
+    for limit, most in ((resource.RLIMIT_CPU, _CPU_SECONDS), (resource.RLIMIT_AS, _MEMORY), (resource.RLIMIT_CORE, 0)):
+        _bound(limit, most)
+    compiler, source = _COMPILERS[kind](), sys.stdin.buffer.read().decode()
     try:
-        made, code = _COMPILERS[kind](source), 0
+        made, code = compiler(source), 0
     except ValueError as error:
         made, code = str(error), _REFUSED
+    except BaseException:  # what Rust calls a panic is no Exception
+        return _TOO_MUCH
     if len(made) > _LARGEST:
-        return 1
+        return _TOO_MUCH
     sys.stdout.buffer.write(made.encode())
     sys.stdout.buffer.flush()
     return code
 
 
-def _bound() -> None:
-    resource.setrlimit(resource.RLIMIT_CPU, (_CPU_SECONDS, _CPU_SECONDS))
-    resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+def _bound(limit: int, most: int) -> None:
+    hard = resource.getrlimit(limit)[1]
+    most = most if hard == resource.RLIM_INFINITY else min(most, hard)
+    # Not every system takes every limit; that the process is one of its own holds without them.
+    with suppress(ValueError, OSError):
+        resource.setrlimit(limit, (most, most))
 
 
-def _css(source: str) -> str:
+def _css() -> Callable[[str], str]:
     from css_inline import CSSInliner
 
-    return CSSInliner(keep_style_tags=True, load_remote_stylesheets=False).inline(source)
+    return CSSInliner(keep_style_tags=True, load_remote_stylesheets=False).inline
 
 
-def _mjml(source: str) -> str:
+def _mjml() -> Callable[[str], str]:
     from mjml import mjml2html
 
-    return mjml2html(source, fonts={})
+    return partial(mjml2html, fonts={})
 
 
 _COMPILERS = {"css": _css, "mjml": _mjml}

@@ -1,12 +1,13 @@
 """Styles moved into the tags: what is moved, and that nothing else changes."""
 
 import contextlib
+import sys
 import time
 
 import pytest
 
 from templates_app.errors import InvalidTemplate
-from templates_app.rendering import Content, compile_content, prepare
+from templates_app.rendering import Content, apart, compile_content, prepare
 
 SHEET = "<style>p { color: red } .b { margin: 0 }</style>"
 
@@ -114,6 +115,12 @@ def test_what_would_take_too_long_is_refused(html):
 def test_what_is_nested_where_only_a_browser_sees_it_is_refused_and_ends_nothing_else(html):
     with pytest.raises(InvalidTemplate, match=r"line 1: .*switch"):
         inlined(SHEET + html)
+
+
+def test_an_inliner_that_does_not_run_is_no_fault_of_the_author(monkeypatch):
+    monkeypatch.setattr("sys.path", [path for path in sys.path if "site-packages" not in path])
+    with pytest.raises(RuntimeError, match="css_inline"):
+        apart.inlined(SHEET)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from django.db import connection
 from campaigns.errors import NoAttribute
 from campaigns.models import Campaign
 from queue_core.csv_export import safe_cell
+from templates_app.errors import TemplateError
 from templates_app.rendering import compile_version
 
 OF_RECIPIENT = "recipient."
@@ -41,9 +42,12 @@ def count_lacking(campaign: Campaign, attributes: Sequence[str]) -> tuple[int, d
 def who_lacks(campaign: Campaign, variable: str, *, limit: int = _SLICE, after: int = 0) -> list[tuple[int, str, str]]:
     """(id, address, name) of the first pending recipients behind `after` that lack a value of the template.
 
-    Raises NoAttribute for one that the template does not use, or that every recipient has.
+    Raises NoAttribute for one that the template, as far as it can be read, does not use, or that every recipient has.
     """
-    template = compile_version(campaign.template_version or campaign.template.version)
+    try:
+        template = compile_version(campaign.template_version or campaign.template.version)
+    except TemplateError:
+        raise NoAttribute(variable) from None
     used = {found.path for found in template.variables if found.path.startswith(OF_RECIPIENT)}
     if variable not in used - GIVEN or "[]" in variable:
         raise NoAttribute(variable)

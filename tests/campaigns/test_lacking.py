@@ -69,6 +69,13 @@ def test_it_names_them(campaign: Campaign) -> None:
     assert who(campaign, "recipient.city") == ["cityless"]
 
 
+def test_a_template_that_cannot_be_read_any_more_asks_for_nothing(campaign: Campaign) -> None:
+    broken = campaign.template.versions.create(number=2, subject="s", html="{{ recipient.city }}{{ 1e999 }}")
+    campaign.template_version = broken
+    with pytest.raises(NoAttribute):
+        services.who_lacks(campaign, "recipient.city")
+
+
 def test_nobody_lacks_what_all_have(campaign: Campaign) -> None:
     Recipient.objects.exclude(key="whole@example.com").delete()
     assert [item.level for item in services.preflight(campaign) if item.code == "variables"] == ["ok"]

@@ -47,10 +47,7 @@ class EditCampaignSerializer(serializers.Serializer[Any]):
     reply_to = serializers.CharField(max_length=320, allow_blank=True, required=False)
     context = serializers.DictField(required=False, help_text="values for the template")  # type: ignore[assignment]
     transport = serializers.PrimaryKeyRelatedField(
-        queryset=MailTransport.objects.all(),
-        required=False,
-        allow_null=True,
-        help_text="null: the transports by their priority",
+        queryset=MailTransport.objects.all(), required=False, allow_null=True, help_text="null: by their priority"
     )
     rate_per_minute = serializers.IntegerField(
         required=False,

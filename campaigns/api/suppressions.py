@@ -11,6 +11,7 @@ from rest_framework.serializers import BaseSerializer
 from rest_framework.viewsets import GenericViewSet
 
 from campaigns import services
+from campaigns.api import import_serializers as lists
 from campaigns.api import serializers as shapes
 from campaigns.api.filters import SuppressionFilter
 from campaigns.api.given import asked, upload_of, validated
@@ -61,23 +62,23 @@ class SuppressionViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Gener
         return Response(status=204)
 
     @extend_schema(
-        parameters=[shapes.SuppressionListSerializer],
+        parameters=[lists.SuppressionListSerializer],
         request={
             "text/csv": OpenApiTypes.STR,
             Tsv.media_type: OpenApiTypes.STR,
             Xlsx.media_type: OpenApiTypes.BINARY,
-            "multipart/form-data": shapes.SuppressionFormSerializer,
+            "multipart/form-data": lists.SuppressionFormSerializer,
         },
-        responses={201: shapes.SuppressionReportSerializer, 200: shapes.SuppressionReportSerializer},
+        responses={201: lists.SuppressionReportSerializer, 200: lists.SuppressionReportSerializer},
     )
     @action(detail=False, methods=["post"], url_path="import", filterset_class=None, pagination_class=None)
     def import_list(self, request: Request) -> Response:
         """Put the addresses of a file on the list; 200, and nothing written, with `dry_run`."""
-        reading = asked(request, shapes.SuppressionListSerializer)
+        reading = asked(request, lists.SuppressionListSerializer)
         given = {name: reading.pop(name) for name in ("dry_run", "reason", "source")}
         upload = upload_of(request)
         report = services.import_suppressions(upload, options=read_options(**reading), by=actor(request), **given)
-        shown = shapes.SuppressionReportSerializer(report).data
+        shown = lists.SuppressionReportSerializer(report).data
         return Response(shown, status=200 if given["dry_run"] else 201)
 
     @extend_schema(responses={(200, "text/csv"): OpenApiTypes.STR})

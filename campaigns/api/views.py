@@ -14,6 +14,7 @@ from rest_framework.serializers import BaseSerializer
 from rest_framework.viewsets import GenericViewSet
 
 from campaigns import services
+from campaigns.api import import_serializers as lists
 from campaigns.api import serializers as shapes
 from campaigns.api.figures import DuplicateSerializer, FigureActions
 from campaigns.api.filters import CampaignFilter, RecipientFilter
@@ -189,15 +190,15 @@ class CampaignRecipients(mixins.ListModelMixin, GenericViewSet[Recipient]):
         return Response(shapes.RecipientSerializer(recipient).data, status=201 if report.created else 200)
 
     @extend_schema(
-        parameters=[shapes.BulkQuerySerializer],
+        parameters=[lists.BulkQuerySerializer],
         request={
             "application/json": shapes.AddRecipientSerializer(many=True),
             "text/csv": OpenApiTypes.STR,
             Tsv.media_type: OpenApiTypes.STR,
             Xlsx.media_type: OpenApiTypes.BINARY,
-            "multipart/form-data": shapes.BulkFormSerializer,
+            "multipart/form-data": lists.BulkFormSerializer,
         },
-        responses={201: shapes.ImportReportSerializer, 200: shapes.ImportReportSerializer},
+        responses={201: lists.ImportReportSerializer, 200: lists.ImportReportSerializer},
     )
     @action(detail=False, methods=["post"], filterset_class=None, pagination_class=None)
     def bulk(self, request: Request, campaign: str) -> Response:
@@ -205,7 +206,7 @@ class CampaignRecipients(mixins.ListModelMixin, GenericViewSet[Recipient]):
         `dry_run`."""
         found = self.campaign()
         people = request.data if isinstance(request.data, list) else None
-        given = asked(request, shapes.BulkQuerySerializer if people is None else shapes.DryRunSerializer)
+        given = asked(request, lists.BulkQuerySerializer if people is None else lists.DryRunSerializer)
         dry_run = given.pop("dry_run")
         if people is not None:
             report = services.add_recipients(found, people, source="JSON list", by=actor(request), dry_run=dry_run)
@@ -219,7 +220,7 @@ class CampaignRecipients(mixins.ListModelMixin, GenericViewSet[Recipient]):
                 options=read_options(**given),
                 dry_run=dry_run,
             )
-        return Response(shapes.ImportReportSerializer(report).data, status=200 if dry_run else 201)
+        return Response(lists.ImportReportSerializer(report).data, status=200 if dry_run else 201)
 
 
 class RecipientViewSet(mixins.RetrieveModelMixin, GenericViewSet[Recipient]):

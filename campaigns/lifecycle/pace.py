@@ -39,7 +39,7 @@ def note_pace(campaign_id: int) -> None:
 
 
 def forget_pace(campaign_id: int) -> None:
-    """It is not sending: a pause is no part of its pace."""
+    """It is not sending: neither a pause nor a server that takes no mail is part of its pace."""
     rows("DELETE FROM campaign_samples WHERE campaign_id = %s RETURNING id", [campaign_id])
 
 

@@ -36,17 +36,19 @@ def _advance(campaign_id: int) -> None:
             submit_chunks(campaign_id, revived)
     if lifecycle.counts(campaign_id)[RecipientState.PENDING] and not has_live_chunks(campaign_id):
         submit_chunks(campaign_id)
-    lifecycle.note_pace(campaign_id)
-    lifecycle.note_trouble(campaign_id, _trouble(campaign_id))
+    blocked = _blocked(campaign_id)
+    if blocked:
+        lifecycle.forget_pace(campaign_id)
+    else:
+        lifecycle.note_pace(campaign_id)
+    lifecycle.note_trouble(campaign_id, blocked or chunk_error(campaign_id))
 
 
-def _trouble(campaign_id: int) -> str:
-    """Why sending does not advance; "" while one transport takes our mail and no chunk failed."""
+def _blocked(campaign_id: int) -> str:
+    """Why nothing can be sent; "" while one transport takes our mail."""
     chosen = Campaign.objects.values_list("transport_id", flat=True).get(pk=campaign_id)
     routes = mailer.routes(chosen)
     if not routes:
         return "No transport is enabled: enable one, or add one."
     broken = breaker.troubles([route.key for route in routes])
-    if len(broken) < len(routes):
-        return chunk_error(campaign_id)
-    return breaker.words(broken[routes[0].key])
+    return breaker.words(broken[routes[0].key]) if len(broken) == len(routes) else ""

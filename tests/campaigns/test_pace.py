@@ -11,7 +11,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 
-from campaigns import lifecycle, services
+from campaigns import breaker, lifecycle, services
 from campaigns.admin.progress import live
 from campaigns.lifecycle import Settled
 from campaigns.models import Campaign, CampaignCount, CampaignSample, Recipient
@@ -89,6 +89,18 @@ def test_nothing_is_promised_while_the_mail_server_does_not_take_our_mail(sendin
     sending.refresh_from_db()
     assert services.status(sending)["eta"] is None
     assert shown(sending)["left"] == DASH
+
+
+def test_the_time_in_which_no_server_took_our_mail_is_no_part_of_the_rate(sending: Campaign) -> None:
+    for _ in range(2):
+        breaker.trip("smtp-url", "no")
+        conducted(sending)
+        assert not CampaignSample.objects.exists()
+    assert breaker.recover("smtp-url")
+    conducted(sending)
+    passed(30)
+    tried(sending, 2, RecipientState.SENT)
+    assert services.status(sending)["rate_per_minute"] == 4
 
 
 def test_a_limit_that_was_just_lowered_holds_for_what_is_left(sending: Campaign) -> None:

@@ -1,6 +1,7 @@
 from functools import partial
 from typing import Any
 
+from django import forms
 from django.contrib import admin
 from django.contrib.admin.models import LogEntry
 from django.contrib.admin.utils import unquote
@@ -20,9 +21,34 @@ from templates_app.admin.versions import VersionInline
 from templates_app.models import EmailTemplate
 
 
+class StampedForm(TemplateForm):
+    """Knows when what it shows was saved, so that the later of two edits does not undo the earlier."""
+
+    stamp = forms.CharField(required=False, widget=forms.HiddenInput)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.initial["stamp"] = _stamp(self.instance) if self.instance.pk else ""
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean()
+        if self.instance.pk and cleaned.get("stamp"):
+            # The lock holds until the edit is saved: the admin does all of it in one transaction.
+            now = EmailTemplate.objects.select_for_update().get(pk=self.instance.pk)
+            if _stamp(now) != cleaned["stamp"]:
+                text = "This template was changed since this form was opened: your change was not saved."
+                self.add_error(None, f"{text} Open the page again, and make it there.")
+        return cleaned
+
+
+def _stamp(template: EmailTemplate) -> str:
+    return template.updated_at.isoformat()
+
+
 @admin.register(EmailTemplate)
 class EmailTemplateAdmin(ModelAdmin):  # type: ignore[misc]
-    form = TemplateForm
+    form = StampedForm
+    change_form_before_template = "templates_app/admin/stamp.html"
     inlines = [VersionInline]
     list_display = ["name", "version_number", "subject", "updated_at", "state"]
     list_filter = [("archived_at", admin.EmptyFieldListFilter)]

@@ -63,6 +63,23 @@ def test_saving_makes_the_next_version(editor):
     assert (template.version.number, template.version.subject) == (2, "New")
 
 
+def test_of_two_edits_the_later_one_does_not_undo_the_earlier(editor):
+    template = make_template()
+    opened = editor.get(page("change", template.pk))
+    stamp = opened.context["adminform"].form["stamp"].value()
+    assert f'value="{stamp}"' in opened.content.decode()
+    assert editor.post(page("change", template.pk), form(subject="First", stamp=stamp)).status_code == 302
+    answer = editor.post(page("change", template.pk), form(subject="Second", stamp=stamp))
+    assert "was changed since this form was opened" in answer.content.decode()
+    assert 'value="Second"' in answer.content.decode()
+    template.refresh_from_db()
+    assert (template.version.number, template.version.subject) == (2, "First")
+    stamp = editor.get(page("change", template.pk)).context["adminform"].form["stamp"].value()
+    editor.post(page("change", template.pk), form(subject="Second", stamp=stamp))
+    template.refresh_from_db()
+    assert (template.version.number, template.version.subject) == (3, "Second")
+
+
 def test_saving_tells_what_the_check_found(editor):
     answer = editor.post(page("add"), form(html=f'{HTML}\n<a href="/x">x</a>'), follow=True)
     assert "html, line 2: The link “/x” is relative" in answer.content.decode()

@@ -50,7 +50,7 @@ NOT_OF_PERSONS = {
     }
     | {"live_pools", "live_workers", "upcoming", "workers", "preview_bulk", "run_bulk"}
     | {"relatives", "settle", "state_counts", "step_counts", "step_payload", "waiting_reason", "workflow_graph"}
-    | {"count_types", "hold_reason", "task_type", "task_types"}
+    | {"lineage", "count_types", "hold_reason", "task_type", "task_types"}
     # What workers do, not persons.
     | {"pull_register", "pull_deregister", "pull_beat", "pull_task_beat", "pull_claim", "pull_complete", "pull_fail"}
     | {"pull_progress"},
@@ -59,6 +59,12 @@ NOT_OF_PERSONS = {
         "export_campaign",
         "export_lacking",
         "who_lacks",
+        "demand_deletable",
+        "demand_draft",
+        "is_deletable",
+        "retryable",
+        "revision_of",
+        "transport_refusals",
         "check_import",
         "check_transport",
         "give_up_import",
@@ -539,6 +545,7 @@ def ids(db: None) -> dict[str, Any]:
         "suppression": suppression().pk,
         "dkim_key": dkim_key().pk,
         "transport": tripped().pk,
+        "other": campaigns.save_transport(name="Another", host="mail.example.com").pk,
     }
 
 

@@ -326,8 +326,8 @@ def test_a_chunk_that_is_interrupted_never_mails_anybody_twice(
     Task.objects.filter(pk=task.pk).update(state="running", lease=token)
     listen = Wire.read_reply
 
-    def interrupted(wire: Wire) -> object:
-        reply = listen(wire)
+    def interrupted(wire: Wire, **options: float) -> object:
+        reply = listen(wire, **options)
         if smtp.bodies:
             raise TaskCancelled
         return reply

@@ -44,7 +44,7 @@ Rows = Iterator[Accepted | Refused | None]
 
 def read_rows(columns: Columns, lines: Iterable[Line], choices: Mapping[str, Collection[str]] | None = None) -> Rows:
     """The people below the header. `choices`: all that some attributes may say, in lower case."""
-    email_at = columns.email
+    email_at, packed_at = columns.email, columns.packed
     dump = json.JSONEncoder(ensure_ascii=False).encode
     for line, cells in lines:
         if isinstance(cells, Broken):
@@ -55,13 +55,14 @@ def read_rows(columns: Columns, lines: Iterable[Line], choices: Mapping[str, Col
             yield None
             continue
         try:
-            packed = _packed(cells, columns)
+            packed = cells[packed_at] if packed_at is not None and packed_at < len(cells) else ""
             _check_cells(cells, len(text) - len(packed), text, columns)
             key, email = _address(cells[email_at])
             # An empty cell is an absent value: templates then name it as missing, or take their default.
             count = len(cells)
             attributes = {title: value for i, title in columns.attributes if i < count and (value := cells[i].strip())}
-            _check_choices(attributes, choices or {})
+            if choices:
+                _check_choices(attributes, choices)
             held = _unpacked(packed) if packed else dump(attributes)
         except AddressError as exc:
             yield _refused(line, cells, email_at, exc.reason)
@@ -73,11 +74,6 @@ def read_rows(columns: Columns, lines: Iterable[Line], choices: Mapping[str, Col
 def _address(cell: str) -> tuple[str, str]:
     address = parse_address(cell)
     return address.key, address.email
-
-
-def _packed(cells: list[str], columns: Columns) -> str:
-    """The cell that holds all attributes, if the file has such a column."""
-    return cells[columns.packed] if columns.packed is not None and len(cells) > columns.packed else ""
 
 
 def _unpacked(cell: str) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from queue_core.lifecycle import sql
-from queue_core.lifecycle.settle import tell
+from queue_core.lifecycle.settle import OpenEdge, Parent, tell
 
 # (child, parent, what a failure of the parent does to the child)
 Edge = tuple[int, int, str]
@@ -22,13 +22,17 @@ SELECT * FROM unnest(%s::bigint[], %s::bigint[], %s::text[])
 # A parent that has ended, but is not settled, will be told with the others that wait for it.
 _AWAIT = """
 WITH parents AS (
-    SELECT id, state IN ('succeeded', 'failed', 'cancelled', 'expired') AS is_over, awaited
+    SELECT id, state, step, state IN ('succeeded', 'failed', 'cancelled', 'expired') AS is_over, awaited
     FROM tasks WHERE id = ANY(%s::bigint[])
 ), marked AS (
     UPDATE tasks t SET awaited = true
     WHERE t.id = ANY(ARRAY(SELECT p.id FROM parents p WHERE NOT p.awaited AND NOT p.is_over))
 )
-SELECT id FROM parents WHERE is_over AND NOT awaited
+SELECT id, state, step FROM parents WHERE is_over AND NOT awaited
+"""
+_EDGES = """
+SELECT id, task_id, parent_id, on_failure FROM task_dependencies
+WHERE task_id = ANY(%s::bigint[]) AND parent_id = ANY(%s::bigint[])
 """
 
 
@@ -49,8 +53,12 @@ def depend(edges: Sequence[Edge]) -> set[str]:
     A parent that ended long ago is settled at once.
     """
     add_edges(edges)
-    over = [row[0] for row in sql.rows(_AWAIT, [sql.array({parent for _, parent, _ in edges})])]
-    return tell(over)[0] if over else set()
+    over = [Parent(*row) for row in sql.rows(_AWAIT, [sql.array({parent for _, parent, _ in edges})])]
+    if not over:
+        return set()
+    children, parents = {child for child, _, _ in edges}, (parent.id for parent in over)
+    new = [OpenEdge(*row) for row in sql.rows(_EDGES, [sql.array(children), sql.array(parents)])]
+    return tell(over, new).queues
 
 
 _NEW_WORKFLOW = """

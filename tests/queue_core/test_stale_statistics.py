@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from django.db.models.functions import Now
 
-from queue_core import lifecycle
+from queue_core import lifecycle, services
 from queue_core.lifecycle import Ended, Line, Report
 from queue_core.models import Task
 from queue_core.states import Outcome, TaskState
@@ -44,6 +45,22 @@ def test_verbs_over_a_thousand_tasks_compare_them_with_no_others(worker_id: int)
         "claim_first": took(lambda: lifecycle.claim(["default"], worker_id, SIZE)),
     }
     assert max(seconds.values()) < 1, seconds
+
+
+@pytest.mark.django_db
+def test_a_thousand_tasks_that_waited_for_one_are_released_without_comparing_all_with_all() -> None:
+    def submit() -> None:
+        children = [{"key": f"m{n}", "name": "tests.noop", "depends_on": ["first"]} for n in range(5_000)]
+        services.submit_workflow("wide", [{"key": "first", "name": "tests.noop"}, *children])
+
+    submit()
+    with connection.cursor() as cursor:
+        cursor.execute("DELETE FROM task_dependencies; DELETE FROM tasks; ANALYZE tasks, task_dependencies")
+    submit()
+    Task.objects.filter(step="first").update(state="succeeded", finished_at=Now())
+    seconds = [took(lambda: lifecycle.settle(SIZE).rows) for _ in range(5)]
+    assert max(seconds) < 1, seconds
+    assert Task.objects.filter(state="queued").count() == 5_000
 
 
 @pytest.mark.django_db

@@ -94,14 +94,14 @@ def discard(model_admin: ModelAdmin, request: HttpRequest, pk: int) -> HttpRespo
 
 def _unmoved(request: HttpRequest, letter: DeadLetter) -> HttpResponse:
     letter.refresh_from_db()
-    why = f"was {letter.resolution} already" if letter.resolution else "has no task any more; discard it"
-    messages.warning(request, f"The dead letter of {letter} {why}: nothing changed.")
+    why = services.why_left_letter(letter)
+    messages.warning(request, f"The dead letter of {letter} {why}. Nothing was changed.")
     return _back_to(letter.pk)
 
 
 def replay_all(ids: Sequence[int], *, by: Actor) -> BulkOutcome:
     made = len(services.replay_letters(ids, by=by))
-    return BulkOutcome(made, len(ids) - made, "resolved already, or without a task")
+    return BulkOutcome(made, len(ids) - made, f"resolved already, or without a task, or {services.KEY_IS_TAKEN}")
 
 
 def bulk(

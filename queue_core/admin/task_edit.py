@@ -101,7 +101,8 @@ def replay(model_admin: ModelAdmin, request: HttpRequest, pk: int) -> HttpRespon
             if made:
                 messages.success(request, f"Replayed {task} as task {made[pk]}.")
                 return _back_to(made[pk])
-            messages.warning(request, f"{task} is not over yet: nothing changed.")
+            task.refresh_from_db()
+            messages.warning(request, f"{task} is {services.why_left(task)}: nothing changed.")
             return _back_to(pk)
     return _shown(model_admin, request, task, form, title=f"Replay {task}", button="Replay")
 

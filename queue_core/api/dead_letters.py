@@ -28,8 +28,7 @@ class LetterUnmoved(QueueError):
 
     def __init__(self, letter: DeadLetter) -> None:
         self.state = letter.resolution or "open"
-        what = f"{letter.resolution} already" if letter.resolution else "open, but its task is gone: discard it"
-        super().__init__(f"Dead letter {letter.pk} is {what}. Nothing was changed.")
+        super().__init__(f"Dead letter {letter.pk} {services.why_left_letter(letter)}. Nothing was changed.")
 
 
 class GroupUnmoved(QueueError):
@@ -37,7 +36,8 @@ class GroupUnmoved(QueueError):
 
     def __init__(self, group: DeadLetterGroup) -> None:
         self.state = "open" if group.open else "resolved"
-        what = "has only letters whose tasks are gone: discard it" if group.open else "has no open dead letter"
+        left = "has only letters whose tasks are gone (discard it), or have the unique key of a live task"
+        what = left if group.open else "has no open dead letter"
         super().__init__(f"The group {group.fingerprint} {what}. Nothing was changed.")
 
 

@@ -129,7 +129,8 @@ class TaskViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewS
         task = self.get_object()
         made = services.replay([task.pk], payload=self._given(request).get("payload"), by=actor(request))
         if not made:
-            raise NothingMoved(task, "not over yet")
+            task.refresh_from_db()
+            raise NothingMoved(task, services.why_left(task))
         return Response(TaskSerializer(Task.objects.get(pk=made[task.pk])).data, status=201)
 
     @extend_schema(request=NoFields, responses=TaskSerializer)

@@ -109,17 +109,24 @@ def insert(tasks: Sequence[NewTask]) -> list[int]:
     return [row[0] for row in rows]
 
 
+# Of several with the same unique key the latest is replayed. Keyed ones go first and in one order everywhere (see
+# submit_batch): those who insert the same keys at the same moment wait for each other, but never both ways round.
 _REPLAY = f"""
 WITH old AS (
     SELECT * FROM tasks
     WHERE id = ANY(%s::bigint[]) AND state IN ('succeeded', 'failed', 'cancelled', 'expired')
     ORDER BY id FOR UPDATE
+), picked AS (
+    SELECT DISTINCT ON (o.name, coalesce(o.unique_key, o.id::text), o.unique_key IS NULL) o.* FROM old o
+    ORDER BY o.name, coalesce(o.unique_key, o.id::text), o.unique_key IS NULL, o.id DESC
 ), made AS (
-    INSERT INTO tasks (name, queue, payload, priority, max_attempts, max_crashes, lane, tags, replay_of, run_at,
-                       state, workflow_id, context, created_at)
-    SELECT t.name, t.queue, coalesce(%s::jsonb, t.payload), t.priority, t.max_attempts, t.max_crashes,
+    INSERT INTO tasks (name, queue, payload, priority, max_attempts, max_crashes, unique_key, lane, tags, replay_of,
+                       run_at, state, workflow_id, context, created_at)
+    SELECT t.name, t.queue, coalesce(%s::jsonb, t.payload), t.priority, t.max_attempts, t.max_crashes, t.unique_key,
            coalesce(%s::jsonb ->> t.name, t.lane), t.tags, t.id, now(), 'queued', t.workflow_id, %s::jsonb, now()
-    FROM old t ORDER BY t.id
+    FROM picked t
+    ORDER BY CASE WHEN t.unique_key IS NOT NULL THEN t.name END COLLATE "C", t.unique_key COLLATE "C", t.id
+    {_UNLESS_LIVE}
     RETURNING id, replay_of, queue
 ), resolved AS (
     UPDATE dead_letter_queue d
@@ -136,7 +143,7 @@ def replay(
 ) -> list[tuple[int, int, str]]:
     """A new row for each task in a final state, with the same payload or `payload` (JSON text) for all.
 
-    `lanes` (JSON text, too) has the lane that goes with that payload, by the name of the task. Open dead letters of the
-    old ones are resolved. Returns (new id, old id, queue).
+    `lanes` (JSON text, too) has the lane that goes with that payload, by the name of the task. One whose unique key
+    belongs to a live task is left out. Open dead letters of the others are resolved. Returns (new id, old id, queue).
     """
     return [(row[0], row[1], row[2]) for row in sql.rows(_REPLAY, [sql.array(ids), payload, lanes, context, by])]

@@ -18,6 +18,7 @@ from queue_core.services.hold_queue import limit_queue, pause_queue, resume_queu
 from queue_core.services.hold_reason import hold_reason
 from queue_core.services.hold_type import limit_type, pause_type, resume_type
 from queue_core.services.lineage import Lineage, lineage
+from queue_core.services.open_letters import why_left_letter
 from queue_core.services.outcome import BulkOutcome
 from queue_core.services.pause_schedule import pause_schedule
 from queue_core.services.pin import pin, unpin
@@ -30,7 +31,7 @@ from queue_core.services.pull_progress import pull_progress
 from queue_core.services.pull_register import Heard, NotPulling, pull_beat, pull_deregister, pull_register
 from queue_core.services.purge_queue import purge_queue
 from queue_core.services.relatives import Relatives, relatives
-from queue_core.services.replay import replay, replay_letters
+from queue_core.services.replay import KEY_IS_TAKEN, replay, replay_letters, why_left
 from queue_core.services.replay_group import replay_group
 from queue_core.services.resume_schedule import resume_schedule
 from queue_core.services.retry import retry
@@ -54,6 +55,7 @@ from queue_core.services.waiting_reason import waiting_reason
 from queue_core.services.workflow_graph import state_counts, step_counts, workflow_graph
 
 __all__ = [
+    "KEY_IS_TAKEN",
     "Actor",
     "Backlog",
     "BadSelection",
@@ -147,6 +149,8 @@ __all__ = [
     "unpin",
     "upcoming",
     "waiting_reason",
+    "why_left",
+    "why_left_letter",
     "workers",
     "workflow_graph",
 ]

@@ -31,6 +31,7 @@ TASKS = Target(Task, _tasks)
 LETTERS = Target(DeadLetter, _open_letters)
 _CHANGE, _DELETE = "queue_core.change_task", "queue_core.delete_task"
 _LETTER = "queue_core.change_deadletter"
+_KEY_IS_TAKEN = "its unique key belongs to a task that waits or runs"
 
 
 def _locked(ids: Sequence[int]) -> dict[int, Task]:
@@ -60,10 +61,14 @@ def retry(ids: Sequence[int], params: Mapping[str, Any], user: int | None) -> Sl
         if task.state in (TaskState.FAILED, TaskState.CANCELLED):
             if task.step is not None:
                 return "is a step of a workflow that is being cancelled"
-            return "its unique key belongs to a task that waits or runs"
+            return _KEY_IS_TAKEN
         return f"is {task.state}, not failed or cancelled"
 
     return _slice(ids, {pk for pk, _ in moved}, tasks, why)
+
+
+def _unreplayed(task: Task) -> str:
+    return _KEY_IS_TAKEN if task.state in FINAL else f"is {task.state}, not over"
 
 
 @bulk_verb("replay", TASKS, permission=_CHANGE, done="Replayed")
@@ -71,7 +76,7 @@ def replay(ids: Sequence[int], params: Mapping[str, Any], user: int | None) -> S
     tasks = _locked(ids)
     made = lifecycle.replay(ids, payload=None, by=user, context=origin.current.get().stored())
     _ring({queue for _, _, queue in made})
-    return _slice(ids, {old for _, old, _ in made}, tasks, lambda task: f"is {task.state}, not over")
+    return _slice(ids, {old for _, old, _ in made}, tasks, _unreplayed)
 
 
 @bulk_verb("cancel", TASKS, permission=_CHANGE, done="Cancelled, or asked to end:")
@@ -174,7 +179,13 @@ def discard(ids: Sequence[int], params: Mapping[str, Any], user: int | None) -> 
 @bulk_verb("replay", LETTERS, permission=_LETTER, done="Replayed")
 def replay_letters(ids: Sequence[int], params: Mapping[str, Any], user: int | None) -> Slice:
     letters = lock_open(ids)
+    tasks = _locked(list(letters.values()))
     made = lifecycle.replay(sorted(letters.values()), payload=None, by=user, context=origin.current.get().stored())
     _ring({queue for _, _, queue in made})
     old = {old for _, old, _ in made}
-    return _closed(ids, {pk for pk, task in letters.items() if task in old})
+    replayed = {pk for pk, task in letters.items() if task in old}
+    outcome = _closed(ids, replayed)
+    outcome.refusals.update(
+        {pk: _unreplayed(tasks[task]) for pk, task in letters.items() if task in tasks.keys() - old}
+    )
+    return outcome

@@ -22,6 +22,15 @@ def lock_open(letter_ids: Sequence[int]) -> dict[int, int]:
     return dict(letters.select_for_update().values_list("pk", "task_id"))
 
 
+def why_left_letter(letter: DeadLetter) -> str:
+    """Why a verb left this letter alone, in words that follow its name: "is open, but …"."""
+    if letter.resolution:
+        return f"was {letter.resolution} already"
+    if Task.objects.filter(pk=letter.task_id).exists():
+        return "is open, but another live task has the unique key of its task"
+    return "is open, but its task is gone: discard it"
+
+
 def resolve_open(
     group: DeadLetterGroup,
     resolve: Callable[[Sequence[tuple[int, int]]], int],

@@ -13,6 +13,9 @@ from queue_core.services.ids import checked_ids
 from queue_core.services.open_letters import lock_open
 from queue_core.services.outcome import plural
 from queue_core.services.submit import text_for_tasks
+from queue_core.states import FINAL
+
+KEY_IS_TAKEN = "another live task has the unique key"
 
 
 def replay(
@@ -20,8 +23,9 @@ def replay(
 ) -> dict[int, int]:
     """A new queued task for each of those that are final, with `replay_of` set; {old id: new id}.
 
-    With `payload` (for the replay of a single task) the new one gets that instead. Open dead letters of the old ones
-    are resolved. Tasks that are not final are left out. Each call makes new tasks: see `replay_letters` for a guard.
+    With `payload` (for the replay of a single task) the new one gets that instead. It has the same unique key: tasks
+    whose key belongs to a live task by now are left alone, and so are those that are not final. Open dead letters of
+    the others are resolved. Without a key each call makes a new task: see `replay_letters` for a guard.
     Raises InvalidSubmission for a payload that the task does not take.
     """
     ids = checked_ids(ids)
@@ -37,6 +41,7 @@ def replay_letters(
 ) -> dict[int, int]:
     """Replay the tasks of open dead letters; {old task id: new task id}. Pressed twice, the second finds none open.
 
+    The letter of a task whose unique key belongs to a live task stays open.
     Raises InvalidSubmission for a payload that the task does not take.
     """
     with transaction.atomic():
@@ -45,6 +50,11 @@ def replay_letters(
         if made:
             audit.record(DeadLetter, letter_ids, _said(made, "dead letter", payload), by=by)
     return made
+
+
+def why_left(task: Task) -> str:
+    """Why a replay left it alone, as what it is: "not over yet"."""
+    return f"over, but {KEY_IS_TAKEN}" if task.state in FINAL else "not over yet"
 
 
 def make_again(ids: Sequence[int], *, payload: Mapping[str, Any] | None, by: audit.Actor | None) -> dict[int, int]:

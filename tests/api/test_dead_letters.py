@@ -4,7 +4,7 @@ import pytest
 from django.db import connection
 
 from queue_core.models import DeadLetter, DeadLetterGroup, Task
-from queue_core.services import discard, open_letters
+from queue_core.services import discard, open_letters, submit
 from tests.factories import make_dead_letters
 
 pytestmark = pytest.mark.django_db
@@ -103,6 +103,18 @@ def test_replay_answers_with_the_new_task_once(api):
     assert Task.objects.count() == 2
     letter.refresh_from_db()
     assert letter.replay_id == answer.data["id"]
+
+
+def test_replay_says_that_another_task_has_the_key(api):
+    (letter,) = make_dead_letters(1)
+    Task.objects.filter(pk=letter.task_id).update(unique_key="k")
+    submit(letter.name, {"a": 1, "b": 2}, unique_key="k")
+    for url, what in ((f"{LETTERS}{letter.pk}/replay/", "open"), (f"/api/v1/tasks/{letter.task_id}/replay/", "failed")):
+        answer = api.post(url)
+        assert (answer.status_code, answer.json()["state"]) == (409, what)
+        assert "another live task has the unique key" in answer.json()["detail"]
+    letter.refresh_from_db()
+    assert letter.resolution == ""
 
 
 def test_replay_takes_another_payload(api):

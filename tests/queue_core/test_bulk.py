@@ -136,6 +136,18 @@ def test_dead_letters_are_replayed_and_discarded_by_a_search_of_their_tasks():
     assert Task.objects.filter(replay_of__isnull=False).count() == 3
 
 
+def test_replays_whose_unique_key_is_live_again_are_left_out_with_the_reason_and_their_letters_stay_open():
+    letters = make_dead_letters(2)
+    Task.objects.filter(pk=letters[0].task_id).update(unique_key="k")
+    services.submit(letters[0].name, {"a": 1, "b": 2}, unique_key="k")
+    why = "its unique key belongs to a task that waits or runs"
+    done = run("replay", "", ids=[letter.pk for letter in letters], target="queue_core.deadletter")
+    assert (done.changed, done.refusals) == (1, [[letters[0].pk, why]])
+    assert list(DeadLetter.objects.filter(resolution="")) == [letters[0]]
+    done = run("replay", "", ids=[letter.task_id for letter in letters])
+    assert (done.changed, done.refusals) == (1, [[letters[0].task_id, why]])
+
+
 def test_a_verb_that_cannot_be_done_at_all_counts_its_rows_as_failed():
     make(), make()
     made = services.start_bulk("move", query="state:failed", params={"queue": "low"})

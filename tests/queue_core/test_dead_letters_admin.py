@@ -197,7 +197,7 @@ def test_a_letter_can_be_looked_at_when_its_task_is_forgotten(owner):
     assert f"task {letter.task_id}, forgotten" in content
     assert 'name="payload"' not in content
     answer = owner.post(url("deadletter_replay", letter.pk), {"payload": "{}"}, follow=True)
-    assert "has no task any more; discard it: nothing changed" in text_of(answer)
+    assert "its task is gone: discard it. Nothing was changed" in text_of(answer)
     assert resolutions() == [""]
 
 
@@ -238,7 +238,7 @@ def test_two_presses_replay_once(owner):
     (letter,) = make_dead_letters(1)
     owner.post(url("deadletter_replay", letter.pk), {"payload": "{}"})
     answer = owner.post(url("deadletter_replay", letter.pk), {"payload": "{}"}, follow=True)
-    assert "was replayed already: nothing changed" in text_of(answer)
+    assert "was replayed already. Nothing was changed" in text_of(answer)
     assert Task.objects.count() == 2
 
 

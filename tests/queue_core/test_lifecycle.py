@@ -13,6 +13,7 @@ from queue_core.lifecycle import Claimed, Ended, Failure
 from queue_core.models import DeadLetter, DeadLetterGroup, Execution, Result, Task, Worker
 from queue_core.services.register_worker import register_worker
 from queue_core.services.rescue import rescue
+from queue_core.services.submit import Submitted
 from queue_core.states import FINAL, TRANSITIONS, DeathReason, Outcome, TaskState
 
 pytestmark = pytest.mark.django_db
@@ -200,10 +201,37 @@ def test_replay_makes_a_new_task_and_keeps_the_old_one(worker_id: int) -> None:
     old, new = Task.objects.get(pk=pk), Task.objects.get(pk=made[pk])
     assert (old.state, old.payload) == ("failed", {"a": 1})
     assert (new.state, new.payload, new.replay_of) == ("queued", {"a": 1, "b": 2}, pk)
-    assert (new.priority, new.queue, new.tags, new.attempt, new.unique_key) == (4, "high", ["x"], 0, None)
+    assert (new.priority, new.queue, new.tags, new.attempt, new.unique_key) == (4, "high", ["x"], 0, "k")
     letter = DeadLetter.objects.get()
     assert (letter.resolution, letter.replay_id) == ("replayed", new.pk)
     assert services.replay([new.pk]) == {}
+
+
+def test_a_replay_has_the_unique_key_and_is_left_out_while_another_live_task_has_it(worker_id: int) -> None:
+    def submit() -> Submitted:
+        return services.submit("tests.noop", unique_key="k")
+
+    def run(count: int) -> None:
+        lifecycle.finish([failed(task) for task in claim(worker_id, count)])
+
+    older = submit().id
+    run(1)
+    newer = submit().id
+    run(1)
+    other = services.submit("tests.noop").id
+    run(1)
+    made = services.replay([older, newer, other])
+    assert made.keys() == {newer, other}, "of two with one key the latest"
+    assert submit() == Submitted(made[newer], created=False)
+    assert services.replay([newer]) == services.replay([older]) == {}
+    letter = DeadLetter.objects.get(task=older)
+    assert letter.resolution == ""
+    assert services.replay_letters([letter.pk]) == {}
+    group = DeadLetterGroup.objects.get()
+    assert group.open == 1
+    assert services.replay_group(group).sentence("Replayed", "letter").endswith("another live task has the unique key.")
+    run(2)
+    assert services.replay_letters([letter.pk]).keys() == {older}
 
 
 def test_replaying_letters_twice_replays_once(worker_id: int) -> None:

@@ -44,7 +44,7 @@ def fingerprint(text: str) -> str:
 def replay_tasks(ids: list[int], dry_run: bool) -> BulkOutcome:
     over = Task.objects.filter(pk__in=ids, state__in=FINAL)
     changed = over.count() if dry_run else len(services.replay(ids, by=ACTOR))
-    return BulkOutcome(changed, len(set(ids)) - changed, "not there, or not over")
+    return BulkOutcome(changed, len(set(ids)) - changed, f"not there, or not over, or {services.KEY_IS_TAKEN}")
 
 
 def replay_group(mark: str, dry_run: bool) -> BulkOutcome:

@@ -76,7 +76,7 @@ class ScheduleForm(forms.Form):
         label="Jitter in seconds",
         initial=0,
         widget=widgets.UnfoldAdminIntegerFieldWidget,
-        help_text="Each run starts up to so much later.",
+        help_text="Each run starts up to so much later. Less than the time between two runs.",
     )
     queue = forms.ChoiceField(
         required=False,

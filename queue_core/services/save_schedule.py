@@ -1,6 +1,7 @@
 """save_schedule: make a schedule, or change one. Nothing is stored that could not fire."""
 
 import datetime
+from itertools import islice, pairwise
 from typing import Any
 
 from django.core.exceptions import ValidationError
@@ -22,6 +23,8 @@ FIELDS = (
 )
 _EARLIEST = datetime.datetime(2000, 1, 1, tzinfo=datetime.UTC)
 _AHEAD = datetime.timedelta(days=3660)
+# The shortest time between two runs is looked for among so many.
+_FIRES_COMPARED = 60
 
 
 class InvalidSchedule(QueueError):
@@ -44,7 +47,7 @@ def save_schedule(*, schedule: Schedule | None = None, by: audit.Actor | None = 
             now = database_time()
             saved = _new(now) if schedule is None else _locked(schedule)
             before = _rhythm_of(saved)
-            errors = _assign(saved, values, now) or _problems(saved)
+            errors = _assign(saved, values, now) or _problems(saved, now)
             if errors:
                 raise InvalidSchedule(errors)
             if _rhythm_of(saved) != before:
@@ -115,7 +118,7 @@ def _mistyped(values: dict[str, Any]) -> Errors:
     return {}
 
 
-def _problems(schedule: Schedule) -> Errors:
+def _problems(schedule: Schedule, now: datetime.datetime) -> Errors:
     if schedule.kind == Rhythm.INTERVAL:
         schedule.expression = ""
     else:
@@ -127,7 +130,7 @@ def _problems(schedule: Schedule) -> Errors:
         errors = exc.message_dict
     if not errors.keys() & set(RHYTHM):
         errors |= _rhythm_problem(schedule)
-    return errors or _task_problem(schedule)
+    return errors or _jitter_problem(schedule, now) or _task_problem(schedule)
 
 
 def _rhythm_problem(schedule: Schedule) -> Errors:
@@ -136,6 +139,17 @@ def _rhythm_problem(schedule: Schedule) -> Errors:
     except ValueError as exc:
         return {"interval_seconds" if schedule.kind == Rhythm.INTERVAL else "expression": [str(exc)]}
     return {}
+
+
+def _jitter_problem(schedule: Schedule, now: datetime.datetime) -> Errors:
+    """Runs that start later than the next one is due would count as not over, and what overlaps is left out."""
+    if not schedule.jitter_seconds:
+        return {}
+    times = islice(schedule.times_after(now), _FIRES_COMPARED)
+    shortest = min((later - sooner for sooner, later in pairwise(times)), default=_AHEAD).total_seconds()
+    if schedule.jitter_seconds < shortest:
+        return {}
+    return {"jitter_seconds": [f"Runs come as little as {shortest:.0f} s apart; give less than that, or 0."]}
 
 
 def _task_problem(schedule: Schedule) -> Errors:

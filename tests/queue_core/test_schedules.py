@@ -97,6 +97,8 @@ def test_save_schedule_starts_no_sooner_than_asked() -> None:
         ({"overlap": "never"}, "overlap"),
         ({"jitter_seconds": -1}, "jitter_seconds"),
         ({"jitter_seconds": 86_401}, "jitter_seconds"),
+        ({"interval_seconds": 60, "jitter_seconds": 60}, "jitter_seconds"),
+        ({"expression": "0,50 9 * * 1", "jitter_seconds": 3_000}, "jitter_seconds"),
         ({"owner": "me"}, "owner"),
     ],
 )
@@ -106,6 +108,30 @@ def test_save_schedule_refuses_what_could_not_fire(values: dict[str, Any], field
         make(**{"name": "new"} | values)
     assert list(refused.value.errors) == [field]
     assert Schedule.objects.count() == 1
+
+
+@pytest.mark.parametrize(
+    ("values", "apart"),
+    [
+        ({"interval_seconds": 60, "jitter_seconds": 59}, ""),
+        ({"expression": "0 0 29 2 *", "jitter_seconds": 86_400}, ""),
+        ({"expression": "0,50 9 * * 1", "jitter_seconds": 2_999}, ""),
+        ({"expression": "* * * * * *", "jitter_seconds": 5}, "1 s apart"),
+        ({"expression": "0 9 * * *", "jitter_seconds": 0}, ""),
+    ],
+)
+def test_jitter_is_less_than_the_time_between_two_runs(values: dict[str, Any], apart: str) -> None:
+    if not apart:
+        assert make(**values).pk
+        return
+    with pytest.raises(services.InvalidSchedule, match=f"jitter_seconds: Runs come as little as {apart}"):
+        make(**values)
+
+
+def test_an_interval_that_gets_shorter_than_its_jitter_is_refused() -> None:
+    schedule = make(interval_seconds=600, jitter_seconds=300)
+    with pytest.raises(services.InvalidSchedule, match="jitter_seconds"):
+        services.save_schedule(schedule=schedule, interval_seconds=300)
 
 
 def test_save_schedule_changes_what_is_given_and_nothing_else() -> None:

@@ -5,6 +5,14 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from campaigns.errors import ScheduleRefused
 
+# In the zones' files, but no place's: one is whatever a host is set to, the other says that nothing was set.
+_NO_PLACE = {"localtime", "Factory"}
+
+
+def zones() -> set[str]:
+    """The names of all time zones (IANA)."""
+    return available_timezones() - _NO_PLACE
+
 
 def at_wall_clock(shown: datetime.datetime, timezone: str) -> datetime.datetime:
     """The moment at which the clocks of a time zone (IANA name) show a naive time; an aware one is taken as it is.
@@ -14,7 +22,7 @@ def at_wall_clock(shown: datetime.datetime, timezone: str) -> datetime.datetime:
     """
     if shown.tzinfo is not None:
         return shown
-    if timezone not in available_timezones():
+    if timezone not in zones():
         raise ScheduleRefused("timezone", f"There is no time zone “{timezone[:60]}”; write one such as Europe/Berlin.")
     zone = ZoneInfo(timezone)
     try:

@@ -75,10 +75,14 @@ _FIELDS = (
 )
 
 
+# In the zones' files, but no place's: one is whatever a host is set to, the other says that nothing was set.
+_NO_PLACE = {"localtime", "Factory"}
+
+
 @functools.cache
 def zones() -> frozenset[str]:
     """The names of all time zones (IANA)."""
-    return frozenset(zoneinfo.available_timezones())
+    return frozenset(zoneinfo.available_timezones() - _NO_PLACE)
 
 
 def zone_of(name: str) -> zoneinfo.ZoneInfo:
@@ -143,7 +147,8 @@ class Cron:
     def describe(self) -> str:
         """`At 09:00 on Monday through Friday (Europe/Berlin)`"""
         text = CronSim(self.fields, datetime.datetime(2000, 1, 1)).explain()  # noqa: DTZ001 - any zone
-        return f"{_ORDINAL.sub(_with_right_ending, text)} ({self.zone.key})"
+        text = _ORDINAL.sub(_with_right_ending, text).replace("second second", "other second")
+        return f"{text} ({self.zone.key})"
 
     def _fixed(self, moment: datetime.datetime) -> Iterator[datetime.datetime]:
         for wall in CronSim(self.fields, _wall(moment, self.zone)):

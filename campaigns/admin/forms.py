@@ -1,6 +1,5 @@
 import json
 from typing import Any
-from zoneinfo import available_timezones
 
 from django import forms
 from unfold import widgets
@@ -14,7 +13,7 @@ from campaigns.message import MessageError, Skeleton
 from campaigns.models import Campaign, Suppression
 from campaigns.services.schedule_campaign import LATE_MINUTES
 from campaigns.states import SuppressionReason
-from campaigns.wall_clock import at_wall_clock
+from campaigns.wall_clock import at_wall_clock, zones
 from queue_core.admin.forms import as_object
 from templates_app.lines import one_line
 from templates_app.models import EmailTemplate
@@ -114,7 +113,7 @@ class ScheduleForm(forms.Form):
     )
     zone = forms.ChoiceField(
         label="Time zone",
-        choices=lambda: [(name, name) for name in sorted(available_timezones())],
+        choices=lambda: [(name, name) for name in sorted(zones())],
         widget=widgets.UnfoldAdminSelectWidget,
         help_text="On the night when clocks go back, the first of the two.",
     )

@@ -204,6 +204,8 @@ def test_the_moment_is_the_one_the_clocks_there_show(shown: str, zone: str, mome
         ("2027-10-03T02:15", "Australia/Lord_Howe", "at"),
         ("2027-10-03T02:15", "Europe/Atlantis", "timezone"),
         ("2027-10-03T02:15", "../../etc/passwd", "timezone"),
+        ("2027-10-03T02:15", "localtime", "timezone"),
+        ("2027-10-03T02:15", "Factory", "timezone"),
         ("0001-01-01T00:00", "Asia/Tokyo", "at"),
         ("9999-12-31T23:59", "America/New_York", "at"),
     ],

@@ -99,7 +99,8 @@ def test_parse_takes_names_aliases_and_either_case() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["", "Berlin", "../../etc/passwd", "Europe/Berlin\x00", "europe/berlin ", "/etc/localtime"]
+    "name",
+    ["", "Berlin", "../../etc/passwd", "Europe/Berlin\x00", "europe/berlin ", "/etc/localtime", "localtime", "Factory"],
 )
 def test_zone_of_knows_iana_zones_only(name: str) -> None:
     with pytest.raises(ValueError, match="no time zone"):
@@ -116,6 +117,7 @@ def test_zone_of_knows_iana_zones_only(name: str) -> None:
         ("*/52 * * * *", "Every 52nd minute of every hour (UTC)"),
         ("30 0 0 * * *", "At 00:00:30 every day (UTC)"),
         ("@weekly", "At 00:00 on Sunday (UTC)"),
+        ("*/2 */2 * * * *", "Every other second every second minute past every hour (UTC)"),
     ],
 )
 def test_describe_reads_like_a_sentence(expression: str, text: str) -> None:

@@ -189,16 +189,20 @@ class TaskViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewS
         page: Any = self.paginate_queryset(attempts)  # type: ignore[arg-type]  # typed for tasks
         return self.get_paginated_response(ExecutionSerializer(page, many=True).data)
 
-    @extend_schema(parameters=[OpenApiParameter("after", int)], responses=LogLineSerializer(many=True), filters=False)
+    @extend_schema(
+        parameters=[OpenApiParameter("after", int), OpenApiParameter("page_size", int)],
+        responses=LogLineSerializer(many=True),
+        filters=False,
+    )
     @action(detail=True, filterset_class=None)
     def logs(self, request: Request, pk: str) -> Response:
         """What was logged while it ran, in order; ask again with `after`, the last id so far, to follow."""
-        task = self.get_object()
-        lines = list(LogLine.objects.filter(task=task, pk__gt=_after(request)).order_by("pk")[: _LOG_LINES + 1])
+        task, size = self.get_object(), _log_lines(request)
+        lines = list(LogLine.objects.filter(task=task, pk__gt=_after(request)).order_by("pk")[: size + 1])
         more = None
-        if len(lines) > _LOG_LINES:
+        if len(lines) > size:
             lines.pop()
-            more = replace_query_param(request.build_absolute_uri(request.path), "after", lines[-1].pk)
+            more = replace_query_param(request.build_absolute_uri(), "after", lines[-1].pk)
         results = LogLineSerializer(lines, many=True).data
         return Response({"next": more, "previous": None, "count": None, "results": results})
 
@@ -230,6 +234,14 @@ def _window(text: str) -> datetime.timedelta:
     if match is None or (seconds := int(match[1]) * _SECONDS[match[2]]) > 3660 * 86_400:
         raise ValidationError({"window": ["Give a time such as 30m, 24h or 7d, of ten years at most."]})
     return datetime.timedelta(seconds=seconds)
+
+
+def _log_lines(request: Request) -> int:
+    """How many lines are asked for at most."""
+    given = request.query_params.get("page_size", str(_LOG_LINES))
+    if not (given.isascii() and given.isdigit() and len(given) <= 4 and 1 <= int(given) <= _LOG_LINES):
+        raise ValidationError({"page_size": [f"Give a whole number from 1 to {_LOG_LINES}."]})
+    return int(given)
 
 
 def _after(request: Request) -> int:

@@ -257,8 +257,13 @@ def test_the_api_follows_a_log_by_its_last_id(admin_client: Client, worker_id: i
     assert rest["next"] is None
     last = rest["results"][-1]["id"]
     assert admin_client.get(f"/api/v1/tasks/{pk}/logs/?after={last}").json()["results"] == []
+    few = admin_client.get(f"/api/v1/tasks/{pk}/logs/?page_size=2").json()
+    assert [line["message"] for line in few["results"]] == ["line 0", "line 1"]
+    assert [line["message"] for line in admin_client.get(few["next"]).json()["results"]] == ["line 2", "line 3"]
     for bad in ("x", "-1", "9" * 40, "%00", "٣"):
         assert admin_client.get(f"/api/v1/tasks/{pk}/logs/?after={bad}").status_code == 400
+    for bad in ("0", "1001", "x"):
+        assert admin_client.get(f"/api/v1/tasks/{pk}/logs/?page_size={bad}").status_code == 400
 
 
 @pytest.mark.django_db

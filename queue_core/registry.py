@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from inspect import iscoroutinefunction
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from django_tasks.base import Task as DjangoTask
 
@@ -68,7 +68,7 @@ class TaskType(DjangoTask[Any, Any]):
             object.__setattr__(self, "label", default_name(self.func))
         if self.schema is _BY_SIGNATURE:
             document = schema_of(self.func, takes_context=self.takes_context)
-            object.__setattr__(self, "schema", PayloadSchema(document))
+            object.__setattr__(self, "schema", PayloadSchema(document, of_signature=True))
         if ":" in self.label:
             raise ValueError(f"A task must not be called {self.label!r}: names hold no colon.")
         _check_limits(self)
@@ -76,6 +76,13 @@ class TaskType(DjangoTask[Any, Any]):
         known = _registered.setdefault(self.label, self)
         if known.func is not self.func and default_name(known.func) != default_name(self.func):
             raise ValueError(f"Two tasks are called {self.label!r}: {known.module_path} and {self.module_path}.")
+
+    # Pages that show a task type must not run it.
+    do_not_call_in_templates: ClassVar[bool] = True
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the function here and now, as if it were not decorated: nothing is submitted, no policy is kept."""
+        return self.func(*args, **kwargs)
 
     @property
     def name(self) -> str:

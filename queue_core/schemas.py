@@ -20,13 +20,24 @@ _Validator = extend(
     Draft202012Validator,
     type_checker=Draft202012Validator.TYPE_CHECKER.redefine("array", lambda _, value: isinstance(value, list | tuple)),
 )
+# To JSON Schema 1.0 is an integer; a function that says `int` would get a float.
+_SignatureValidator = extend(
+    _Validator,
+    type_checker=_Validator.TYPE_CHECKER.redefine(
+        "integer", lambda _, value: isinstance(value, int) and not isinstance(value, bool)
+    ),
+)
 
 
 class PayloadSchema:
-    """The schema of a task's payload. `document` is JSON Schema 2020-12; references stay inside of it."""
+    """The schema of a task's payload. `document` is JSON Schema 2020-12; references stay inside of it.
 
-    def __init__(self, document: Mapping[str, Any]) -> None:
+    Where it is `of_signature`, an integer is what Python calls one: 1, not 1.0.
+    """
+
+    def __init__(self, document: Mapping[str, Any], *, of_signature: bool = False) -> None:
         self.document = dict(document)
+        self._kind = _SignatureValidator if of_signature else _Validator
 
     @cached_property
     def fault(self) -> str:
@@ -51,7 +62,7 @@ class PayloadSchema:
 
     @cached_property
     def _validator(self) -> Any:
-        return _Validator(self.document, registry=self._registry)
+        return self._kind(self.document, registry=self._registry)
 
     def problems(self, payload: Mapping[str, Any]) -> list[tuple[str, str]]:
         """(path such as "photo.width", reason) of what does not fit, the first few. Empty: it fits."""

@@ -100,6 +100,7 @@ def test_hints_that_cannot_be_read_allow_anything() -> None:
         ({}, "payload: 'photo' is a required property"),
         ({"photo": "x"}, "payload.photo: 'x' is not of type 'integer'"),
         ({"photo": True}, "payload.photo: True is not of type 'integer'"),
+        ({"photo": 1.0}, "payload.photo: 1.0 is not of type 'integer'"),
         ({"photo": 1, "size": "huge"}, "payload.size: 'huge' is not one of ['small', 'large']"),
         ({"photo": 1, "tags": ["a", 2]}, "payload.tags.1: 2 is not of type 'string'"),
         ({"photo": 1, "other": 1}, "'other' was unexpected"),
@@ -123,6 +124,10 @@ def test_submit_takes_what_fits() -> None:
     for payload in ({"photo": 1}, {"photo": 2, "ratio": None, "size": "large", "tags": ("a",)}):
         services.submit("tests.typed", payload)
     assert Task.objects.count() == 2
+
+
+def test_a_schema_of_ones_own_means_by_integer_what_json_schema_does() -> None:
+    assert PayloadSchema({"properties": {"photo": {"type": "integer"}}}).problems({"photo": 1.0}) == []
 
 
 @pytest.mark.django_db

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.conf import settings as django_settings
 from django.db import transaction
+from django.template import Context, Template
 from django.utils import timezone
 
 from queue_core import registry, services
@@ -185,6 +186,14 @@ def test_retry_says_that_a_unique_key_is_taken() -> None:
     outcome = services.retry([first])
     assert (outcome.changed, outcome.skipped) == (0, 1)
     assert "another live task has the unique key" in outcome.reason
+
+
+def test_a_decorated_function_can_be_called_like_any_other() -> None:
+    add = registry.get("tests.add")
+    assert add(a=1, b=2) == add.call(a=1, b=2) == add.func(a=1, b=2) == 3
+    assert not Task.objects.exists()
+    shown = Template("{{ add.name }} {{ add }}").render(Context({"add": add}))
+    assert shown.startswith("tests.add ")
 
 
 def test_a_decorated_function_may_stand_for_its_name() -> None:

@@ -30,7 +30,7 @@ def main() -> None:
     except (embedded.EmbeddedError, ImproperlyConfigured) as error:
         sys.exit(str(error))
     except Exception as error:
-        line = unreachable(error) or unmigrated(error)
+        line = unreachable(error) or unmigrated(error) or without_settings(error)
         if line is None:
             raise
         sys.exit(line)
@@ -81,6 +81,14 @@ def unmigrated(error: Exception) -> str | None:
         return None
     reason = str(error).partition("\n")[0]
     return f"The database does not have the tables of this version: run `manage.py migrate`. ({reason})"
+
+
+def without_settings(error: Exception) -> str | None:
+    """One line on settings that are not there; None when `error` is about something else."""
+    module = os.environ["DJANGO_SETTINGS_MODULE"]
+    if not (isinstance(error, ModuleNotFoundError) and error.name and f"{module}.".startswith(f"{error.name}.")):
+        return None
+    return f"DJANGO_SETTINGS_MODULE names {module!r}, but there is no such module."
 
 
 if __name__ == "__main__":

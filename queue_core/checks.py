@@ -11,6 +11,8 @@ from queue_core import conf, registry
 from queue_core.external_checks import check_external_tasks
 from queue_core.states import FINAL
 
+# A hundred years.
+_DAYS_MAX = 36_525
 _BACKEND = "queue_core.backend.PosthasteBackend"
 
 
@@ -60,7 +62,7 @@ def _check_log_level(value: Any) -> list[CheckMessage]:
 
 
 def _is_days(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= _DAYS_MAX
 
 
 def _check_keep_days(value: Any) -> list[CheckMessage]:
@@ -68,7 +70,12 @@ def _check_keep_days(value: Any) -> list[CheckMessage]:
     plain = {key: days for key, days in value.items() if not isinstance(days, dict)} if isinstance(value, dict) else {}
     rules = [plain, *(days for days in value.values() if isinstance(days, dict))] if isinstance(value, dict) else []
     if rules and all(state in FINAL and _is_days(days) for rule in rules for state, days in rule.items()):
-        return []
+        nowhere = [key for key, days in value.items() if isinstance(days, dict) and key not in settings.QUEUES]
+        hint = "Correct its name, or add it to QUEUES."
+        return [
+            Error(f"QUEUE_KEEP_DAYS names {queue!r}, but there is no such queue.", hint=hint, id="queue_core.E010")
+            for queue in nowhere
+        ]
     return [
         Error(
             f"QUEUE_KEEP_DAYS cannot be read: {value!r}.",

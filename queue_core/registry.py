@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from inspect import iscoroutinefunction
 from typing import Any, ClassVar, Literal
 
+from django.core.exceptions import ImproperlyConfigured
 from django_tasks.base import Task as DjangoTask
 
 from queue_core import conf
@@ -188,6 +189,11 @@ def task(
         policy["schema"] = PayloadSchema(policy["schema"])
 
     def register(func: Callable[..., Any]) -> TaskType:
+        if queue not in conf.queues():
+            known, who = ", ".join(conf.queues()), name or default_name(func)
+            raise ImproperlyConfigured(
+                f"The task {who} goes to the queue {queue!r}, which is not in the setting QUEUES ({known})."
+            )
         return TaskType(
             func=func, label=name, queue_name=queue, priority=priority, takes_context=takes_context, **policy
         )

@@ -86,11 +86,11 @@ DATABASES = {
         },
     }
 }
-REDIS_URL = env.text("REDIS_URL", "") or embedded.redis_url(VAR_DIR)
+REDIS_URL = env.redis_url("REDIS_URL") or embedded.redis_url(VAR_DIR)
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # The queues a task may go to; a worker without --queues serves them in this order.
-QUEUES = env.words("QUEUES", ["high", "default", "mail", "low"])
+QUEUES = env.queues("QUEUES", ["high", "default", "mail", "low"], needed=["default", "mail", "low"])
 TASKS = {"default": {"BACKEND": "queue_core.backend.PosthasteBackend", "QUEUES": QUEUES}}
 RQ_QUEUES = {name: {"URL": REDIS_URL, "SERIALIZER": "rq.serializers.JSONSerializer"} for name in QUEUES}
 # Ringing is deferred to the commit where it is written down (services), not a second time inside django-rq.
@@ -127,8 +127,8 @@ AUTH_PASSWORD_VALIDATORS = [
 AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
 # So many wrong passwords for an account from an address, and it must wait there. Counted in PostgreSQL, for all
 # processes; by both, so that nobody can lock out somebody else from elsewhere.
-AXES_FAILURE_LIMIT = env.integer("SIGN_IN_FAILURES", 10)
-AXES_COOLOFF_TIME = timedelta(minutes=env.integer("SIGN_IN_LOCK_MINUTES", 15))
+AXES_FAILURE_LIMIT = env.integer("SIGN_IN_FAILURES", 10, least=1, most=1_000_000)
+AXES_COOLOFF_TIME = timedelta(minutes=env.integer("SIGN_IN_LOCK_MINUTES", 15, least=1, most=5_000_000))
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
 AXES_RESET_ON_SUCCESS = True
@@ -142,7 +142,7 @@ LOGIN_URL = "/admin/login/"
 
 LANGUAGE_CODE = "en"
 FORMAT_MODULE_PATH = "config.formats"
-TIME_ZONE = env.text("TIME_ZONE", "UTC")
+TIME_ZONE = env.time_zone("TIME_ZONE", "UTC")
 USE_I18N = True
 USE_TZ = True
 
@@ -254,5 +254,5 @@ LOGGING = {
     "filters": {"origin": {"()": "queue_core.origin.LogFields"}},
     "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s%(about)s"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": "plain", "filters": ["origin"]}},
-    "root": {"handlers": ["console"], "level": env.text("LOG_LEVEL", "INFO")},
+    "root": {"handlers": ["console"], "level": env.log_level("LOG_LEVEL", "INFO")},
 }

@@ -45,6 +45,12 @@ def test_a_wrong_setting_ends_in_one_line(tmp_path: Path) -> None:
     assert result.stderr.startswith("DATABASE_URL must start with postgres://")
 
 
+@pytest.mark.parametrize("module", ["gone", "config.settings.gone"])
+def test_settings_that_are_not_there_end_in_one_line(module: str) -> None:
+    result = run("check", DJANGO_SETTINGS_MODULE=module)
+    assert result.stderr == f"DJANGO_SETTINGS_MODULE names {module!r}, but there is no such module.\n"
+
+
 def test_an_unreachable_valkey_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("REDIS_URL", raising=False)
     with redis.Redis(port=1, retry=None) as client, pytest.raises(redis.ConnectionError) as caught:

@@ -1,6 +1,9 @@
 import pytest
 from django.core.checks import run_checks
+from django.core.exceptions import ImproperlyConfigured
 from pytest_django import Settings
+
+from queue_core import registry
 
 
 def ids() -> set[str]:
@@ -18,6 +21,9 @@ def ids() -> set[str]:
         ("QUEUE_KEEP_DAYS", {"succeeded": -1}, "queue_core.E005"),
         ("QUEUE_KEEP_DAYS", {"mail": {"running": 1}}, "queue_core.E005"),
         ("QUEUE_KEEP_DAYS", 7, "queue_core.E005"),
+        ("QUEUE_KEEP_DAYS", {"succeeded": float("inf")}, "queue_core.E005"),
+        ("QUEUE_KEEP_DAYS", {"succeeded": 1e9}, "queue_core.E005"),
+        ("QUEUE_KEEP_DAYS", {"succeeded": 7, "mial": {"succeeded": 90}}, "queue_core.E010"),
         ("QUEUE_BATCH_MAX", 1.5, "queue_core.E002"),
         ("QUEUE_LEASE_SECONDS", float("inf"), "queue_core.E002"),
         ("QUEUE_LEASE_SECONDS", float("nan"), "queue_core.E002"),
@@ -51,6 +57,13 @@ def test_a_wrong_smtp_url_is_said_at_the_start(settings: Settings) -> None:
         assert "campaigns.E001" in ids()
     finally:
         mailer.transport.cache_clear()
+
+
+def test_a_task_for_a_queue_there_is_not_ends_the_start_with_its_name() -> None:
+    told = r"The task tests.lost goes to the queue 'nowhere', which is not in the setting QUEUES \(high, default"
+    with pytest.raises(ImproperlyConfigured, match=told):
+        registry.task(name="tests.lost", queue="nowhere")(test_the_settings_as_shipped_are_right)
+    assert registry.find("tests.lost") is None
 
 
 def test_the_settings_as_shipped_are_right() -> None:

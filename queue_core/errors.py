@@ -61,6 +61,16 @@ class InvalidPayload(InvalidSubmission):
         QueueError.__init__(self, told)
 
 
+class NothingSubmitted(QueueError):
+    """Of many submissions some are not acceptable. `errors` says which, and why: {"tasks.3.queue": [reason]}."""
+
+    def __init__(self, errors: dict[str, list[str]]) -> None:
+        self.errors = errors
+        first = next(f"{field}: {reasons[0]}" for field, reasons in errors.items())
+        more = f" And {len(errors) - 1} more, see errors." if len(errors) > 1 else ""
+        super().__init__(f"Nothing was submitted. {first}.{more}")
+
+
 class InvalidSteer(QueueError):
     """What is asked of workers or pools cannot be; `field` names what is wrong."""
 

@@ -12,7 +12,7 @@ from django.db import transaction
 from django.db.models import Q
 
 from queue_core import broker, conf, lifecycle, origin, registry
-from queue_core.errors import InvalidPayload, InvalidSubmission, UnknownQueue
+from queue_core.errors import InvalidPayload, InvalidSubmission, UnknownQueue, shown
 from queue_core.lanes import checked_key
 from queue_core.models import Task
 from queue_core.references import unknown_yet
@@ -187,6 +187,17 @@ def build(
         lane=_lane(task_type, payload or {}, key),
         **_checked_options(options),
     )
+
+
+def build_given(given: Mapping[Any, Any], *, has_references: bool = False) -> lifecycle.NewTask:
+    """`build` of whatever a mapping of its arguments holds."""
+    options = dict(given)
+    name, payload = options.pop("name", None), options.pop("payload", None)
+    if not isinstance(name, str | registry.TaskType):
+        raise InvalidSubmission("name", "must be the name of a registered task")
+    if strange := [key for key in options if not isinstance(key, str) or key == "has_references"]:
+        raise InvalidSubmission(shown(strange[0]), "is not an option of a task")
+    return build(name, payload, has_references=has_references, **options)
 
 
 def submit(

@@ -7,22 +7,18 @@ from typing import Any
 from django.db import transaction
 
 from queue_core import conf
-from queue_core.errors import InvalidSubmission, QueueError, UnknownQueue, UnknownTask
+from queue_core.errors import InvalidSubmission, NothingSubmitted, UnknownQueue, UnknownTask, shown
 from queue_core.lifecycle import NewTask
 from queue_core.models import Task
 from queue_core.services import audit
 from queue_core.services.depend import Parents, checked_parents, depend, lock_parents, unknown
 from queue_core.services.outcome import plural
-from queue_core.services.submit import Submitted, build, submit_many
+from queue_core.services.submit import Submitted, build_given, submit_many
 from queue_core.states import OnFailure
 
 
-class InvalidBatch(QueueError):
-    """`errors` says which submissions were refused: {"tasks.3.queue": [reason]}."""
-
-    def __init__(self, errors: dict[str, list[str]]) -> None:
-        self.errors = errors
-        super().__init__("Nothing was submitted; see errors.")
+class InvalidBatch(NothingSubmitted):
+    """`errors` names submissions by their place: {"tasks.3.queue": [reason]}."""
 
 
 def submit_batch(submissions: Sequence[Mapping[str, Any]], *, by: audit.Actor | None = None) -> list[Submitted]:
@@ -38,7 +34,8 @@ def submit_batch(submissions: Sequence[Mapping[str, Any]], *, by: audit.Actor | 
         ids = iter(submit_many(plain))
         keyed = _submit_keyed([row for row in rows if row.unique_key is not None])
         submitted = [
-            Submitted(next(ids), True) if row.unique_key is None else keyed[row.name, row.unique_key] for row in rows
+            Submitted(next(ids), True) if row.unique_key is None else _told(keyed, (row.name, row.unique_key))
+            for row in rows
         ]
         children: dict[int, Parents] = {}
         for one, its in zip(submitted, parents, strict=True):
@@ -50,13 +47,25 @@ def submit_batch(submissions: Sequence[Mapping[str, Any]], *, by: audit.Actor | 
     return submitted
 
 
-def _built(submissions: Sequence[Mapping[str, Any]]) -> tuple[list[NewTask], list[Parents]]:
+def _told(keyed: dict[tuple[str, str], Submitted], key: tuple[str, str]) -> Submitted:
+    """The task of a unique key, which is new to the first that asks only."""
+    found = keyed[key]
+    keyed[key] = Submitted(found.id, False)
+    return found
+
+
+def _built(submissions: Any) -> tuple[list[NewTask], list[Parents]]:
+    if not isinstance(submissions, list | tuple):
+        raise InvalidBatch({"tasks": ["must be a list of objects with the arguments of submit()"]})
     rows, parents, errors = [], [], {}
     for index, submission in enumerate(submissions):
+        if not isinstance(submission, Mapping):
+            errors[f"tasks.{index}"] = [f"must be an object, not {shown(submission)}"]
+            continue
         options = dict(submission)
         try:
             its = checked_parents(options.pop("depends_on", ()), options.pop("on_parent_failure", OnFailure.CANCEL))
-            rows.append(replace(build(**options), waits_for=len(its.ids)))
+            rows.append(replace(build_given(options), waits_for=len(its.ids)))
             parents.append(its)
         except (UnknownTask, UnknownQueue, InvalidSubmission) as exc:
             errors[f"tasks.{index}.{exc.field}"] = [str(exc).removeprefix(f"{exc.field}: ")]

@@ -8,7 +8,7 @@ from typing import Any
 from django.db import transaction
 
 from queue_core import conf, graph, lifecycle
-from queue_core.errors import InvalidSubmission, QueueError, UnknownQueue, UnknownTask
+from queue_core.errors import InvalidSubmission, NothingSubmitted, UnknownQueue, UnknownTask
 from queue_core.lifecycle import NewTask
 from queue_core.models import Workflow
 from queue_core.references import MARK, key_of, replace
@@ -16,20 +16,14 @@ from queue_core.services import audit
 from queue_core.services.callbacks import checked_callbacks
 from queue_core.services.depend import checked_policy
 from queue_core.services.outcome import plural
-from queue_core.services.submit import build, is_word, submit_many
+from queue_core.services.submit import build_given, is_word, submit_many
 from queue_core.states import OnFailure
 
 _SHOWN_OF_CYCLE = 20
 
 
-class InvalidWorkflow(QueueError):
-    """`errors` says what was refused where: {"steps.3.payload": [reason]}."""
-
-    def __init__(self, errors: dict[str, list[str]]) -> None:
-        self.errors = errors
-        first = next(f"{field}: {reasons[0]}" for field, reasons in errors.items())
-        more = f" And {len(errors) - 1} more, see errors." if len(errors) > 1 else ""
-        super().__init__(f"Nothing was submitted. {first}.{more}")
+class InvalidWorkflow(NothingSubmitted):
+    """`errors` names steps: {"steps.3.payload": [reason]}."""
 
 
 class _Step:
@@ -115,9 +109,7 @@ def _step(index: int, given: Any, errors: dict[str, list[str]]) -> _Step:
         step.parents = _checked_edges(options.pop("depends_on", ()), options.pop("on_failure", OnFailure.CANCEL))
         if "unique_key" in options:
             raise InvalidSubmission("unique_key", "is not for steps: they are new with each workflow")
-        step.row = build(
-            _checked_name(options.pop("name", None)), options.pop("payload", {}), has_references=True, **options
-        )
+        step.row = build_given(options, has_references=True)
         step.uses = _uses(step.row.payload)
     except (UnknownTask, UnknownQueue, InvalidSubmission) as exc:
         errors[f"steps.{index}.{exc.field}"] = [str(exc).removeprefix(f"{exc.field}: ")]
@@ -128,12 +120,6 @@ def _checked_key(key: Any) -> str:
     if not is_word(key, 200) or "." in key:
         raise InvalidSubmission("key", "must be a text of 1 to 200 characters without a dot")
     return str(key)
-
-
-def _checked_name(name: Any) -> str:
-    if not isinstance(name, str):
-        raise InvalidSubmission("name", "must be the name of a registered task")
-    return name
 
 
 def _checked_edges(given: Any, policy: Any) -> dict[str, str]:

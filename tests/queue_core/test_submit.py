@@ -154,6 +154,23 @@ def test_batches_with_the_same_keys_in_opposite_order_both_succeed(in_thread: Ca
     assert {one.id for one in answers[0]} == {one.id for one in answers[1]}
 
 
+def test_a_batch_tells_of_each_whether_it_is_new() -> None:
+    there = services.submit("tests.noop", unique_key="there").id
+    keys = ["new", "new", "there", None, "other", "new"]
+    made = services.submit_batch([{"name": "tests.noop", "unique_key": key} for key in keys])
+    assert [one.created for one in made] == [True, False, False, True, True, False]
+    assert made[0].id == made[1].id == made[5].id
+    assert made[2].id == there
+    assert Task.objects.count() == 4
+
+
+def test_a_refused_batch_says_what_is_wrong_first_and_where_all_of_it_is() -> None:
+    with pytest.raises(services.InvalidBatch) as refused:
+        services.submit_batch([{"name": "tests.noop"}, 3, {}, {"name": "tests.noop", "queue": "no"}])  # type: ignore[list-item]
+    assert str(refused.value) == "Nothing was submitted. tasks.1: must be an object, not 3. And 2 more, see errors."
+    assert list(refused.value.errors) == ["tasks.1", "tasks.2.name", "tasks.3.queue"]
+
+
 def test_a_batch_of_ten_thousand_is_one_transaction_and_quick() -> None:
     begun = time.monotonic()
     made = services.submit_batch([{"name": "tests.noop", "payload": {"n": n}, "tags": ["t"]} for n in range(10_000)])

@@ -79,19 +79,30 @@ class InvalidSteer(QueueError):
         super().__init__(f"{field}: {reason}")
 
 
+# Ten years: a time beyond Python's years could be stored, and its row never read again.
+LONGEST_DELAY = 10 * 366 * 86_400.0
+
+
+def _wait(what: str, seconds: Any) -> float:
+    """Seconds from 0 to LONGEST_DELAY: less than none is none. ValueError for what is no number."""
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or seconds != seconds:
+        raise ValueError(f"{what} takes a number of seconds, not {shown(seconds)}")
+    return float(min(max(0.0, seconds), LONGEST_DELAY))
+
+
 class Snooze(Exception):
     """Raised by a task: put me back for `seconds` seconds; no attempt is used up."""
 
     def __init__(self, seconds: float) -> None:
-        self.seconds = max(0.0, seconds)
-        super().__init__(f"snoozed for {seconds} s")
+        self.seconds = _wait("Snooze", seconds)
+        super().__init__(f"snoozed for {self.seconds:g} s")
 
 
 class RetryLater(Exception):
     """Raised by a task: this attempt failed, try again in `seconds` seconds (not by the backoff)."""
 
     def __init__(self, reason: str, *, seconds: float) -> None:
-        self.seconds = max(0.0, seconds)
+        self.seconds = _wait("RetryLater", seconds)
         super().__init__(reason)
 
 

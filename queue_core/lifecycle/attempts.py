@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from queue_core.errors import LONGEST_DELAY
 from queue_core.lifecycle import sql
 from queue_core.lifecycle.room import refund
 
@@ -171,10 +172,6 @@ def _failure_row(ended: Ended, failure: Failure) -> dict[str, object]:
     }
 
 
-# Ten years: a time beyond Python's years could be stored, and its row never read again.
-_LONGEST_DELAY = 10 * 366 * 86_400.0
-
-
 def finish(ended: Sequence[Ended]) -> set[int]:
     """Write how attempts ended: running -> succeeded, failed, cancelled, or queued again.
 
@@ -191,7 +188,7 @@ def finish(ended: Sequence[Ended]) -> set[int]:
         sql.array(e.outcome or "NULL" for e in ended),
         sql.array(e.task.waited + e.started for e in ended),
         sql.array(e.task.waited + e.finished for e in ended),
-        sql.array(min(e.delay, _LONGEST_DELAY) for e in ended),
+        sql.array(min(e.delay, LONGEST_DELAY) for e in ended),
         "[" + ",".join(f'{{"id":{e.task.id},"value":{e.result}}}' for e in ended if e.result is not None) + "]",
     ]
     return {row[0] for row in sql.rows(_FINISH, params)}

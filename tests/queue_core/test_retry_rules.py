@@ -1,12 +1,14 @@
 """What of a task type is tried again, and until when."""
 
+import math
 import time
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from queue_core import execution, lifecycle, registry, services
-from queue_core.errors import RetryLater, TaskTimeout
+from queue_core.errors import LONGEST_DELAY, RetryLater, Snooze, TaskTimeout
 from queue_core.execution.outcomes import ended_by
 from queue_core.models import DeadLetter, Execution, Task
 from queue_core.policies import Backoff, RetryRules
@@ -128,6 +130,42 @@ def test_what_a_person_wants_late_runs_once_more() -> None:
     assert [ended.state for ended in drain()] == ["succeeded"]
     advance(3601)
     assert [(ended.pk, ended.state) for ended in drain()] == [(delayed, "succeeded")]
+
+
+NO_WAITS = [True, None, "5", math.nan, [], timedelta(seconds=5), b"1"]
+
+
+@pytest.mark.parametrize("seconds", NO_WAITS, ids=repr)
+def test_a_wait_that_is_no_number_is_refused_where_it_is_raised(seconds: Any) -> None:
+    with pytest.raises(ValueError, match="Snooze takes a number of seconds, not "):
+        Snooze(seconds)
+    with pytest.raises(ValueError, match="RetryLater takes a number of seconds, not "):
+        RetryLater("busy", seconds=seconds)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "waited"),
+    [(5, 5.0), (0.5, 0.5), (-1, 0.0), (-math.inf, 0.0), (math.inf, LONGEST_DELAY), (10**5000, LONGEST_DELAY)],
+    ids=lambda value: repr(value)[:12] if isinstance(value, float) else "",
+)
+def test_a_wait_is_from_nothing_to_ten_years(seconds: Any, waited: float) -> None:
+    assert Snooze(seconds).seconds == RetryLater("busy", seconds=seconds).seconds == waited
+
+
+@task(name="tests.rules.wait", schema=None)
+def wait(*, how: str) -> None:
+    if how == "snooze":
+        raise Snooze(True)
+    raise RetryLater("busy", seconds=math.inf)
+
+
+@pytest.mark.parametrize(
+    ("how", "error"),
+    [("snooze", "ValueError: Snooze takes a number of seconds, not True"), ("later", "busy")],
+)
+def test_a_task_that_asks_for_a_strange_wait_is_tried_again(how: str, error: str) -> None:
+    services.submit("tests.rules.wait", {"how": how})
+    assert [(ended.state, ended.error) for ended in drain()] == [("queued", error)]
 
 
 @pytest.mark.parametrize(

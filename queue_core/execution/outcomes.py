@@ -32,9 +32,13 @@ def describe(exc: BaseException) -> tuple[str, str]:
 
 
 def result_text(value: Any) -> str | None:
+    """What a task returned, as JSON. Raises Discard when it cannot be kept: the work is done, and would be repeated."""
     if value is None:
         return None
-    return lifecycle.dump_json(value, max_bytes=conf.get("RESULT_MAX_BYTES"), what="the result")
+    try:
+        return lifecycle.dump_json(value, max_bytes=conf.get("RESULT_MAX_BYTES"), what="the result")
+    except ValueError as exc:
+        raise Discard(f"{exc} (the work is done, so it is not tried again)") from None
 
 
 class ProcessDied(Exception):

@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from pytest_django import Settings
 
 from queue_core import execution, lifecycle, registry, services
 from queue_core.errors import LONGEST_DELAY, RetryLater, Snooze, TaskTimeout
@@ -130,6 +131,37 @@ def test_what_a_person_wants_late_runs_once_more() -> None:
     assert [ended.state for ended in drain()] == ["succeeded"]
     advance(3601)
     assert [(ended.pk, ended.state) for ended in drain()] == [(delayed, "succeeded")]
+
+
+@task(name="tests.rules.returns", schema=None)
+def returns(*, what: str) -> Any:
+    return {"large": "x" * 2000, "set": {1}, "nul": "\x00", "nan": math.nan}[what]
+
+
+@task(name="tests.rules.returns_later", schema=None)
+async def returns_later(*, what: str) -> Any:
+    return {"large": "x" * 2000}[what]
+
+
+@pytest.mark.parametrize(
+    ("name", "what", "reason"),
+    [
+        ("returns", "large", "the result has 2002 bytes of JSON; the limit is 1000"),
+        ("returns", "set", "the result is not JSON: Object of type set is not JSON serializable"),
+        ("returns", "nul", "the result holds a NUL character, which PostgreSQL cannot store"),
+        ("returns", "nan", "the result is not JSON: Out of range float values are not JSON compliant"),
+        ("returns_later", "large", "the result has 2002 bytes of JSON; the limit is 1000"),
+    ],
+)
+def test_a_task_whose_result_cannot_be_kept_does_its_work_once(
+    settings: Settings, name: str, what: str, reason: str
+) -> None:
+    settings.QUEUE_RESULT_MAX_BYTES = 1000
+    pk = services.submit(f"tests.rules.{name}", {"what": what}).id
+    (ended,) = drain()
+    assert ended.error.startswith(reason)
+    assert ended.error.endswith(" (the work is done, so it is not tried again)")
+    assert (ended.state, ended.attempt, letter(pk)) == ("failed", 1, "discarded")
 
 
 NO_WAITS = [True, None, "5", math.nan, [], timedelta(seconds=5), b"1"]

@@ -10,7 +10,7 @@ from django.db import connections
 
 from queue_core import registry
 from queue_core.execution.alarms import CoroutineAlarm
-from queue_core.execution.outcomes import check_in_time, ended_by, result_text
+from queue_core.execution.outcomes import ended_by, is_late, result_text, too_late
 from queue_core.execution.run import Run, Surroundings
 from queue_core.execution.runner import arguments
 from queue_core.lifecycle import Ended
@@ -41,7 +41,8 @@ async def _run(run: Run, clock: Callable[[], float]) -> Ended:
     try:
         try:
             task_type = registry.resolve(task.name)
-            check_in_time(task, task_type, started)
+            if is_late(task, task_type, started):
+                raise await sync_to_async(too_late)(task, task_type)
             args, kwargs = await _arguments(task_type, run)
             run.timeout, run.alarm = task_type.timeout, alarm
             alarm.arm(run, task_type.timeout)

@@ -9,6 +9,7 @@ from queue_core.errors import Discard, RetryLater, Snooze, TaskCancelled, TaskTi
 from queue_core.fingerprints import fingerprint
 from queue_core.lifecycle import Claimed, Ended, Failure
 from queue_core.registry import TaskType
+from queue_core.services.last_error import last_error
 from queue_core.states import DeathReason, Outcome, TaskState
 from queue_core.texts import shorten
 
@@ -46,13 +47,21 @@ class ProcessDied(Exception):
 
 
 class TooLate(Exception):
-    """An attempt would begin later than its task type allows."""
+    """An attempt would begin later than its task type allows. `before`: (error, its class) of the attempt before."""
+
+    def __init__(self, why: str, before: tuple[str, str] | None) -> None:
+        self.before = before
+        super().__init__(f"not started: {why}")
 
 
-def check_in_time(task: Claimed, task_type: TaskType, started: float) -> None:
-    """Raises TooLate. What was only due after that time, by a delay or because somebody retried it, runs once more."""
-    if task_type.is_too_late(task.age + started, task.due_age):
-        raise TooLate(f"not started: {task_type.why_late}")
+def is_late(task: Claimed, task_type: TaskType, started: float) -> bool:
+    """What was only due after that time, by a delay or because somebody retried it, runs once more."""
+    return task_type.is_too_late(task.age + started, task.due_age)
+
+
+def too_late(task: Claimed, task_type: TaskType) -> TooLate:
+    """Reads the database."""
+    return TooLate(task_type.why_late, last_error(task.id))
 
 
 def _what_next(
@@ -81,14 +90,24 @@ def _may_be_retried(task_type: TaskType | None, exc: BaseException) -> bool:
     return isinstance(exc, RetryLater | ProcessDied) or task_type is None or task_type.retry_rules.allow(exc)
 
 
+def _late_note(exc: BaseException, task_type: TaskType) -> str:
+    """What the error of a task ends in that came too late."""
+    if isinstance(exc, TooLate):
+        return f" (not started again: {task_type.why_late})" if exc.before else ""
+    return f" (not tried again: {task_type.why_late})"
+
+
 def failed(task: Claimed, task_type: TaskType | None, exc: BaseException, started: float, finished: float) -> Ended:
     """How a failed attempt goes on: queued again after a delay while it may be tried again, else failed."""
     error, trace = describe(exc)
     path = f"{type(exc).__module__}.{type(exc).__qualname__}"[:200]
+    if isinstance(exc, TooLate) and exc.before:
+        # The cause is what the attempt before failed of: all that were late for it fall into one group.
+        error, path = exc.before
     mark = fingerprint(task.name, path, error)
     delay, reason = _what_next(task, task_type, exc, finished)
-    if reason == DeathReason.LATE and task_type is not None and not isinstance(exc, TooLate):
-        late = f" (not tried again: {task_type.why_late})"
+    if reason == DeathReason.LATE and task_type is not None:
+        late = _late_note(exc, task_type)
         error = shorten(error, _ERROR_CHARS - len(late)) + late
     logger.warning("attempt %d of task %d (%s) failed: %s", task.attempt, task.id, task.name, error)
     return Ended(

@@ -9,7 +9,7 @@ from django.db import connections
 from queue_core import registry
 from queue_core.errors import TaskCancelled, TaskTimeout
 from queue_core.execution.alarms import Alarm
-from queue_core.execution.outcomes import check_in_time, ended_by, result_text
+from queue_core.execution.outcomes import ended_by, is_late, result_text, too_late
 from queue_core.execution.run import Context, Run, Surroundings
 from queue_core.lifecycle import Ended
 from queue_core.registry import TaskType
@@ -80,7 +80,8 @@ class Runner:
         try:
             try:
                 task_type = registry.resolve(task.name)
-                check_in_time(task, task_type, started)
+                if is_late(task, task_type, started):
+                    raise too_late(task, task_type)
                 args, kwargs = arguments(task_type, run)
                 run.timeout, run.alarm = task_type.timeout, self.alarm
                 self.alarm.arm(run, task_type.timeout)

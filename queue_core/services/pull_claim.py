@@ -10,6 +10,7 @@ from queue_core.claims import Claims
 from queue_core.errors import Discard
 from queue_core.lifecycle import Claimed
 from queue_core.models import Task, Worker
+from queue_core.services.last_error import last_error
 from queue_core.services.pull_finish import PulledFailure, pull_fail
 from queue_core.services.pull_register import held_by, pull_extend, pull_lock
 from queue_core.services.step_payload import step_payload
@@ -71,7 +72,7 @@ def _handed(task: Claimed, started_at: datetime.datetime) -> Handed | None:
     """None: it has failed, being too late, or because the results of earlier steps are not what it takes."""
     known = registry.find(task.name)
     if known and known.is_too_late(task.age, task.due_age):
-        pull_fail(task.id, task.lease, PulledFailure("not started"))
+        pull_fail(task.id, task.lease, PulledFailure(*(last_error(task.id) or ["not started"])))
         return None
     timeout = known.timeout if known else conf.get("TIMEOUT_SECONDS")
     try:

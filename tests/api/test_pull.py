@@ -187,6 +187,19 @@ def test_a_task_is_neither_tried_again_nor_handed_out_after_its_time(worker: Cli
     assert list(letters) == [(failing, "late", f"busy {late}"), (waiting, "late", f"not started {late}")]
 
 
+def test_what_is_not_handed_out_again_tells_what_it_failed_of(worker: Client, settings: Settings) -> None:
+    settings.QUEUE_EXTERNAL_TASKS = {"image.resize": {"queue": "images", "retry_until": 60}}
+    (pk,) = add(1)
+    (task,) = worker.claim()
+    worker.tell(task, "fail", error="busy", error_class="Busy", delay=0)
+    times = {"created_at": Now() - timedelta(seconds=61), "run_at": Now() - timedelta(seconds=9)}
+    Task.objects.filter(pk=pk).update(**times)
+    assert worker.claim() == []
+    letter = DeadLetter.objects.get(task_id=pk)
+    assert (letter.reason, letter.error[:24]) == ("late", "busy (not tried again: o")
+    assert set(Execution.objects.filter(task_id=pk).values_list("error_class", flat=True)) == {"Busy"}
+
+
 def test_what_is_told_twice_or_with_another_lease_is_a_conflict_and_changes_nothing(worker: Client) -> None:
     other = Client(worker.api, name="go-2")
     add(2)

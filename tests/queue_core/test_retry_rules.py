@@ -6,12 +6,14 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.db.models.functions import Now
 from pytest_django import Settings
 
 from queue_core import execution, lifecycle, registry, services
+from queue_core.drain import Station
 from queue_core.errors import LONGEST_DELAY, RetryLater, Snooze, TaskTimeout
 from queue_core.execution.outcomes import ended_by
-from queue_core.models import DeadLetter, Execution, Task
+from queue_core.models import DeadLetter, DeadLetterGroup, Execution, Task
 from queue_core.policies import Backoff, RetryRules
 from queue_core.registry import task
 from queue_core.services.register_worker import register_worker
@@ -46,6 +48,16 @@ def brief(*, fails: bool = True) -> None:
 @task(name="tests.rules.brief_coroutine", retry_until=60)
 async def brief_coroutine() -> None:
     pass
+
+
+@task(name="tests.rules.busy", retry_until=60)
+def busy() -> None:
+    raise RetryLater("busy", seconds=5)
+
+
+@task(name="tests.rules.busy_coroutine", retry_until=60)
+async def busy_coroutine() -> None:
+    raise RetryLater("busy", seconds=5)
 
 
 def letter(pk: int) -> str:
@@ -108,6 +120,27 @@ def test_a_task_that_was_due_in_time_does_not_begin_too_late(name: str) -> None:
     assert (ended.state, ended.attempt, letter(pk)) == ("failed", 1, "late")
     assert ended.error == "not started: over 60 s after its creation, see retry_until"
     assert Execution.objects.get(task_id=pk).outcome == "failed"
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("name", ["tests.rules.busy", "tests.rules.busy_coroutine"])
+def test_what_is_not_started_again_tells_what_it_failed_of_and_falls_into_the_same_group(
+    station: Station, name: str
+) -> None:
+    not_started = services.submit(name).id
+    station.serve(10, burst=True)
+    times = {"created_at": Now() - timedelta(seconds=61), "run_at": Now() - timedelta(seconds=10)}
+    Task.objects.filter(pk=not_started).update(**times, parked=False)  # due in time, but nobody came
+    not_tried = services.submit(name).id
+    Task.objects.filter(pk=not_tried).update(created_at=Now() - timedelta(seconds=58))
+    station.serve(10, burst=True)
+    assert dict(Task.objects.values_list("pk", "error")) == {
+        not_started: "busy (not started again: over 60 s after its creation, see retry_until)",
+        not_tried: "busy (not tried again: over 60 s after its creation, see retry_until)",
+    }
+    assert (letter(not_started), letter(not_tried), DeadLetterGroup.objects.get().open) == ("late", "late", 2)
+    attempts = Execution.objects.filter(task=not_started).order_by("attempt")
+    assert set(attempts.values_list("error_class", flat=True)) == {"queue_core.errors.RetryLater"}
 
 
 def test_a_task_whose_worker_was_lost_does_not_begin_again_too_late(lose: Any) -> None:

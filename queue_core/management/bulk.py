@@ -14,12 +14,11 @@ from django.core.management.base import BaseCommand, CommandError
 
 from queue_core import bulk, services
 from queue_core.errors import QueueError
-from queue_core.management.verbs import ACTOR, LEFT_ALONE, tell
-from queue_core.models import BulkOperation
+from queue_core.management.verbs import ACTOR, LEFT_ALONE, WRONG_LINE, tell
+from queue_core.models import BulkOperation, DeadLetter
 from queue_core.services.run_bulk import said
 from queue_core.states import BulkState
 
-WRONG_LINE = 2
 _TURN_SECONDS = 0.2
 _BAR = 30
 _REASONS = 5
@@ -45,32 +44,42 @@ def only_with_query(options: dict[str, Any], *names: str) -> None:
             raise CommandError(f"--{name.replace('_', '-')} goes with --query only.", returncode=WRONG_LINE)
 
 
-def work(command: BaseCommand, verb: str, query: str, *, as_json: bool, dry_run: bool, yes: bool) -> None:
-    """Count, ask, work through it and say how it ended; CommandError carries the exit code."""
+def work(command: BaseCommand, verb: str, options: dict[str, Any], **selection: Any) -> None:
+    """Count, ask, work through it and say how it ended; CommandError carries the exit code.
+
+    `options` are the command's own, `selection` is that of `preview_bulk`.
+    """
     try:
-        seen = services.preview_bulk(verb, query=query)
-        if dry_run:
-            return _tell_preview(command, seen, as_json)
+        seen = services.preview_bulk(verb, **selection)
+        if options["dry_run"]:
+            return tell_preview(command, seen, options["json"])
         if seen.count or not seen.is_exact:
-            _ask(command, verb, seen, yes)
-        operation = _run(command, services.start_bulk(verb, query=query, by=ACTOR, in_background=False))
+            ask(command, verb.replace("_", " "), seen, options["yes"])
+        operation = _run(command, services.start_bulk(verb, by=ACTOR, in_background=False, **selection))
     except QueueError as exc:
         raise CommandError(str(exc)) from None
-    return _tell(command, operation, as_json)
+    return _tell(command, operation, options["json"])
 
 
-def _tell_preview(command: BaseCommand, seen: services.Preview, as_json: bool) -> None:
+def tell_preview(command: BaseCommand, seen: services.Preview, as_json: bool) -> None:
     sample = [row.pk for row in seen.sample]
     numbers = {"dry_run": True, "matched": seen.count, "is_exact": seen.is_exact, "sample": sample}
     command.stdout.write(json.dumps(numbers) if as_json else _described(seen))
 
 
 def _described(seen: services.Preview) -> str:
-    lines = [f"  {row} ({row.shown_state}, in {row.queue})" for row in seen.sample]
+    lines = [f"  {_row(row)}" for row in seen.sample]
     return "\n".join([f"Matches: {seen.shown_count}" + (", of which the newest:" if lines else "."), *lines])
 
 
-def _ask(command: BaseCommand, verb: str, seen: services.Preview, yes: bool) -> None:
+def _row(row: Any) -> str:
+    """A task or a dead letter."""
+    if isinstance(row, DeadLetter):
+        return f"{row.pk}: {row} ({row.resolution or 'open'}, in {row.queue})"
+    return f"{row} ({row.shown_state}, in {row.queue})"
+
+
+def ask(command: BaseCommand, verb: str, seen: services.Preview, yes: bool) -> None:
     """What is shown and asked goes to the error stream, so that --json stays one object."""
     if yes:
         return

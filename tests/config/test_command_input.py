@@ -55,6 +55,12 @@ def harmless(name: str) -> list[str]:
     given = {
         "submit": ["tests.noop"],
         "scale": ["1", "2"],
+        "move": ["low"],
+        "set_priority": ["5"],
+        "limit": ["--queue=low"],
+        "schedules": ["list"],
+        "workflows": ["list"],
+        "bulk": ["list"],
         "import_recipients": ["1", "/dev/null"],
         "import_suppressions": ["/dev/null"],
         "import_templates": ["/nonexistent"],

@@ -140,6 +140,12 @@ def test_workers_lists_who_is_alive() -> None:
     text = told("workers")
     assert "0 of 2 processes serve default, low" in text
     assert "task 7" in text
+    assert "Without a pool" not in text
+    other = register_worker(["low"])
+    lines = [line.split() for line in told("workers").splitlines()]
+    starts = [line[0] for line in lines]
+    assert starts == ["Pool", "id", str(alive), "Without", "id", str(other)]
+    sign_off(other)
     shown = json.loads(told("workers", "list", "--json"))
     assert [worker["id"] for worker in shown["workers"]] == [alive]
     assert [row["id"] for row in shown["pools"]] == [pool]
@@ -166,8 +172,10 @@ def test_workers_steers_some_or_all() -> None:
     ],
 )
 def test_workers_says_what_is_wrong_with_the_command_line(words: tuple[str, ...], message: str) -> None:
-    with pytest.raises(CommandError, match=message):
+    with pytest.raises(CommandError, match=message) as raised:
         told("workers", *words)
+    # What argparse refuses ends a process with 2, and has 1 here.
+    assert raised.value.returncode == (1 if "an id" in message or "choice" in message else 2)
 
 
 def test_scale_says_what_was_done_or_why_not() -> None:

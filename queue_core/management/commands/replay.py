@@ -1,13 +1,13 @@
-from argparse import ArgumentParser, ArgumentTypeError
+from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand
 
 from queue_core import services
-from queue_core.fingerprints import FINGERPRINT
 from queue_core.management.bulk import add_query, only_one, only_with_query, work
-from queue_core.management.verbs import ACTOR, EXIT_CODES, add_json, task_id, tell
-from queue_core.models import DeadLetterGroup, Task
+from queue_core.management.groups import add_group, group_of
+from queue_core.management.verbs import ACTOR, EXIT_CODES, add_ids, add_json, tell
+from queue_core.models import Task
 from queue_core.services import BulkOutcome
 from queue_core.states import FINAL
 
@@ -16,10 +16,8 @@ class Command(BaseCommand):
     help = f"Run tasks that are over again, as new ones; or all that failed in the same way. {EXIT_CODES}"
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("ids", nargs="*", type=task_id, metavar="ID", help="of a task that is over")
-        parser.add_argument(
-            "--group", type=fingerprint, metavar="FINGERPRINT", help="every open dead letter of this group"
-        )
+        add_ids(parser, "a task that is over")
+        add_group(parser)
         add_query(parser)
         add_json(parser)
 
@@ -27,18 +25,12 @@ class Command(BaseCommand):
         query = options["query"]
         only_one(ids=ids, group=group, query=query)
         if query is not None:
-            return work(self, "replay", query, as_json=json, dry_run=dry_run, yes=options["yes"])
+            return work(self, "replay", {**options, "dry_run": dry_run, "json": json}, query=query)
         only_with_query(options, "yes")
         outcome = replay_group(group, dry_run) if group else replay_tasks(ids, dry_run)
         sentence = outcome.sentence("Would replay" if dry_run else "Replayed")
         numbers = {"replayed": outcome.changed, "skipped": outcome.skipped, "dry_run": dry_run}
         return tell(self.stdout, sentence, numbers, as_json=json, complete=not outcome.skipped)
-
-
-def fingerprint(text: str) -> str:
-    if FINGERPRINT.fullmatch(text):
-        return text
-    raise ArgumentTypeError(f"{text!r} is not the fingerprint of a group: those have 32 hexadecimal digits")
 
 
 def replay_tasks(ids: list[int], dry_run: bool) -> BulkOutcome:
@@ -48,9 +40,5 @@ def replay_tasks(ids: list[int], dry_run: bool) -> BulkOutcome:
 
 
 def replay_group(mark: str, dry_run: bool) -> BulkOutcome:
-    group = DeadLetterGroup.objects.filter(pk=mark).first()
-    if group is None:
-        latest = DeadLetterGroup.objects.order_by("-is_open", "-last_seen")[:5]
-        known = "".join(f"\n  {one.fingerprint}  {one.open} open  {one.name}: {one.error[:80]}" for one in latest)
-        raise CommandError(f"There is no group {mark}. The latest:{known or ' none yet.'}")
+    group = group_of(mark)
     return BulkOutcome(group.open, 0, "") if dry_run else services.replay_group(group, by=ACTOR)

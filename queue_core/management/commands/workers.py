@@ -1,11 +1,12 @@
 import json as json_module
 from argparse import ArgumentParser
+from collections.abc import Sequence
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
 from queue_core import services
-from queue_core.management.verbs import ACTOR, EXIT_CODES, add_json, task_id, tell
+from queue_core.management.verbs import ACTOR, EXIT_CODES, WRONG_LINE, add_ids, add_json, tell
 from queue_core.models import Worker, WorkerPool
 
 VERBS = {
@@ -25,7 +26,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("verb", nargs="?", default="list", choices=["list", *VERBS])
-        parser.add_argument("ids", nargs="*", type=task_id, metavar="ID", help="of a worker")
+        add_ids(parser, "a worker")
         parser.add_argument("--all", action="store_true", help="every worker that is alive")
         add_json(parser)
 
@@ -33,11 +34,12 @@ class Command(BaseCommand):
         everybody = bool(options["all"])
         if verb == "list":
             if ids or everybody:
-                raise CommandError("`workers list` lists all that are alive; leave out ids and --all.")
+                reason = "`workers list` lists all that are alive; leave out ids and --all."
+                raise CommandError(reason, returncode=WRONG_LINE)
             self._list(json)
             return
         if bool(ids) == everybody:
-            raise CommandError(f"Say which workers to {verb}: ids, or --all; not both.")
+            raise CommandError(f"Say which workers to {verb}: ids, or --all; not both.", returncode=WRONG_LINE)
         act, done = VERBS[verb]
         chosen = list(services.live_workers().values_list("pk", flat=True)) if everybody else ids
         outcome = act(chosen, by=ACTOR)
@@ -53,6 +55,13 @@ class Command(BaseCommand):
         for pool in pools:
             queues = ", ".join(pool.queues)
             self.stdout.write(f"Pool {pool.pk} {pool.name}: {pool.running} of {pool.wanted} processes serve {queues}")
+            self._table([worker for worker in workers if worker.pool_id == pool.pk])
+        pooled = {pool.pk for pool in pools}
+        if others := [worker for worker in workers if worker.pool_id not in pooled]:
+            self.stdout.write("Without a pool:")
+            self._table(others)
+
+    def _table(self, workers: Sequence[Worker]) -> None:
         self.stdout.write(_LINE.format("id", "name", "asked", "finished", "MiB", "CPU %", "runs"))
         for worker in workers:
             heard = "" if worker.desired == worker.acknowledged else "?"

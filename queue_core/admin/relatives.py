@@ -8,7 +8,7 @@ from django.utils.text import capfirst
 
 from queue_core import services
 from queue_core.admin.links import group_link, letter_link, task_link
-from queue_core.admin.task_rows import row_of
+from queue_core.admin.task_rows import rows_of
 from queue_core.models import Task, Workflow
 
 _SHOWN = 50
@@ -55,7 +55,7 @@ def of(task: Task) -> dict[str, Any]:
     return {
         "waiting": capfirst(services.waiting_reason(task)),
         "relatives": [
-            {"title": title, "rows": [row_of(one) for one in tasks[:_SHOWN]], "cut": len(tasks) > _SHOWN}
+            {"title": title, "rows": rows_of(tasks[:_SHOWN]), "cut": len(tasks) > _SHOWN}
             for title, tasks in sides
             if tasks
         ],

@@ -2,7 +2,7 @@ from functools import partial
 from typing import Any, ClassVar
 
 from django.contrib import admin, messages
-from django.db.models import QuerySet
+from django.db.models import F, OuterRef, QuerySet, Subquery
 from django.http import HttpRequest, HttpResponse
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
@@ -52,7 +52,10 @@ class TaskAdmin(BulkActions):
     detail_template = "queue_core/admin/task.html"
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Task]:
-        return Task.objects.for_list()
+        """With `took`: what the last attempt ran, for those that are over."""
+        last = Execution.objects.filter(task=OuterRef("pk"), attempt=OuterRef("attempt"))
+        took = last.filter(task__finished_at__isnull=False).values(took=F("finished_at") - F("started_at"))
+        return Task.objects.for_list().annotate(took=Subquery(took))
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         chosen = request.GET.get("state", "")
@@ -169,13 +172,12 @@ class TaskAdmin(BulkActions):
         return moment(task.created_at)
 
     @admin.display(description="Duration")
-    def took(self, task: Task) -> str:
-        return span(task.finished_at - task.started_at if task.finished_at and task.started_at else None)
+    def took(self, task: Any) -> str:
+        return span(task.took)
 
 
 def facts(task: Task) -> list[tuple[str, Any]]:
     """(label, value) of what a task is; values are ready to be shown."""
-    took = task.finished_at - task.started_at if task.finished_at and task.started_at else None
     rows: list[tuple[str, Any]] = [
         ("Task", task.name),
         ("Queue", task.queue),
@@ -193,7 +195,7 @@ def facts(task: Task) -> list[tuple[str, Any]]:
         ("Started", moment(task.started_at)),
         ("Asked to end", moment(task.cancel_requested_at)),
         ("Finished", moment(task.finished_at)),
-        ("Duration", span(took)),
+        ("Duration", span(services.durations([task]).get(task.pk))),
         *relatives.lineage(task),
         *notes.trace(task),
     ]

@@ -1,9 +1,12 @@
 """How pages show tasks in a table."""
 
+import datetime
+from collections.abc import Sequence
 from typing import Any
 
 from django.urls import reverse
 
+from queue_core import services
 from queue_core.admin.times import moment, span
 from queue_core.models import Task
 
@@ -21,9 +24,13 @@ STATE_LABELS = {
 }
 
 
-def row_of(task: Task) -> dict[str, Any]:
-    """A task in a table of tasks; for `task_table.html`."""
-    took = task.finished_at - task.started_at if task.finished_at and task.started_at else None
+def rows_of(tasks: Sequence[Task]) -> list[dict[str, Any]]:
+    """Tasks in a table of tasks; for `task_table.html`."""
+    took = services.durations(tasks)
+    return [_row(task, took.get(task.pk)) for task in tasks]
+
+
+def _row(task: Task, took: datetime.timedelta | None) -> dict[str, Any]:
     return {
         "task": task,
         "url": reverse("admin:queue_core_task_change", args=[task.pk]),

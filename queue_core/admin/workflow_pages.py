@@ -12,7 +12,7 @@ from unfold.admin import ModelAdmin
 from queue_core import services
 from queue_core.admin.drawing import Drawing, draw
 from queue_core.admin.ledger import actor, demand, find, page
-from queue_core.admin.task_rows import row_of
+from queue_core.admin.task_rows import rows_of
 from queue_core.errors import QueueError
 from queue_core.models import Task, Workflow
 from queue_core.states import TaskState, WorkflowState
@@ -100,7 +100,7 @@ def callbacks(workflow: Workflow) -> dict[str, Any]:
     shown = submitted.defer("payload", "context").order_by("-pk")[:_SHOWN_CALLBACKS] if workflow.callbacks else []
     return {
         "callbacks": [(event, row["name"]) for event, row in sorted(workflow.callbacks.items())],
-        "callback_tasks": [row_of(task) for task in shown],
+        "callback_tasks": rows_of(list(shown)),
     }
 
 
@@ -116,7 +116,7 @@ def steps(request: HttpRequest, workflow: Workflow, counts: Mapping[str, int]) -
         "is_large": sum(counts.values()) > DRAWN_STEPS,
         "states": [(state.value, counts[state]) for state in TaskState if counts.get(state)],
         "chosen": chosen,
-        "rows": [row_of(task) for task in shown.object_list],
+        "rows": rows_of(list(shown.object_list)),
         "rows_page": shown,
     }
 

@@ -17,20 +17,11 @@ from queue_core.api.filters import TrueOrFalseFilter
 from queue_core.api.serializers import NoFields, not_internal
 from queue_core.api.views import ID
 from queue_core.cron import MAX_INTERVAL, MAX_LENGTH
-from queue_core.errors import QueueError
 from queue_core.models import Schedule, ScheduleFire
 from queue_core.services.submit import PRIORITIES
 from queue_core.states import Missed, Overlap, Rhythm
 
 UPCOMING_MAX = 100
-
-
-class ScheduleUnmoved(QueueError):
-    """A verb that the schedule's state did not allow."""
-
-    def __init__(self, schedule: Schedule, reason: str) -> None:
-        self.state = "paused" if schedule.paused else "active"
-        super().__init__(f"The schedule {schedule.name} is {reason}; nothing was changed.")
 
 
 class ScheduleSerializer(serializers.ModelSerializer[Schedule]):
@@ -145,13 +136,13 @@ class ScheduleViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericV
     @extend_schema(request=NoFields, responses=ScheduleSerializer)
     @action(detail=True, methods=["post"])
     def pause(self, request: Request, pk: str) -> Response:
-        """Submit nothing until it is resumed."""
+        """Submit nothing until it is resumed. Safe to repeat."""
         return self._moved(request, services.pause_schedule)
 
     @extend_schema(request=NoFields, responses=ScheduleSerializer)
     @action(detail=True, methods=["post"])
     def resume(self, request: Request, pk: str) -> Response:
-        """Fire again from now on; what was due during the pause is not made up."""
+        """Fire again from now on; what was due during the pause is not made up. Safe to repeat."""
         return self._moved(request, services.resume_schedule)
 
     @extend_schema(request=NoFields, responses={201: ScheduleFireSerializer})
@@ -192,9 +183,7 @@ class ScheduleViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericV
     def _moved(self, request: Request, verb: Callable[..., services.BulkOutcome]) -> Response:
         schedule = self.get_object()
         self._given(request)
-        outcome = verb([schedule.pk], by=actor(request))
-        if not outcome.changed:
-            raise ScheduleUnmoved(schedule, outcome.reason)
+        verb([schedule.pk], by=actor(request))
         schedule.refresh_from_db()
         return Response(ScheduleSerializer(schedule).data)
 

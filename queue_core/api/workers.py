@@ -18,6 +18,7 @@ from queue_core.api.views import ID
 from queue_core.errors import QueueError
 from queue_core.models import Worker, WorkerPool
 from queue_core.services.scale_pool import SIZES
+from queue_core.states import Desire, WorkerState
 
 STEERED = dict.fromkeys(("pause", "resume", "drain", "stop", "scale"), "queue_core.steer_worker")
 
@@ -71,32 +72,34 @@ class WorkerViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, PullAction
     @action(detail=True, methods=["post"])
     def pause(self, request: Request, pk: str) -> Response:
         """Have it finish what runs, give back what it claimed ahead, and take nothing; heard within a second."""
-        return self._steered(request, services.pause_worker)
+        return self._steered(request, services.pause_worker, Desire.PAUSE)
 
     @extend_schema(request=NoFields, responses=WorkerSerializer)
     @action(detail=True, methods=["post"])
     def resume(self, request: Request, pk: str) -> Response:
         """Let a paused worker go on."""
-        return self._steered(request, services.resume_worker)
+        return self._steered(request, services.resume_worker, Desire.RUN)
 
     @extend_schema(request=NoFields, responses=WorkerSerializer)
     @action(detail=True, methods=["post"])
     def drain(self, request: Request, pk: str) -> Response:
         """Have it finish all it holds, and end. Its pool gets smaller by it."""
-        return self._steered(request, services.drain_worker)
+        return self._steered(request, services.drain_worker, Desire.DRAIN)
 
     @extend_schema(request=NoFields, responses=WorkerSerializer)
     @action(detail=True, methods=["post"])
     def stop(self, request: Request, pk: str) -> Response:
         """Have it finish what runs, give back the rest, and end. Its pool gets smaller by it."""
-        return self._steered(request, services.stop_worker)
+        return self._steered(request, services.stop_worker, Desire.STOP)
 
-    def _steered(self, request: Request, verb: Callable[..., services.BulkOutcome]) -> Response:
+    def _steered(self, request: Request, verb: Callable[..., services.BulkOutcome], desire: Desire) -> Response:
+        """What was asked for before is no error: it is so already."""
         worker = self.get_object()
         self.get_serializer(data=request.data).is_valid(raise_exception=True)
         outcome = verb([worker.pk], by=actor(request))
         worker.refresh_from_db()
-        if not outcome.changed:
+        is_so = worker.state == WorkerState.ONLINE and worker.desired == desire
+        if not (outcome.changed or is_so):
             raise Unsteered(worker, outcome.reason)
         return Response(WorkerSerializer(worker).data)
 

@@ -50,7 +50,7 @@ class BulkOperation(models.Model):
         db_table = "bulk_operations"
 
     def __str__(self) -> str:
-        return f"{self.verb} #{self.pk}"
+        return f"{self.verb.replace('_', ' ')} #{self.pk}"
 
     @property
     def is_over(self) -> bool:

@@ -9,6 +9,7 @@ from queue_core.services.delete_schedule import delete_schedule
 from queue_core.services.delete_tasks import delete_tasks
 from queue_core.services.discard import discard
 from queue_core.services.discard_group import discard_group
+from queue_core.services.durations import durations
 from queue_core.services.edit_task import edit_task
 from queue_core.services.export_tasks import export_tasks
 from queue_core.services.fire_schedules import fire_schedules
@@ -91,6 +92,7 @@ __all__ = [
     "discard",
     "discard_group",
     "drain_worker",
+    "durations",
     "edit_task",
     "export_tasks",
     "fire_schedules",

@@ -156,8 +156,18 @@ def test_the_export_has_what_the_filter_finds(api: APIClient) -> None:
     column = heading.index("unique_key")
     assert [row[column] for row in reversed(rows)] == ["'=1+1", "'+1", "'-1", "'@x", "'\tx", "plain"]
     assert {row[heading.index("priority")] for row in rows} == {"-5"}
+    assert {row[heading.index("payload")] for row in rows} == {"{}"}
     assert api.get(f"{TASKS}export/", {"queue__in": "low,\x00"}).status_code == 400
     assert api.get(f"{TASKS}export/", {"state": "odd"}).status_code == 400
+
+
+def test_the_export_tells_keys_payloads_and_workers(api: APIClient) -> None:
+    services.submit("tests.typed", {"photo": 1}, key="=acme")
+    drain()
+    task = Task.objects.get()
+    heading, row = rows_of(api.get(f"{TASKS}export/"))
+    found = dict(zip(heading, row, strict=True))
+    assert (found["key"], found["payload"], found["worker"]) == ("'=acme", '{"photo": 1}', str(task.worker_id or ""))
 
 
 def test_the_export_goes_on_over_slices(api: APIClient) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.test import Client
 
 from queue_core import services
 from queue_core.errors import InvalidSteer
@@ -15,6 +16,7 @@ from queue_core.services.beat import Pulse, acknowledge, beat, desired, sign_off
 from queue_core.services.register_worker import register_worker
 from queue_core.services.worker_pool import close_pool, open_pool, poll_pool
 from queue_core.states import STEERS, Desire
+from tests.factories import UserFactory
 
 pytestmark = pytest.mark.django_db
 VERBS: dict[Desire, Callable[..., services.BulkOutcome]] = {
@@ -196,3 +198,19 @@ def test_scale_takes_the_name_of_a_pool_unless_two_have_it() -> None:
         told("scale", name, 7)
     with pytest.raises(CommandError, match="not an id"):
         told("scale", "9" * 30, 7)
+
+
+def test_what_is_so_already_is_no_error_over_the_api(client: Client) -> None:
+    client.force_login(UserFactory(is_superuser=True))
+    worker = register_worker(["default"])
+
+    def ask(verb: str) -> tuple[int, str]:
+        answer = client.post(f"/api/v1/workers/{worker}/{verb}/")
+        return answer.status_code, answer.json().get("desired", answer.json().get("state"))
+
+    assert [ask(verb) for verb in ("pause", "pause")] == [(200, "pause")] * 2
+    assert [ask(verb) for verb in ("resume", "resume")] == [(200, "run")] * 2
+    assert [ask(verb) for verb in ("drain", "drain")] == [(200, "drain")] * 2
+    assert ask("pause") == (409, "drain")
+    sign_off(worker)
+    assert ask("drain") == (409, "stopped")

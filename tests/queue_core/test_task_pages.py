@@ -1,15 +1,16 @@
 """The pages of a task that change what is there, and the export of the list."""
 
+import datetime
 import json
+import re
 from typing import Any
 
 import pytest
-from django.db import connection
 from django.test import Client
 from django.urls import reverse
 
 from queue_core import services
-from queue_core.models import Task
+from queue_core.models import Execution, Task
 from queue_core.testing import drain
 from tests.factories import UserFactory, make_dead_letters
 
@@ -181,6 +182,23 @@ def test_a_page_leads_to_what_repeats_it_and_to_its_dead_letter(owner: Client) -
         services.replay([first])
     many = owner.get(url("task_change", first)).content.decode()
     assert "and more" in many
-    with connection.cursor() as cursor:
-        cursor.execute(f"EXPLAIN {Task.objects.filter(replay_of=first).order_by().values('pk')[:100].query}")
-        assert "tasks_replays" in str(cursor.fetchall())
+
+
+def test_a_duration_is_that_of_the_attempt_not_of_its_wait_for_a_free_thread(owner: Client) -> None:
+    pk = over()
+    task = Task.objects.get(pk=pk)
+    start = task.started_at + datetime.timedelta(seconds=60)
+    Execution.objects.filter(task=pk).update(started_at=start, finished_at=start + datetime.timedelta(seconds=7))
+    Task.objects.filter(pk=pk).update(finished_at=start + datetime.timedelta(seconds=70))
+    never = services.submit("tests.noop").id
+    services.cancel([never])
+    shown = {row.pk: row for row in owner.get(url("task_changelist")).context["cl"].result_list}
+    assert (shown[pk].took.total_seconds(), shown[never].took) == (7, None)
+    assert dict(owner.get(url("task_change", pk)).context["facts"])["Duration"] == "7.0 s"
+    assert dict(owner.get(url("task_change", never)).context["facts"])["Duration"] == "–"
+
+
+def test_a_name_in_the_path_above_a_page_is_not_capitalised(owner: Client) -> None:
+    page = owner.get(url("task_change", over())).content.decode()
+    assert re.search(r">\s*tests\.typed #\d+\s*</a", page)
+    assert not re.search(r">\s*Tests\.typed", page)

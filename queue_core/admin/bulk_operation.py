@@ -82,6 +82,7 @@ class BulkOperationAdmin(LedgerAdmin):
             "error": obj.error,
             "facts": facts(obj),
             "ids": [{"id": pk, "url": links.get(pk, "")} for pk in ids],
+            "is_some_gone": any(pk not in links for pk in ids),
             "more_ids": len(obj.ids or []) > _SHOWN,
             "refusals": [{"id": pk, "reason": reason, "url": links.get(pk, "")} for pk, reason in refusals],
             "more_refusals": len(obj.refusals) > _SHOWN,

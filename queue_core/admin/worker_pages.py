@@ -10,6 +10,7 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.urls import reverse
 from unfold.admin import ModelAdmin
+from unfold.widgets import CHECKBOX_CLASSES
 
 from queue_core import services
 from queue_core.admin.ledger import actor, demand, page
@@ -71,6 +72,7 @@ def fleet(model_admin: ModelAdmin, request: HttpRequest, tabs: list[dict[str, An
         workers=worker_rows(found[:SHOWN_WORKERS]),
         shown_workers=SHOWN_WORKERS if len(found) > SHOWN_WORKERS else None,
         verbs=VERBS if may_steer(request) else (),
+        checkbox=" ".join(CHECKBOX_CLASSES),
         largest=SIZES[-1],
     )
 

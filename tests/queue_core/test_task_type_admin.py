@@ -1,5 +1,9 @@
+import re
+from pathlib import Path
+
 import pytest
 from django.contrib.admin.models import LogEntry
+from django.template.loader import get_template
 from django.test import Client
 
 from queue_core import services
@@ -20,9 +24,18 @@ def test_the_page_shows_each_type_its_limits_and_what_waits(operator: Client) ->
     services.submit_many([services.build("tests.limited", {}) for _ in range(41)])
     page = operator.get(HOME).content.decode()
     assert ">tests.limited</a>" in page
-    assert "<td>41</td>" in page
+    assert '<td data-label="Waiting">41</td>' in page
     assert "1 at once" in page  # tests.per_key
     assert "Task types" in page
+
+
+@pytest.mark.parametrize("name", ["queues", "task_types", "workers"])
+def test_a_table_with_buttons_names_its_cells_for_narrow_screens(name: str) -> None:
+    """Each cell that has a heading when wide has the same one beside it when the row is a list of its cells."""
+    source = Path(get_template(f"queue_core/admin/{name}.html").origin.name).read_text()
+    table = source[source.index("ph-stack") :].partition("</table>")[0]
+    headings = [text for text in re.findall(r"<th>(.*?)</th>", table) if text]
+    assert headings == re.findall(r'data-label="(.*?)"', table)
 
 
 def test_a_type_is_paused_and_resumed_and_that_is_written_down(operator: Client) -> None:

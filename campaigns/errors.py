@@ -103,3 +103,10 @@ class RecipientRefused(CampaignError):
     def __init__(self, field: str, text: str) -> None:
         self.field = field
         super().__init__(text)
+
+
+class UnknownLink(CampaignError):
+    """A link of a mail that was never made here, or that has been cut off."""
+
+    def __init__(self) -> None:
+        super().__init__("This link is not known; it may have been cut off.")

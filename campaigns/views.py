@@ -5,6 +5,7 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
 
 from campaigns import services
+from campaigns.errors import UnknownLink
 
 
 @never_cache
@@ -13,9 +14,13 @@ from campaigns import services
 def unsubscribe(request: HttpRequest, token: str) -> HttpResponse:
     """POST unsubscribes (RFC 8058, never redirected); GET only asks, because link scanners fetch everything.
 
-    An unknown token gets the same answer as a known one: this page tells nobody who is on a list.
+    A link that is not whole, or was never made here, is a 404 both ways: nobody may believe in what did not happen.
     """
-    recipient = services.recipient_of(token)
-    if request.method == "POST" and recipient is not None:
+    try:
+        recipient = services.recipient_of(token)
+    except UnknownLink:
+        return render(request, "campaigns/no_link.html", status=404)
+    is_post = request.method == "POST"
+    if recipient is not None and is_post:
         services.unsubscribe(recipient)
-    return render(request, "campaigns/unsubscribe.html", {"done": request.method == "POST"})
+    return render(request, "campaigns/unsubscribe.html", {"done": is_post, "is_sample": recipient is None})

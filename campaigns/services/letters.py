@@ -14,12 +14,9 @@ from campaigns.lifecycle import Leased
 from campaigns.message import Letter, Skeleton, message_id, return_path
 from campaigns.models import Campaign
 from campaigns.services.track import tracker_of
-from campaigns.services.unsubscribe import unsubscribe_url
+from campaigns.services.unsubscribe import NOBODY, unsubscribe_url
 from campaigns.smtp import Envelope
 from templates_app.rendering import Rendered, compile_version
-
-# No recipient has this id: its unsubscribe link unsubscribes nobody.
-NOBODY = 0
 
 
 class Letters:

@@ -10,8 +10,8 @@ from typing import Any
 from campaigns.lifecycle import Leased
 from campaigns.message import MessageError
 from campaigns.models import Campaign, Recipient
-from campaigns.services.letters import NOBODY, Letters
-from campaigns.services.unsubscribe import unsubscribe_url
+from campaigns.services.letters import Letters
+from campaigns.services.unsubscribe import NOBODY, unsubscribe_url
 from templates_app.errors import TemplateError
 from templates_app.services import lint
 from templates_app.variables import sample_context

@@ -11,10 +11,14 @@ from django.urls import reverse
 from django.utils.encoding import force_bytes
 
 from campaigns import lifecycle
+from campaigns.errors import UnknownLink
 from campaigns.lifecycle import Happened
 from campaigns.models import Recipient
 from campaigns.services.suppress import keep_off
 from campaigns.states import EventKind, SuppressionReason
+
+# No recipient has this id: the links of previews and tests are made for it, and unsubscribe nobody.
+NOBODY = 0
 
 
 @cache
@@ -42,11 +46,20 @@ def unsubscribe_url(recipient_id: int) -> str:
 
 
 def recipient_of(token: str) -> Recipient | None:
-    """The recipient a link was made for; None when the token is not ours."""
+    """The recipient a link was made for; None for that of a preview or a test, which is nobody's.
+
+    Raises UnknownLink when the token is not ours or not whole, or the recipient is gone (a draft's, never mailed).
+    """
     try:
-        return Recipient.objects.filter(pk=int(_signer().unsign(token))).select_related("campaign").first()
+        recipient_id = int(_signer().unsign(token))
     except (BadSignature, ValueError):
+        raise UnknownLink from None
+    if recipient_id == NOBODY:
         return None
+    found = Recipient.objects.filter(pk=recipient_id).select_related("campaign").first()
+    if found is None:
+        raise UnknownLink
+    return found
 
 
 def unsubscribe(recipient: Recipient, *, source: str = "unsubscribe link") -> bool:

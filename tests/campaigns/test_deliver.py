@@ -231,14 +231,32 @@ def test_who_unsubscribes_in_mid_campaign_is_not_mailed(smtp: SmtpServer, work: 
     assert lifecycle.counts(campaign.pk) == counts_by_scan(campaign)
 
 
-def test_an_unsubscribe_link_that_is_not_ours_changes_nothing(client: Client) -> None:
+@pytest.mark.parametrize("verb", ["get", "post"])
+def test_an_unsubscribe_link_that_is_not_whole_says_so_and_changes_nothing(client: Client, verb: str) -> None:
     row = add_recipients(CampaignFactory.create(), 1)[0]
     good = services.unsubscribe_url(row.pk).removeprefix("http://testserver/unsubscribe/").rstrip("/")
     other_purpose = signing.Signer(salt="other").sign(str(row.pk))
-    for token in ("x", good[:-1], good.replace(str(row.pk), str(row.pk + 1), 1), other_purpose, "9" * 400, "%00"):
-        response = client.post(f"/unsubscribe/{token}/")
-        assert response.status_code == 200
+    forged = good.replace(str(row.pk), str(row.pk + 1), 1)
+    for token in ("x", good[:-1], good + "x", forged, other_purpose, "9" * 400, "%00", "0:abc", ":", "é:é"):
+        response = getattr(client, verb)(f"/unsubscribe/{token}/")
+        assert response.status_code == 404
+        assert "This link is not known" in response.content.decode()
     assert not Suppression.objects.exists()
+
+
+def test_the_link_of_a_preview_or_a_test_says_that_it_unsubscribes_nobody(client: Client) -> None:
+    link = services.unsubscribe_url(0).removeprefix("http://testserver")
+    for response in (client.get(link), client.post(link)):
+        assert response.status_code == 200
+        assert "This is only a sample" in response.content.decode()
+        assert "We will not write to this address again" not in response.content.decode()
+    assert not Suppression.objects.exists()
+
+
+def test_the_link_of_a_recipient_who_is_gone_does_not_claim_anything(client: Client) -> None:
+    row = add_recipients(CampaignFactory.create(), 1)[0]
+    services.remove_recipient(row)
+    assert client.post(services.unsubscribe_url(row.pk).removeprefix("http://testserver")).status_code == 404
 
 
 def test_pause_is_heard_between_messages_and_resume_mails_the_rest_once(

@@ -8,7 +8,7 @@ from rest_framework.viewsets import GenericViewSet
 
 from campaigns.models import Campaign, CampaignEvent
 from campaigns.states import EventKind
-from queue_core.api.filters import WholeNumberFilter
+from queue_core.api.filters import AnyStateFilter, WholeNumberFilter
 
 
 class EventSerializer(serializers.ModelSerializer[CampaignEvent]):
@@ -19,6 +19,7 @@ class EventSerializer(serializers.ModelSerializer[CampaignEvent]):
 
 class EventFilter(filters.FilterSet):  # type: ignore[misc]
     kind = filters.ChoiceFilter(choices=EventKind)
+    kind__in = AnyStateFilter(field_name="kind", lookup_expr="in", choices=EventKind)
     recipient = WholeNumberFilter(field_name="recipient_id")
 
     class Meta:

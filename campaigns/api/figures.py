@@ -15,7 +15,7 @@ from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
 from campaigns import services
-from campaigns.api.given import validated
+from campaigns.api.given import asked, validated
 from campaigns.api.serializers import CampaignSerializer
 from campaigns.models import Campaign, CampaignTask
 from campaigns.states import RecipientState
@@ -68,7 +68,7 @@ class FigureActions:
     def export(self, request: Request, pk: str) -> HttpResponseBase:
         """The ledger, one row per recipient, as CSV."""
         campaign: Campaign = self.get_object()  # type: ignore[attr-defined]
-        given = validated(ExportQuerySerializer(data=request.query_params))
+        given = asked(request, ExportQuerySerializer)
         lines = services.export_campaign(campaign, state=given.get("state", ""))
         return csv_answer(lines, f"campaign-{campaign.pk}.csv")
 
@@ -77,7 +77,7 @@ class FigureActions:
     def lacking(self, request: Request, pk: str) -> HttpResponseBase:
         """Who lacks a value that the template needs, as CSV."""
         campaign: Campaign = self.get_object()  # type: ignore[attr-defined]
-        variable = validated(LackingQuerySerializer(data=request.query_params))["variable"]
+        variable = asked(request, LackingQuerySerializer)["variable"]
         return csv_answer(services.export_lacking(campaign, variable), f"campaign-{campaign.pk}-lacking.csv")
 
     @extend_schema(request=DuplicateSerializer, responses={201: CampaignSerializer})

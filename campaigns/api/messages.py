@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from campaigns import services
-from campaigns.api.given import validated
+from campaigns.api.given import asked, validated
 from campaigns.models import Campaign, Recipient
 from campaigns.services.send_test import ADDRESSES_MAX
 from queue_core.api.actor import actor
@@ -65,7 +65,7 @@ class MessageActions:
     def preview(self, request: Request, pk: str) -> Response:
         """The very mail that a recipient would get."""
         campaign: Campaign = self.get_object()  # type: ignore[attr-defined]
-        given = validated(PreviewQuerySerializer(data=request.query_params))
+        given = asked(request, PreviewQuerySerializer)
         shown = services.preview_message(campaign, _recipient(campaign, given.get("recipient")))
         return Response(MessagePreviewSerializer(shown).data)
 

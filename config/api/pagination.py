@@ -16,6 +16,7 @@ from rest_framework.response import Response
 from rest_framework.utils.urls import replace_query_param
 from rest_framework.views import APIView
 
+from config.api.filters import refuse_unknown
 from queue_core.time_limit import TooSlow, time_limit
 
 PAGE_SIZE = 100
@@ -59,6 +60,7 @@ class Keyset(BasePagination):
     """
 
     def paginate_queryset(self, queryset: Any, request: Request, view: APIView | None = None) -> list[Any] | None:
+        refuse_unknown(request, view)
         self.url = request.build_absolute_uri()
         size = _page_size(request)
         self.terms = _terms(queryset)

@@ -168,8 +168,9 @@ REST_FRAMEWORK = {
     ],
     "DEFAULT_RENDERER_CLASSES": ["config.api.renderers.Json", "rest_framework.renderers.BrowsableAPIRenderer"],
     "DEFAULT_FILTER_BACKENDS": [
-        "django_filters.rest_framework.DjangoFilterBackend",
-        "rest_framework.filters.SearchFilter",
+        "config.api.filters.Known",
+        "config.api.filters.Filters",
+        "config.api.filters.Search",
         "config.api.filters.Ordering",
     ],
     "DEFAULT_PAGINATION_CLASS": "config.api.pagination.Keyset",

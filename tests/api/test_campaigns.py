@@ -15,6 +15,7 @@ from campaigns.models import (
     Suppression,
 )
 from campaigns.smtp import Transport
+from campaigns.states import RecipientState
 from queue_core.models import Task
 from templates_app.services import archive_template
 from tests.campaigns.sheets import workbook
@@ -223,6 +224,9 @@ def test_status_has_every_number(api, ready):
         ("search=A", "a"),
         ("template=0", ""),
         ("created_at__lt=2001-01-01", ""),
+        ("scheduled_at__gte=9999-01-01", ""),
+        ("launched_at__lt=9999-01-01", ""),
+        ("finished_at__gte=2001-01-01", ""),
     ],
 )
 def test_a_list_is_filtered(api, query, expected):
@@ -452,6 +456,10 @@ def test_recipients_are_added_to_drafts_only(api, ready, path):
         ("state__in=sent,pending", {"r0", "r1", "r2"}),
         ("email=R2@Example.com", {"r2"}),
         ("email=r2", set()),
+        ("email__in=R2@example.com, r0@example.com", {"r0", "r2"}),
+        ("search=R1", {"r1"}),
+        ("search=r&page_size=1000", {"r0", "r1", "r2"}),
+        ("search=example", set()),
     ],
 )
 def test_recipients_are_those_of_the_campaign_and_filtered(api, ready, query, expected):
@@ -465,6 +473,37 @@ def test_recipients_are_those_of_the_campaign_and_filtered(api, ready, query, ex
 def test_recipients_are_walked_once(api, campaign, walk):
     add_recipients(campaign, 25)
     assert len({row["id"] for row in walk(api, f"{ROOT}{campaign.pk}/recipients/?page_size=4")}) == 25
+
+
+def test_people_who_are_searched_for_are_walked_by_their_address(api, campaign, walk):
+    add_recipients(campaign, 25)
+    rows = walk(api, f"{ROOT}{campaign.pk}/recipients/?search=R1&page_size=4")
+    assert [row["email"] for row in rows] == sorted(f"r{n}@example.com" for n in (1, *range(10, 20)))
+
+
+@pytest.mark.parametrize("query", ["state=sent", "search=zzz", "name=zzz", "created_at__lt=2001-01-01", "ordering=x"])
+@pytest.mark.parametrize("end", ["", "status/", "stats/", "preflight/"])
+def test_a_filter_of_the_list_hides_no_campaign(api, ready, end, query):
+    """One campaign is found by its id, whatever stands in the query of one of its routes."""
+    assert api.get(f"{ROOT}{ready.pk}/{end}?{query}").status_code == 200
+
+
+@pytest.mark.parametrize("state", RecipientState.values)
+def test_a_campaign_is_exported_by_the_state_of_its_people(api, ready, state):
+    answer = api.get(f"{ROOT}{ready.pk}/export/?state={state}")
+    assert answer.status_code == 200
+    rows = b"".join(answer.streaming_content).decode().splitlines()[1:]
+    assert len(rows) == Recipient.objects.filter(campaign=ready, state=state).count()
+
+
+def test_a_misspelt_option_in_the_query_does_nothing(api, ready):
+    people = Recipient.objects.count()
+    url = f"{ROOT}{ready.pk}/"
+    answer = api.post(f"{url}recipients/bulk/?dryrun=true", [{"email": "new@example.com"}])
+    assert "dry_run" in answer.json()["errors"]["dryrun"][0]
+    assert Recipient.objects.count() == people
+    for path in ("export/?stat=sent", "preview/?recipients=1", "lacking/?variable=recipient.city&csv=1"):
+        assert api.get(f"{url}{path}").status_code == 400
 
 
 def test_the_errors_of_an_import_are_a_file_no_spreadsheet_runs(api, campaign):

@@ -296,3 +296,39 @@ def test_a_list_of_thirty_runs_as_many_queries_as_one_of_three(path, api):
         seen.append(len(queries))
     assert seen[0] == seen[1]
     assert seen[0] < 10  # with the four that keep a time limit
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("tasks/", "tasks/export/", "tasks/{task}/executions/", "workers/", "worker-pools/", "workflows/"),
+        *("bulk-operations/", "dead-letters/", "dead-letters/groups/", "schedules/", "audit/"),
+        *("campaigns/", "campaigns/{campaign}/recipients/", "campaigns/{campaign}/imports/"),
+        *("campaigns/{campaign}/tasks/", "campaigns/{campaign}/events/", "templates/"),
+        *("suppressions/", "suppressions/export/", "transports/", "dkim-keys/", "domain-limits/"),
+    ],
+)
+def test_a_parameter_that_a_list_does_not_know_is_named_with_the_known_ones(path, ids, api):
+    url = ROOT + path.format(**ids)
+    answer = api.get(f"{url}?colour=red&page_size=1")
+    assert answer.status_code == 400
+    assert "Known: " in answer.json()["errors"]["colour"][0]
+    # What the page itself asks with.
+    assert api.get(f"{url}?format=json").status_code == 200
+
+
+def test_what_a_list_is_said_to_know_it_knows(ids, api):
+    paths = api.get(f"{ROOT}schema/?format=json").json()["paths"]
+    described = {
+        path: [each["name"] for each in methods["get"].get("parameters", []) if each["in"] == "query"]
+        for path, methods in paths.items()
+        if "get" in methods
+    }
+    assert "search" in described["/api/v1/campaigns/{campaign}/recipients/"]
+    assert "search" not in described["/api/v1/campaigns/{campaign}/events/"]
+    for path, names in described.items():
+        if "{" in path.replace("{campaign}", "") or "cursor" not in names:
+            continue
+        for name in names:
+            answer = api.get(path.format(**ids), {name: ""})
+            assert "Unknown parameter" not in answer.content.decode(), (path, name)

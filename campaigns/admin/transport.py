@@ -142,7 +142,12 @@ class TransportAdmin(SavesByVerb, LedgerAdmin):
             "label": {"text": state, "type": _LABELS[state]},
             "buttons": buttons[: 2 if trouble else 1] if self.has_change_permission(request) else [],
             "trouble": trouble,
-            "facts": [("Kind", obj.get_kind_display()), ("Where", self.where(obj)), ("Priority", obj.priority)],
+            "facts": [
+                ("Kind", obj.get_kind_display()),
+                ("Where", self.where(obj)),
+                ("Priority", obj.priority),
+                ("Breaker", trouble or "closed"),
+            ],
         }
 
     def press(self, request: HttpRequest, pk: int, *, verb: Any) -> HttpResponse:

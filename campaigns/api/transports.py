@@ -1,6 +1,6 @@
-from typing import Any
+from typing import Any, cast
 
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import mixins, serializers
 from rest_framework.decorators import action
 from rest_framework.request import Request
@@ -8,31 +8,62 @@ from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
 from rest_framework.viewsets import GenericViewSet
 
-from campaigns import services
+from campaigns import breaker, services
 from campaigns.api.given import validated
 from campaigns.api.serializers import NoFields
 from campaigns.api.views import ID
-from campaigns.models import MailTransport
+from campaigns.models import MailBreaker, MailTransport
 from campaigns.states import Security, TransportKind
 from queue_core.api.actor import actor
+
+
+class BreakerSerializer(serializers.Serializer[MailBreaker]):
+    """Whether the mail server took our mail the last time; see the guide to sending."""
+
+    state = serializers.SerializerMethodField(help_text="closed: it is used; open: it waits, and then one chunk tries")
+    failures = serializers.IntegerField(help_text="refusals of us in a row")
+    reason = serializers.CharField(help_text="what the mail server said")
+    open_until = serializers.DateTimeField(allow_null=True, help_text="when one chunk tries again")
+
+    @extend_schema_field(serializers.ChoiceField(choices=["closed", "open"]))
+    def get_state(self, found: MailBreaker) -> str:
+        return "open" if found.open_until else "closed"
+
+
+class _Transports(serializers.ListSerializer[MailTransport]):
+    """Looks up the breakers of all of them at once."""
+
+    def to_representation(self, data: Any) -> list[Any]:
+        rows, one = list(data), cast(TransportSerializer, self.child)
+        one.troubles = breaker.troubles([row.breaker_key for row in rows])
+        return super().to_representation(rows)
 
 
 class TransportSerializer(serializers.ModelSerializer[MailTransport]):
     """Everything but the secret, which is never shown."""
 
     has_secret = serializers.SerializerMethodField()
+    breaker = serializers.SerializerMethodField()
+    troubles: dict[str, MailBreaker] | None = None
 
     class Meta:
         model = MailTransport
+        list_serializer_class = _Transports
         fields = [
             *("id", "name", "kind", "priority", "enabled", "host", "port", "security", "verify", "username"),
             *("has_secret", "secret_env", "backend", "options", "connections", "pipelining", "max_messages", "timeout"),
-            *("rate_count", "rate_seconds", "created_at"),
+            *("rate_count", "rate_seconds", "breaker", "created_at"),
         ]
         read_only_fields = fields
 
     def get_has_secret(self, row: MailTransport) -> bool:
         return bool(row.secret)
+
+    @extend_schema_field(BreakerSerializer)
+    def get_breaker(self, row: MailTransport) -> dict[str, Any]:
+        key = row.breaker_key
+        troubles = breaker.troubles([key]) if self.troubles is None else self.troubles
+        return dict(BreakerSerializer(troubles.get(key, MailBreaker(key=key))).data)
 
 
 class TransportFormSerializer(serializers.Serializer[Any]):

@@ -437,10 +437,18 @@ def test_the_api_adds_changes_checks_resets_and_removes(api: Any, smtp: SmtpServ
         "port": ["Write a number from 1 to 65535."]
     }
     assert api.patch(url, {"colour": "red"}).status_code == 400
+    closed = {"state": "closed", "failures": 0, "reason": "", "open_until": None}
+    assert api.get(url).data["breaker"] == closed
+    for _ in range(3):
+        breaker.trip(stored.breaker_key, "no")
+    for shown in (api.get(url).data, api.get("/api/v1/transports/").data["results"][0]):
+        found = shown["breaker"]
+        assert (found["state"], found["failures"], found["reason"]) == ("open", 3, "no")
+        assert found["open_until"].endswith("Z")
     answer = api.post(f"{url}check/", {}).json()
     assert answer["ok"] is False
     assert "AUTH" in answer["lines"][0]
-    assert api.post(f"{url}reset/", {}).status_code == 200
+    assert api.post(f"{url}reset/", {}).data["breaker"] == closed
     assert api.delete(url).status_code == 204
 
 

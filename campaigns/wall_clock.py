@@ -14,6 +14,22 @@ def zones() -> set[str]:
     return available_timezones() - _NO_PLACE
 
 
+def zone_of(timezone: str) -> ZoneInfo:
+    """Raises ScheduleRefused for a zone that does not exist."""
+    if timezone not in zones():
+        raise ScheduleRefused("timezone", f"There is no time zone “{timezone[:60]}”; write one such as Europe/Berlin.")
+    return ZoneInfo(timezone)
+
+
+def in_words(at: datetime.datetime, timezone: str) -> str:
+    """`2027-10-31 02:30 Europe/Berlin (00:30 UTC)`: as the clocks there show a moment, and what that is for all."""
+    there, utc = at.astimezone(zone_of(timezone)), at.astimezone(datetime.UTC)
+    text = f"{there:%Y-%m-%d %H:%M} {timezone}"
+    if timezone == "UTC":
+        return text
+    return f"{text} ({utc:%H:%M} UTC)" if there.date() == utc.date() else f"{text} ({utc:%Y-%m-%d %H:%M} UTC)"
+
+
 def at_wall_clock(shown: datetime.datetime, timezone: str) -> datetime.datetime:
     """The moment at which the clocks of a time zone (IANA name) show a naive time; an aware one is taken as it is.
 
@@ -22,9 +38,7 @@ def at_wall_clock(shown: datetime.datetime, timezone: str) -> datetime.datetime:
     """
     if shown.tzinfo is not None:
         return shown
-    if timezone not in zones():
-        raise ScheduleRefused("timezone", f"There is no time zone “{timezone[:60]}”; write one such as Europe/Berlin.")
-    zone = ZoneInfo(timezone)
+    zone = zone_of(timezone)
     try:
         moment = shown.replace(tzinfo=zone).astimezone(datetime.UTC)
         again = moment.astimezone(zone).replace(tzinfo=None, fold=0)

@@ -1,3 +1,4 @@
+import datetime
 import json
 from functools import partial
 from typing import Any
@@ -6,6 +7,7 @@ from django.contrib import admin, messages
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import URLPattern, path
+from django.utils import timezone
 from django.utils.safestring import SafeString
 from unfold.decorators import display as label
 
@@ -24,9 +26,12 @@ from campaigns.admin.forms import CampaignForm
 from campaigns.admin.progress import CAMPAIGN_LABELS, bar, grouped, panel, with_progress
 from campaigns.models import Campaign
 from campaigns.states import CampaignState
+from campaigns.wall_clock import in_words
 from queue_core.admin.filters import tabs
 from queue_core.admin.ledger import LedgerAdmin, demand, find, page
 from queue_core.admin.times import moment
+
+_NONE = "–"  # noqa: RUF001 - a dash it is
 
 
 class StateFilter(admin.SimpleListFilter):
@@ -167,11 +172,11 @@ class CampaignAdmin(SavesByVerb, LedgerAdmin):
                 ("Limit", f"{obj.rate_per_minute:,} mails per minute" if obj.rate_per_minute else "none"),
                 ("Tracks", _tracked(obj)),
                 ("Unconfirmed mails", obj.get_unconfirmed_display()),
-                ("Created", moment(obj.created_at)),
-                ("Scheduled for", moment(obj.scheduled_at)),
-                ("Launched", moment(obj.launched_at)),
-                ("Launched by", obj.launched_by or "–"),  # noqa: RUF001
-                ("Finished", moment(obj.finished_at)),
+                ("Created", _zoned(obj.created_at)),
+                ("Scheduled for", in_words(obj.scheduled_at, obj.timezone) if obj.scheduled_at else _NONE),
+                ("Launched", _zoned(obj.launched_at)),
+                ("Launched by", obj.launched_by or _NONE),
+                ("Finished", _zoned(obj.finished_at)),
             ],
             "values": json.dumps(obj.context, indent=2, ensure_ascii=False) if obj.context else "",
         }
@@ -191,6 +196,10 @@ class CampaignAdmin(SavesByVerb, LedgerAdmin):
     @admin.display(description="Launched")
     def launched(self, campaign: Campaign) -> str:
         return moment(campaign.launched_at)
+
+
+def _zoned(at: datetime.datetime | None) -> str:
+    return f"{moment(at)} {timezone.localtime(at).tzname()}" if at else _NONE
 
 
 def _tracked(campaign: Campaign) -> str:

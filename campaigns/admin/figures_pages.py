@@ -6,6 +6,7 @@ from urllib.parse import urlencode
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
 from django.urls import reverse
+from django.utils import timezone
 
 from campaigns import services
 from campaigns.admin.forms import DuplicateForm
@@ -36,6 +37,7 @@ def figures(model_admin: Any, request: HttpRequest, pk: int) -> HttpResponse:
         now=_shown(stats["states"]),
         happened=_shown(stats["events"]),
         kinds=kinds,
+        zone=timezone.get_current_timezone_name(),
         hours=[(moment(hour["hour"]), [grouped(hour.get(kind, 0)) for kind in kinds]) for hour in reversed(hours)],
         domains=stats["domains"],
         domains_of=grouped(stats["domains_of"]),

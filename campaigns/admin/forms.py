@@ -109,9 +109,9 @@ class ScheduleForm(forms.Form):
     at = forms.DateTimeField(
         label="Launch at",
         input_formats=["%Y-%m-%dT%H:%M", "%Y-%m-%d %H:%M", "%Y-%m-%dT%H:%M:%S"],
-        widget=forms.DateTimeInput(attrs={"type": "datetime-local", "class": "ph-field"}, format="%Y-%m-%dT%H:%M"),
+        widget=widgets.UnfoldAdminTextInputWidget(attrs={"type": "datetime-local"}),
     )
-    zone = forms.ChoiceField(
+    timezone = forms.ChoiceField(
         label="Time zone",
         choices=lambda: [(name, name) for name in sorted(zones())],
         widget=widgets.UnfoldAdminSelectWidget,
@@ -128,10 +128,10 @@ class ScheduleForm(forms.Form):
 
     def clean(self) -> dict[str, Any]:
         given = super().clean() or {}
-        if "at" in given and "zone" in given:
+        if "at" in given and "timezone" in given:
             try:
                 # Django took it for the server's own zone.
-                given["moment"] = at_wall_clock(given["at"].replace(tzinfo=None), given["zone"])
+                given["moment"] = at_wall_clock(given["at"].replace(tzinfo=None), given["timezone"])
             except ScheduleRefused as exc:
                 self.add_error("at", str(exc))
         return given

@@ -3,7 +3,6 @@
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from django.conf import settings
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed, HttpResponseRedirect
 from django.urls import reverse
@@ -12,6 +11,7 @@ from campaigns import services
 from campaigns.admin.forms import ScheduleForm
 from campaigns.errors import CampaignError, NotReady, ScheduleRefused
 from campaigns.models import Campaign
+from campaigns.wall_clock import in_words
 from queue_core.admin.ledger import actor, demand, find, page
 
 
@@ -21,9 +21,10 @@ def schedule(model_admin: Any, request: HttpRequest, pk: int) -> HttpResponse:
     demand(model_admin.has_launch_permission(request))
     form = ScheduleForm(request.POST or None, initial=_initial(campaign))
     if form.is_valid():
-        given = form.cleaned_data
+        at = form.cleaned_data["moment"]
+        plan = {name: form.cleaned_data[name] for name in ("late_minutes", "timezone")}
         try:
-            made = services.schedule(campaign, given["moment"], late_minutes=given["late_minutes"], by=actor(request))
+            made = services.schedule(campaign, at, **plan, by=actor(request))
         except ScheduleRefused as exc:
             form.add_error(exc.field, str(exc))
         except CampaignError as exc:
@@ -31,18 +32,26 @@ def schedule(model_admin: Any, request: HttpRequest, pk: int) -> HttpResponse:
                 messages.error(request, text)
             return _back_to(pk)
         else:
-            messages.success(
-                request, f"“{made.name}” will be launched at {given['at']:%d %b %Y, %H:%M} ({given['zone']})."
-            )
+            messages.success(request, f"“{made.name}” will be launched at {in_words(at, made.timezone)}.")
             return _back_to(pk)
-    context = {"form": form, "button": "Schedule", "back": _page_of(pk)}
-    return page(model_admin, request, "queue_core/admin/form.html", title=f"Schedule {campaign}", **context)
+    return page(
+        model_admin,
+        request,
+        "campaigns/admin/schedule.html",
+        title=f"Schedule {campaign}",
+        original=campaign,
+        form=form,
+        button="Schedule",
+        back=_page_of(pk),
+        # Who sets the first time is offered the zone of the browser.
+        is_new=not form.is_bound and campaign.scheduled_at is None,
+    )
 
 
 def _initial(campaign: Campaign) -> dict[str, Any]:
-    known = {"zone": settings.TIME_ZONE, "late_minutes": campaign.late_minutes}
+    known: dict[str, Any] = {"timezone": campaign.timezone, "late_minutes": campaign.late_minutes}
     if campaign.scheduled_at:
-        known["at"] = campaign.scheduled_at.astimezone(ZoneInfo(settings.TIME_ZONE)).replace(tzinfo=None)
+        known["at"] = f"{campaign.scheduled_at.astimezone(ZoneInfo(campaign.timezone)):%Y-%m-%dT%H:%M}"
     return known
 
 

@@ -1,5 +1,5 @@
 import datetime
-from typing import Any
+from typing import Any, cast
 
 from rest_framework import serializers
 
@@ -7,11 +7,13 @@ from campaigns.addresses import AddressError, parse_address
 from campaigns.context import check_context
 from campaigns.message import MessageError, Skeleton
 from campaigns.models import Campaign, MailTransport, Recipient, Suppression
+from campaigns.services import totals
 from campaigns.services.preflight import Item
 from campaigns.states import PreflightLevel, RecipientState, SuppressionReason, UnconfirmedPolicy
 from templates_app.lines import one_line
 from templates_app.models import EmailTemplate
 
+_LATE = "launched no later than so long after its time, else it is a draft again"
 # Only its form counts, when the answer address is looked at by itself.
 _ANY_SENDER = "sender@example.com"
 
@@ -20,18 +22,34 @@ class NoFields(serializers.Serializer[Any]):
     """The body of a verb that needs none: empty, or {}."""
 
 
+class _Campaigns(serializers.ListSerializer[Campaign]):
+    """Looks up the recipients of all of them at once."""
+
+    def to_representation(self, data: Any) -> list[Any]:
+        rows, one = list(data), cast(CampaignSerializer, self.child)
+        one.known = totals(rows)
+        return super().to_representation(rows)
+
+
 class CampaignSerializer(serializers.ModelSerializer[Campaign]):
+    total = serializers.SerializerMethodField(help_text="recipients")
+    known: dict[int, int] | None = None
     template_version = serializers.IntegerField(source="template_version.number", default=None, read_only=True)
     launched_by = serializers.CharField(source="launched_by.username", default=None, read_only=True)
 
     class Meta:
         model = Campaign
+        list_serializer_class = _Campaigns
         fields = [
             *("id", "name", "state", "template", "template_version", "from_email", "reply_to", "context"),
-            *("transport", "rate_per_minute", "unconfirmed", "scheduled_at", "late_minutes"),
+            *("transport", "rate_per_minute", "unconfirmed", "scheduled_at", "timezone", "late_minutes"),
             *("track_opens", "track_clicks"),
             *("total", "trouble", "launched_by", "created_at", "launched_at", "finished_at"),
         ]
+
+    def get_total(self, campaign: Campaign) -> int:
+        found = totals([campaign]) if self.known is None else self.known
+        return found[campaign.pk]
 
 
 class EditCampaignSerializer(serializers.Serializer[Any]):
@@ -59,6 +77,10 @@ class EditCampaignSerializer(serializers.Serializer[Any]):
         allow_null=True,
         help_text="when a launch takes place, once somebody asked for it; null: at once",
     )
+    timezone = serializers.CharField(
+        required=False, max_length=60, help_text="IANA name, such as Europe/Berlin: whose clocks tell of scheduled_at"
+    )
+    late_minutes = serializers.IntegerField(required=False, help_text=_LATE)
     track_opens = serializers.BooleanField(required=False, help_text="a tiny picture tells when a mail is opened")
     track_clicks = serializers.BooleanField(required=False, help_text="links go by way of this server")
     unconfirmed = serializers.ChoiceField(
@@ -99,10 +121,10 @@ class _Shown(serializers.DateTimeField):
 
 class ScheduleCampaignSerializer(serializers.Serializer[Any]):
     at = _Shown(help_text="with an offset from UTC, or as the clocks of `timezone` show it")
-    timezone = serializers.CharField(default="UTC", max_length=60, help_text="IANA name, such as Europe/Berlin")
-    late_minutes = serializers.IntegerField(
-        default=60, help_text="launched no later than so long after that, else it is a draft again"
+    timezone = serializers.CharField(
+        required=False, max_length=60, help_text="IANA name, such as Europe/Berlin; the campaign's if left out"
     )
+    late_minutes = serializers.IntegerField(required=False, help_text=f"{_LATE}; the campaign's if left out")
 
 
 class RetryFailedSerializer(serializers.Serializer[Any]):

@@ -102,8 +102,8 @@ class CampaignViewSet(
     def schedule(self, request: Request, pk: str) -> Response:
         """Launch it by itself at a time; again with another time changes that. 409 with `problems` when not ready."""
         campaign, given = self.get_object(), self._given(request)
-        at = at_wall_clock(given["at"], given["timezone"])
-        return self._shown(services.schedule(campaign, at, late_minutes=given["late_minutes"], by=actor(request)))
+        at = at_wall_clock(given.pop("at"), given.get("timezone", campaign.timezone))
+        return self._shown(services.schedule(campaign, at, **given, by=actor(request)))
 
     @extend_schema(request=shapes.NoFields, responses=shapes.CampaignSerializer)
     @action(detail=True, methods=["post"])

@@ -6,7 +6,7 @@ and after, is an event; a mail that was sent is in the ledger and has none.
 """
 
 from campaigns.lifecycle.audience import add_incoming, copy_audience, preview_incoming, remove, rewrite
-from campaigns.lifecycle.campaign import complete, counts, is_sending, is_under_way, move_campaign, note_trouble
+from campaigns.lifecycle.campaign import complete, counts, is_sending, is_under_way, move_campaign, note_trouble, totals
 from campaigns.lifecycle.delivery import Leased, Settled, Wish, line, recover, revive, settle, settle_and_lease
 from campaigns.lifecycle.events import Happened, record_events
 from campaigns.lifecycle.imports import is_checking, is_running, move_import
@@ -46,4 +46,5 @@ __all__ = [
     "rewrite",
     "settle",
     "settle_and_lease",
+    "totals",
 ]

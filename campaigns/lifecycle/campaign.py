@@ -1,5 +1,6 @@
 """The states of campaigns."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.db import transaction
@@ -50,6 +51,12 @@ def counts(campaign_id: int) -> dict[str, int]:
         rows("SELECT state, sum(n)::bigint FROM campaign_counts WHERE campaign_id = %s GROUP BY state", [campaign_id])
     )
     return {state.value: int(found.get(state.value, 0)) for state in RecipientState}
+
+
+def totals(campaign_ids: Sequence[int]) -> dict[int, int]:
+    """Recipients of each campaign, from the running counts; those without any are left out."""
+    sql = "SELECT campaign_id, sum(n)::bigint FROM campaign_counts WHERE campaign_id = ANY(%s) GROUP BY campaign_id"
+    return {campaign_id: int(n) for campaign_id, n in rows(sql, [list(campaign_ids)])}
 
 
 def is_sending(campaign_id: int) -> bool:

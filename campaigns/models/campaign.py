@@ -37,6 +37,9 @@ class Campaign(models.Model):
     late_minutes = models.IntegerField(
         default=60, editable=False, help_text="launched no later than so long after scheduled_at, else a draft again"
     )
+    timezone = models.CharField(
+        max_length=60, default="UTC", editable=False, help_text="whose clocks scheduled_at was read from"
+    )
     scheduled_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, null=True, on_delete=models.SET_NULL, related_name="+", editable=False
     )

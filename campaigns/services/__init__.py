@@ -40,7 +40,7 @@ from campaigns.services.schedule_campaign import launch_due, schedule, unschedul
 from campaigns.services.send_test import TestOutcome, send_template_test, send_test
 from campaigns.services.start import launch_as_planned, start
 from campaigns.services.start_import import begin_import, start_import
-from campaigns.services.status import status
+from campaigns.services.status import status, totals
 from campaigns.services.suppress import suppress, unsuppress
 from campaigns.services.take_notice import Taken, take_notice
 from campaigns.services.take_report import TooEarly, take_report
@@ -121,6 +121,7 @@ __all__ = [
     "take_notice",
     "take_open",
     "take_report",
+    "totals",
     "transport_refusals",
     "unschedule",
     "unsubscribe",

@@ -17,6 +17,7 @@ _COPIED = (
     "rate_per_minute",
     "unconfirmed",
     "late_minutes",
+    "timezone",
     "track_opens",
     "track_clicks",
 )

@@ -1,13 +1,12 @@
 import hashlib
 import json
-from datetime import datetime
 from typing import Any
 
 from django.db import transaction
 
 from campaigns.errors import EditedMeanwhile, WrongState
 from campaigns.models import Campaign
-from campaigns.services.schedule_campaign import check_time, schedule, unschedule
+from campaigns.services.schedule_campaign import PLAN, check_plan, schedule, unschedule
 from campaigns.states import CampaignState
 from queue_core.services import Actor, audit
 
@@ -29,15 +28,16 @@ def edit_campaign(
 ) -> Campaign:
     """Change fields of a draft; `rate_per_minute` (None: no limit) until it is over, heard by its senders at once.
 
-    `scheduled_at` alone moves a campaign that is scheduled to another time, None makes it a draft again. `revision` is
-    that of what somebody was shown (see `revision_of`); raises EditedMeanwhile when it says something else by now.
-    Raises WrongState in any other state, also when it changes at the same moment, and ScheduleRefused.
+    `scheduled_at`, `timezone` and `late_minutes` also of a campaign that is scheduled, which no time makes a draft
+    again. `revision` is that of what somebody was shown (see `revision_of`); raises EditedMeanwhile when it says
+    something else by now. Raises WrongState in any other state, also when it changes at the same moment, and
+    ScheduleRefused.
     """
-    at = values.get("scheduled_at")
-    if campaign.state == CampaignState.SCHEDULED and set(values) == {"scheduled_at"}:
-        return unschedule(campaign, by=by) if at is None else _moved(campaign, at, by)
-    if at is not None and at != campaign.scheduled_at:
-        check_time(at, "scheduled_at")
+    is_same = values.get("scheduled_at") == campaign.scheduled_at
+    asked = {name: value for name, value in values.items() if not (is_same and name == "scheduled_at")}
+    check_plan({"timezone": campaign.timezone, **asked})
+    if campaign.state == CampaignState.SCHEDULED and values and set(values) <= PLAN:
+        return _replanned(campaign, values, by)
     with transaction.atomic():
         locked = Campaign.objects.select_for_update().get(pk=campaign.pk)
         is_over = locked.state in (CampaignState.COMPLETED, CampaignState.CANCELLED)
@@ -54,6 +54,8 @@ def edit_campaign(
     return locked
 
 
-def _moved(campaign: Campaign, at: datetime, by: Actor | None) -> Campaign:
-    check_time(at, "scheduled_at")
-    return schedule(campaign, at, late_minutes=campaign.late_minutes, by=by)
+def _replanned(campaign: Campaign, plan: dict[str, Any], by: Actor | None) -> Campaign:
+    at = plan.get("scheduled_at", campaign.scheduled_at)
+    if at is None:
+        return unschedule(campaign, by=by)
+    return schedule(campaign, at, late_minutes=plan.get("late_minutes"), timezone=plan.get("timezone"), by=by)

@@ -26,5 +26,5 @@ def launch_as_planned(campaign: Campaign, *, by: Actor | None = None) -> Campaig
         raise WrongState(campaign.name, campaign.state, "launched before its time: unschedule it first")
     planned = campaign.scheduled_at if campaign.state == CampaignState.DRAFT else None
     if planned is not None and planned > database_time():
-        return schedule(campaign, planned, late_minutes=campaign.late_minutes, by=by)
+        return schedule(campaign, planned, by=by)
     return launch(campaign, by=by)

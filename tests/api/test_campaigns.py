@@ -496,6 +496,12 @@ def test_a_campaign_is_exported_by_the_state_of_its_people(api, ready, state):
     assert len(rows) == Recipient.objects.filter(campaign=ready, state=state).count()
 
 
+def test_a_draft_says_how_many_recipients_it_has(api, ready):
+    empty = CampaignFactory(template=ready.template)
+    assert api.get(f"{ROOT}{ready.pk}/").data["total"] == 3
+    assert {row["id"]: row["total"] for row in api.get(ROOT).data["results"]} == {ready.pk: 3, empty.pk: 0}
+
+
 def test_a_misspelt_option_in_the_query_does_nothing(api, ready):
     people = Recipient.objects.count()
     url = f"{ROOT}{ready.pk}/"

@@ -83,6 +83,7 @@ NOT_OF_PERSONS = {
         "run_import",
         "rejected_rows",
         "status",
+        "totals",
         "take_notice",
         "take_report",
         "take_click",

@@ -16,7 +16,7 @@ from campaigns import services
 from campaigns.errors import NotReady, ScheduleRefused, WrongState
 from campaigns.models import Campaign, CampaignTask
 from campaigns.services.launch_task import LAUNCH_DUE
-from campaigns.wall_clock import at_wall_clock
+from campaigns.wall_clock import at_wall_clock, in_words
 from queue_core import services as queue
 from queue_core.models import Task
 from queue_core.services import Actor
@@ -269,6 +269,50 @@ def test_a_planned_time_that_has_passed_is_now(draft: Campaign) -> None:
     assert services.launch_as_planned(Campaign.objects.get()).state == "sending"
 
 
+def test_the_zone_is_kept_and_told_with_the_time(draft: Campaign) -> None:
+    made = services.schedule(draft, soon(), timezone="Asia/Kolkata", late_minutes=7)
+    services.unschedule(made)
+    services.schedule(draft, soon())
+    made.refresh_from_db()
+    assert (made.timezone, made.late_minutes) == ("Asia/Kolkata", 7)
+    with pytest.raises(ScheduleRefused, match=r"now it is [0-9-]+ [0-9:]+ Asia/Kolkata"):
+        services.schedule(draft, timezone.now() - HOUR)
+    with pytest.raises(ScheduleRefused, match="no time zone"):
+        services.schedule(draft, soon(), timezone="Mars")
+    assert "Asia/Kolkata" in services.launch_due(draft.pk, make_due(draft, late=60))
+
+
+@pytest.mark.parametrize(
+    ("zone", "words"),
+    [
+        ("UTC", "2027-10-30 23:30 UTC"),
+        ("Europe/London", "2027-10-31 00:30 Europe/London (2027-10-30 23:30 UTC)"),
+        ("America/Lima", "2027-10-30 18:30 America/Lima (23:30 UTC)"),
+    ],
+)
+def test_a_moment_in_words_is_by_the_clocks_of_its_zone_and_in_utc(zone: str, words: str) -> None:
+    assert in_words(datetime.datetime.fromisoformat("2027-10-30T23:30Z"), zone) == words
+
+
+def test_the_api_takes_and_tells_the_whole_plan(draft: Campaign, api: Any) -> None:
+    url = f"/api/v1/campaigns/{draft.pk}/"
+    plan = {"scheduled_at": f"{AUTUMN}T00:30:00Z", "timezone": "Europe/Berlin", "late_minutes": 9}
+    body = {"name": "n", "template": draft.template_id, "from_email": "a@example.com"}
+    made = api.post("/api/v1/campaigns/", {**body, **plan})
+    assert (made.status_code, {name: made.data[name] for name in plan}) == (201, plan)
+    assert {name: api.patch(url, plan).data[name] for name in plan} == plan
+    assert api.post(f"{url}launch/").data["state"] == "scheduled"
+    moved = api.patch(url, {"late_minutes": 30, "timezone": "UTC"}).data
+    assert (moved["state"], moved["late_minutes"], moved["timezone"]) == ("scheduled", 30, "UTC")
+    assert moved["scheduled_at"] == plan["scheduled_at"]
+    for wrong, field in (({"late_minutes": 0}, "late_minutes"), ({"timezone": "Mars"}, "timezone")):
+        for answer in (api.patch(url, wrong), api.post("/api/v1/campaigns/", {**body, **wrong})):
+            assert (answer.status_code, list(answer.json()["errors"])) == (400, [field])
+    for verb in ("launch", "start"):
+        refused = api.post(f"{url}{verb}/")
+        assert (refused.status_code, "unschedule it first" in refused.json()["detail"]) == (409, True)
+
+
 # --- faces
 
 
@@ -277,19 +321,25 @@ def test_the_admin_schedules_and_unschedules(client: Any, draft: Campaign) -> No
     page = reverse("admin:campaigns_campaign_change", args=[draft.pk])
     target = reverse("admin:campaigns_campaign_schedule", args=[draft.pk])
     assert target in client.get(page).content.decode()
+    assert "campaigns/zone.js" in client.get(target).content.decode()
     assert "Europe/Berlin" in client.get(target).content.decode()
-    form = {"at": f"{AUTUMN}T02:30", "zone": "Europe/Berlin", "late_minutes": "15"}
+    form = {"at": f"{AUTUMN}T02:30", "timezone": "Europe/Berlin", "late_minutes": "15"}
     for change, said in (
         ({"at": f"{SPRING}T02:30"}, "put forward"),
         ({"at": "nonsense"}, "valid date"),
         ({"at": "2020-01-01T10:00"}, "in the past"),
         ({"late_minutes": "0"}, "greater than or equal to 1"),
-        ({"zone": "Mars"}, "not one of the available choices"),
+        ({"timezone": "Mars"}, "not one of the available choices"),
     ):
         assert said in client.post(target, {**form, **change}).content.decode()
     shown = client.post(target, form, follow=True).content.decode()
     draft.refresh_from_db()
-    assert (draft.state, draft.late_minutes) == ("scheduled", 15)
+    assert (draft.state, draft.late_minutes, draft.timezone) == ("scheduled", 15, "Europe/Berlin")
+    assert f"{AUTUMN} 02:30 Europe/Berlin (00:30 UTC)" in shown
+    again = client.get(target).content.decode()
+    assert f'value="{AUTUMN}T02:30"' in again
+    assert '<option value="Europe/Berlin" selected>' in again
+    assert "campaigns/zone.js" not in again
     assert draft.scheduled_at.isoformat() == f"{AUTUMN}T00:30:00+00:00"
     back = reverse("admin:campaigns_campaign_unschedule", args=[draft.pk])
     assert back in shown

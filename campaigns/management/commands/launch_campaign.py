@@ -12,7 +12,7 @@ from campaigns.errors import CampaignError
 from campaigns.management.terminal import find_campaign
 from campaigns.models import Campaign
 from campaigns.states import PreflightLevel
-from campaigns.wall_clock import at_wall_clock
+from campaigns.wall_clock import at_wall_clock, in_words
 from queue_core.management.verbs import ACTOR
 from queue_core.services.outcome import plural
 
@@ -67,13 +67,15 @@ class Command(BaseCommand):
             raise CommandError(f"--at takes a time such as 2026-12-24T18:00, not {options['at'][:60]!r}.") from None
         try:
             at = at_wall_clock(shown, options["timezone"])
-            made = services.schedule(campaign, at, late_minutes=options["late_minutes"], by=ACTOR)
+            made = services.schedule(
+                campaign, at, late_minutes=options["late_minutes"], timezone=options["timezone"], by=ACTOR
+            )
         except CampaignError as exc:
             raise CommandError(str(exc)) from None
         if as_json:
             self.stdout.write(json.dumps({"id": made.pk, "state": made.state, "scheduled_at": at.isoformat()}))
             return
-        self.stdout.write(f"Campaign {made.pk} “{made.name}” will be launched at {at.isoformat()}.")
+        self.stdout.write(f"Campaign {made.pk} “{made.name}” will be launched at {in_words(at, made.timezone)}.")
 
     def launch(self, campaign: Campaign, as_json: bool) -> None:
         try:

@@ -1,6 +1,5 @@
 """Whether there is a way out for the mails, and how long they would take."""
 
-import datetime
 from collections.abc import Iterator
 
 from django.conf import settings
@@ -10,6 +9,7 @@ from campaigns import breaker, conf, lifecycle, mailer
 from campaigns.models import Campaign, MailTransport
 from campaigns.services.preflight.item import Item, block, ok, warn
 from campaigns.states import CampaignState, RecipientState
+from campaigns.wall_clock import in_words
 
 _MINUTES_PER_DAY = 1_440
 
@@ -52,7 +52,7 @@ def planned(campaign: Campaign) -> Iterator[Item]:
     if at is None or campaign.state != CampaignState.DRAFT:
         yield ok("schedule", "Sending begins with the launch.")
         return
-    when = f"{at.astimezone(datetime.UTC):%Y-%m-%d %H:%M} UTC"
+    when = in_words(at, campaign.timezone)
     if at <= timezone.now():
         yield warn("schedule", f"It was planned for {when}, which has passed: a launch is now.")
     else:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from campaigns.lifecycle.sql import COUNT, TALLY, rows, shard
 from campaigns.states import EventKind
+from queue_core.texts import shorten
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,8 @@ class Happened:
 
 
 _DETAIL_MAX = 2_000
+# As long as an index takes.
+_SOURCE_ID_MAX = 600
 
 # A bounce takes back what the ledger said; other events leave the recipient as it is.
 _RECORD = f"""
@@ -56,7 +59,8 @@ def record_events(events: Sequence[Happened]) -> int:
     """Keep what happened; a bounce also moves its recipient: sent, unconfirmed -> bounced.
 
     Those of recipients that are gone, and those recorded before by their `source_id`, are left out. Returns how many
-    are new. Suppressing an address is the caller's. A time that lies ahead counts as now.
+    are new. Suppressing an address is the caller's. A time that lies ahead counts as now. Texts may be anything: what
+    PostgreSQL cannot store is written out as its escape.
     """
     if not events:
         return 0
@@ -64,8 +68,8 @@ def record_events(events: Sequence[Happened]) -> int:
         [e.recipient for e in events],
         [str(e.kind) for e in events],
         [e.code for e in events],
-        [e.detail[:_DETAIL_MAX].replace("\x00", "") for e in events],
+        [shorten(e.detail, _DETAIL_MAX) for e in events],
         [e.at for e in events],
-        [e.source_id for e in events],
+        [e.source_id and shorten(e.source_id, _SOURCE_ID_MAX) for e in events],
     ]
     return int(rows(_RECORD, [*columns, shard(), shard()])[0][0])

@@ -8,6 +8,7 @@ import time
 from typing import Any
 
 import pytest
+from anymail.signals import AnymailTrackingEvent
 from django.conf import settings
 from django.core.mail import EmailMultiAlternatives
 from django.test import Client
@@ -94,6 +95,21 @@ def test_what_is_read_is_recorded_once(person: Recipient) -> None:
     assert kinds() == ["opened", "clicked"]
     assert CampaignEvent.objects.get(kind="clicked").detail == "https://example.com/tea"
     assert person.state == "sent"
+
+
+@pytest.mark.parametrize("odd", ["\ud800", "a\x00b", "\udfff" * 3_000])
+def test_no_text_of_a_service_is_a_fault_of_ours(person: Recipient, odd: str) -> None:
+    clicked = postmark(person, RecordType="Click", ReceivedAt="2026-11-05T16:34:54Z", OriginalLink=odd, MessageID=odd)
+    complained = bounce(person, "SpamComplaint", RecordType="SpamComplaint", ID=odd, Details=odd)
+    for body in (clicked, clicked, complained, bounce(person, ID=odd, Details=odd, MessageID=odd)):
+        assert post(POSTMARK, body) == 200
+    assert kinds()[:2] == ["clicked", "complained"]
+    assert post(POSTMARK, bounce(person, Metadata={REFERENCE: odd}, MessageID=odd)) == 200
+    event = AnymailTrackingEvent(
+        **{"event_type": "opened", "event_id": odd, "metadata": {REFERENCE: reference(person)}, "timestamp": None}
+    )
+    assert services.take_report(event, "ses")
+    assert not services.take_report(event, "ses")
 
 
 def test_an_unsubscription_is_one_wherever_it_was_made(person: Recipient) -> None:

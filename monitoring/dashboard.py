@@ -7,13 +7,14 @@ from django.db.models.functions import Now
 from django.http import HttpRequest
 from django.urls import reverse
 
-from campaigns.admin.progress import CAMPAIGN_LABELS, bar, grouped, under_way_first, with_progress
+from campaigns.admin.progress import CAMPAIGN_LABELS, bar, under_way_first, with_progress
 from campaigns.models import Campaign
 from queue_core.admin.paginator import bounded_count, shown
 from queue_core.admin.times import ago, moment
 from queue_core.models import Task, Tick, Worker
 from queue_core.querysets import SHOWN_STATES
 from queue_core.states import TaskState, WorkerState
+from queue_core.texts import grouped
 
 _SHOWN = 6
 

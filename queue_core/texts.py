@@ -11,4 +11,9 @@ def ids_shown(ids: Sequence[int], count: int | None = None, *, most: int = 100) 
     """`3 ids (7, 8, 9)`, or the first of them; `count` is how many there are where these are the first already."""
     count = len(ids) if count is None else count
     shown = [str(pk) for pk in ids[:most]] + ["…"] * (count > min(len(ids), most))
-    return f"{count} id{'' if count == 1 else 's'} ({', '.join(shown)})"
+    return f"{grouped(count)} id{'' if count == 1 else 's'} ({', '.join(shown)})"
+
+
+def grouped(number: int) -> str:
+    """`9513` -> `9 513`, not broken at the end of a line: how numbers are written to people."""
+    return f"{number:,}".replace(",", "\u00a0")

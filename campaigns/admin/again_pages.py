@@ -11,12 +11,12 @@ from unfold.admin import ModelAdmin
 
 from campaigns import services
 from campaigns.admin.forms import RetryForm
-from campaigns.admin.progress import grouped
 from campaigns.errors import CampaignError
 from campaigns.models import Campaign
 from campaigns.states import CampaignState, RecipientState
 from queue_core.admin.ledger import actor, demand, find, page
 from queue_core.services.outcome import BulkOutcome
+from queue_core.texts import grouped
 
 
 @dataclass(frozen=True, slots=True)

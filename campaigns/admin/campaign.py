@@ -23,13 +23,14 @@ from campaigns.admin import (
 )
 from campaigns.admin.by_verb import SavesByVerb
 from campaigns.admin.forms import CampaignForm
-from campaigns.admin.progress import CAMPAIGN_LABELS, bar, grouped, panel, with_progress
+from campaigns.admin.progress import CAMPAIGN_LABELS, bar, panel, with_progress
 from campaigns.models import Campaign
 from campaigns.states import CampaignState
 from campaigns.wall_clock import in_words
 from queue_core.admin.filters import tabs
 from queue_core.admin.ledger import LedgerAdmin, demand, find, page
 from queue_core.admin.times import moment
+from queue_core.texts import grouped
 
 _NONE = "–"  # noqa: RUF001 - a dash it is
 
@@ -169,7 +170,7 @@ class CampaignAdmin(SavesByVerb, LedgerAdmin):
                 ("From", obj.from_email),
                 ("Replies to", obj.reply_to or "the sender"),
                 ("Transport", obj.transport or "by priority"),
-                ("Limit", f"{obj.rate_per_minute:,} mails per minute" if obj.rate_per_minute else "none"),
+                ("Limit", f"{grouped(obj.rate_per_minute)} mails per minute" if obj.rate_per_minute else "none"),
                 ("Tracks", _tracked(obj)),
                 ("Unconfirmed mails", obj.get_unconfirmed_display()),
                 ("Created", _zoned(obj.created_at)),

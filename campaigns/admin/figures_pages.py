@@ -10,11 +10,11 @@ from django.utils import timezone
 
 from campaigns import services
 from campaigns.admin.forms import DuplicateForm
-from campaigns.admin.progress import grouped
 from campaigns.errors import CampaignError
 from campaigns.states import RecipientState
 from queue_core.admin.ledger import actor, demand, find, page
 from queue_core.admin.times import moment
+from queue_core.texts import grouped
 
 _SHOWN_HOURS = 48
 _SHOWN_PEOPLE = 100
@@ -39,7 +39,10 @@ def figures(model_admin: Any, request: HttpRequest, pk: int) -> HttpResponse:
         kinds=kinds,
         zone=timezone.get_current_timezone_name(),
         hours=[(moment(hour["hour"]), [grouped(hour.get(kind, 0)) for kind in kinds]) for hour in reversed(hours)],
-        domains=stats["domains"],
+        domains=[
+            (row["domain"], [grouped(row[name]) for name in ("recipients", "sent", "deferred", "refused")])
+            for row in stats["domains"]
+        ],
         domains_of=grouped(stats["domains_of"]),
         is_sample=stats["domains_of"] < stats["total"],
         back=_page_of(pk),
@@ -105,7 +108,8 @@ def duplicate(model_admin: Any, request: HttpRequest, pk: int) -> HttpResponse:
             messages.success(request, f"“{made.name}” is a draft that says the same.")
             return HttpResponseRedirect(_page_of(made.pk))
     context = {"form": form, "button": "Duplicate", "back": _page_of(pk)}
-    return page(model_admin, request, "queue_core/admin/form.html", title=f"Duplicate {campaign}", **context)
+    title = f"Duplicate {campaign}"
+    return page(model_admin, request, "queue_core/admin/form.html", title=title, original=campaign, **context)
 
 
 def _page_of(pk: int) -> str:

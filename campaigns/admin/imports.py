@@ -19,14 +19,15 @@ from unfold.decorators import display as label
 
 from campaigns import services
 from campaigns.admin import import_preview
-from campaigns.admin.campaign_pages import numbers, people, reading
-from campaigns.admin.progress import grouped
+from campaigns.admin.campaign_pages import numbers, reading
 from campaigns.admin.recipient import CampaignFilter
 from campaigns.errors import CampaignError
 from campaigns.models import RecipientImport
 from campaigns.states import IMPORT_OVER, LIVE_IMPORT, ImportState
 from queue_core.admin.ledger import LedgerAdmin, actor, demand, find, page
 from queue_core.admin.times import moment
+from queue_core.services.outcome import plural
+from queue_core.texts import grouped
 
 _SHOWN_REJECTED = 100
 _LOOK_AGAIN_SECONDS = 2
@@ -180,7 +181,7 @@ def _before(made: RecipientImport) -> dict[str, Any]:
             "facts": [*numbers(SimpleNamespace(**made.checked), planned=True), *reading(made.found)],
             "rejected": rejected,
             "rejected_more": made.checked["invalid"] > len(rejected),
-            "button": f"Import {people(created)}",
+            "button": f"Import {plural(created, 'recipient')}",
         }
     return shown
 

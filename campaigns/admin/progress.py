@@ -12,6 +12,7 @@ from django.utils.safestring import SafeString
 from campaigns.models import Campaign, CampaignCount
 from campaigns.states import CampaignState, RecipientState
 from queue_core.admin.times import span
+from queue_core.texts import grouped
 
 S = RecipientState
 
@@ -86,11 +87,6 @@ def _draw(percents: dict[str, float]) -> SafeString:
 
 def percent(number: int, total: int) -> float:
     return round(100 * number / total, 2) if total else 0.0
-
-
-def grouped(number: int) -> str:
-    """`9513` -> `9 513`."""
-    return f"{number:,}".replace(",", "\u00a0")
 
 
 def live(status: dict[str, Any]) -> dict[str, Any]:

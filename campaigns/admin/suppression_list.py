@@ -8,9 +8,9 @@ from django.urls import reverse
 from campaigns import services
 from campaigns.admin.campaign_pages import numbers, reading
 from campaigns.admin.forms import SuppressionListForm
-from campaigns.admin.progress import grouped
 from campaigns.errors import CampaignError
 from queue_core.admin.ledger import actor, demand, page
+from queue_core.texts import grouped
 
 _SHOWN_REJECTED = 100
 

@@ -7,6 +7,7 @@ from campaigns.states import CampaignState, RecipientState
 from queue_core import services as queue
 from queue_core.services import Actor, audit
 from queue_core.services.outcome import plural
+from queue_core.texts import grouped
 
 # What a mail may have left for: its unsubscribe link finds the address by the recipient's row.
 _MAILED = (
@@ -31,7 +32,7 @@ def demand_deletable(campaign: Campaign) -> None:
     counts = lifecycle.counts(campaign.pk)
     in_flight = counts[RecipientState.SENDING]
     if in_flight:
-        raise NotReady([f"{in_flight} of its messages are still in flight; try again in a few seconds."])
+        raise NotReady([f"{grouped(in_flight)} of its messages are still in flight; try again in a few seconds."])
     # Also whom somebody wanted to be mailed again, and then cancelled.
     mailed = _mailed(counts) or Recipient.objects.filter(campaign=campaign, attempts__gt=0).count()
     if mailed:

@@ -5,6 +5,7 @@ from campaigns.errors import ImportRefused
 from campaigns.models import Campaign
 from queue_core.services import Actor, audit
 from queue_core.services.outcome import plural
+from queue_core.texts import grouped
 
 # As many as are copied while somebody waits.
 COPIED_MAX = 200_000
@@ -34,8 +35,8 @@ def duplicate_campaign(
     people = sum(lifecycle.counts(campaign.pk).values())
     if recipients and people > COPIED_MAX:
         raise ImportRefused(
-            f"The campaign has {people:,} recipients; up to {COPIED_MAX:,} are copied at once. Duplicate it without "
-            "them, then import its export."
+            f"The campaign has {grouped(people)} recipients; up to {grouped(COPIED_MAX)} are copied at once. "
+            "Duplicate it without them, then import its export."
         )
     with transaction.atomic():
         values = {field: getattr(campaign, field) for field in _COPIED}

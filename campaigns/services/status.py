@@ -10,6 +10,7 @@ from campaigns import lifecycle
 from campaigns.models import Campaign
 from campaigns.services.launch_task import has_launch_task
 from campaigns.states import OPEN, CampaignState, RecipientState
+from queue_core.texts import grouped
 
 # Of these a mail has left, or was refused.
 _MAILED = (RecipientState.SENT, RecipientState.REJECTED, RecipientState.BOUNCED, RecipientState.UNCONFIRMED)
@@ -61,7 +62,7 @@ def _lost(campaign: Campaign) -> str:
 def headline(state: str, counts: dict[str, int]) -> str:
     """The honest end: "completed, 12 rejected, 3 unconfirmed"."""
     notable = (RecipientState.REJECTED, RecipientState.BOUNCED, RecipientState.UNCONFIRMED)
-    return ", ".join([state, *(f"{counts[found]} {found}" for found in notable if counts[found])])
+    return ", ".join([state, *(f"{grouped(counts[found])} {found}" for found in notable if counts[found])])
 
 
 def _rate(campaign: Campaign, counts: dict[str, int]) -> float:

@@ -14,6 +14,7 @@ from queue_core.admin.ledger import LedgerAdmin, actor, demand, find
 from queue_core.admin.times import moment
 from queue_core.models import BulkOperation
 from queue_core.states import BulkState
+from queue_core.texts import grouped
 
 STATE_LABELS = {
     "pending": "info",
@@ -78,7 +79,7 @@ class BulkOperationAdmin(LedgerAdmin):
             "is_live": not obj.is_over,
             "done": done(obj),
             "percent": round(obj.progress * 100, 1),
-            "counts": [(name.capitalize(), _number(getattr(obj, name))) for name in ("changed", "skipped", "failed")],
+            "counts": [(name.capitalize(), grouped(getattr(obj, name))) for name in ("changed", "skipped", "failed")],
             "error": obj.error,
             "facts": facts(obj),
             "ids": [{"id": pk, "url": links.get(pk, "")} for pk in ids],
@@ -124,8 +125,8 @@ def stop(model_admin: BulkOperationAdmin, request: HttpRequest, pk: int) -> Http
 
 
 def done(operation: BulkOperation) -> str:
-    matched = _number(operation.matched)
-    return f"{_number(operation.seen)} of {matched if operation.is_exact else f'at least {matched}'}"
+    matched = grouped(operation.matched)
+    return f"{grouped(operation.seen)} of {matched if operation.is_exact else f'at least {matched}'}"
 
 
 def facts(operation: BulkOperation) -> list[tuple[str, Any]]:
@@ -152,7 +153,3 @@ def _links(operation: BulkOperation, pks: set[int]) -> dict[int, str]:
         return {pk: reverse(page, args=[pk]) for pk in there}
     except NoReverseMatch:
         return {}
-
-
-def _number(value: int) -> str:
-    return f"{value:,}".replace(",", "\u00a0")

@@ -7,6 +7,7 @@ from django.db import connection
 from django.db.models import QuerySet
 from django.utils.functional import cached_property
 
+from queue_core.texts import grouped
 from queue_core.time_limit import TooSlow, time_limit
 
 # Nobody turns 200 pages, and OFFSET reads all it skips; beyond that a filter is the way.
@@ -25,7 +26,7 @@ def bounded_count(rows: QuerySet[Any]) -> int:
 
 def shown(count: int) -> str:
     """`9 513`, or `10 000+` for a bounded count that hit its bound."""
-    return f"{min(count, CAP):,}".replace(",", "\u00a0") + ("+" if count > CAP else "")
+    return grouped(min(count, CAP)) + ("+" if count > CAP else "")
 
 
 class LedgerPaginator(Paginator):  # type: ignore[type-arg]  # generic in the stubs only
@@ -46,7 +47,7 @@ class LedgerPaginator(Paginator):  # type: ignore[type-arg]  # generic in the st
         rows: QuerySet[Any] = self.object_list  # type: ignore[assignment]
         if self._found <= CAP or rows.query.where:
             return shown(self._found)
-        return f"about {_estimate(rows.model._meta.db_table):,}".replace(",", "\u00a0")
+        return f"about {grouped(_estimate(rows.model._meta.db_table))}"
 
 
 def _estimate(table: str) -> int:

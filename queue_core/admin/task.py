@@ -20,11 +20,12 @@ from queue_core.admin.times import moment, span
 from queue_core.models import Execution, Result, Task, Worker
 from queue_core.querysets import SHOWN_STATES
 from queue_core.services.clock import database_time
+from queue_core.texts import grouped
 
 OUTCOME_LABELS = {"succeeded": "success", "failed": "danger", "lost": "warning", "cancelled": "default"}
 _SHOWN_ATTEMPTS = 100
 _PARTLY = (
-    "Searched the newest {:,} tasks, from id {} on. To search them all, say state:failed, a tag, a key or part of the"
+    "Searched the newest {} tasks, from id {} on. To search them all, say state:failed, a tag, a key or part of the"
     " error as well."
 )
 
@@ -72,7 +73,7 @@ class TaskAdmin(BulkActions):
             messages.error(request, f"{exc}.")
             return queryset.none(), False
         if found.searched_from:
-            messages.info(request, _PARTLY.format(search.NEWEST, found.searched_from))
+            messages.info(request, _PARTLY.format(grouped(search.NEWEST), found.searched_from))
         return found.tasks, False
 
     def get_urls(self) -> list[URLPattern]:

@@ -18,6 +18,7 @@ from queue_core.admin.times import moment, span
 from queue_core.models import Workflow
 from queue_core.services.clock import database_time
 from queue_core.states import WorkflowState
+from queue_core.texts import grouped
 
 # Steps by state are shown in lists for workflows up to this size; of larger ones, how many are over.
 _COUNTED_STEPS = 500
@@ -103,7 +104,7 @@ class WorkflowAdmin(LedgerAdmin):
             "is_live": obj.state == WorkflowState.RUNNING,
             "buttons": pages.buttons(self, request, obj),
             "facts": [
-                ("Steps over", f"{obj.done:,} of {obj.total:,}"),
+                ("Steps over", f"{grouped(obj.done)} of {grouped(obj.total)}"),
                 ("Created by", obj.created_by or "–"),  # noqa: RUF001
                 ("Created", moment(obj.created_at)),
                 ("Asked to end", moment(obj.cancel_requested_at)),
@@ -127,7 +128,7 @@ class WorkflowAdmin(LedgerAdmin):
     def progress(self, workflow: Any) -> str:
         counts: dict[str, int] | None = workflow.counts
         if counts is None:
-            over = f"{workflow.done:,} of {workflow.total:,} over"
+            over = f"{grouped(workflow.done)} of {grouped(workflow.total)} over"
             return format_html("{}<small>{}</small>", bar({"running": workflow.done}, workflow.total), over)
         said = ", ".join(f"{count} {state}" for state, count in sorted(counts.items())) or "pruned"
         return format_html("{}<small>{}</small>", bar(counts, workflow.total), said)

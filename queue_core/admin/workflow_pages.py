@@ -16,6 +16,7 @@ from queue_core.admin.task_rows import rows_of
 from queue_core.errors import QueueError
 from queue_core.models import Task, Workflow
 from queue_core.states import TaskState, WorkflowState
+from queue_core.texts import grouped
 
 WORKFLOW_LABELS = {"running": "primary", "succeeded": "success", "failed": "danger", "cancelled": "default"}
 # What can be followed by the eye; the table below shows everything.
@@ -43,8 +44,8 @@ def cancel(model_admin: ModelAdmin, request: HttpRequest, pk: int) -> HttpRespon
         "queue_core/admin/confirm.html",
         title=f"Cancel {workflow}",
         original=workflow,
-        question=f"Cancel {workflow}? The {left:,} of its {workflow.total:,} steps that are not over will not run;"
-        " those that run now are asked to end.",
+        question=f"Cancel {workflow}? The {grouped(left)} of its {grouped(workflow.total)} steps that are not over "
+        "will not run; those that run now are asked to end.",
         button="Cancel this workflow",
         back=_page_of(pk),
     )

@@ -1,9 +1,11 @@
 from dataclasses import dataclass
 
+from queue_core.texts import grouped
+
 
 def plural(n: int, noun: str, nouns: str = "") -> str:
-    """`1 task`, `2 tasks`; `nouns` where an s does not make it."""
-    return f"{n} {noun}" if n == 1 else f"{n} {nouns or noun + 's'}"
+    """`1 task`, `2 000 tasks`; `nouns` where an s does not make it."""
+    return f"{grouped(n)} {noun if n == 1 else nouns or noun + 's'}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,5 +23,5 @@ class BulkOutcome:
         if self.asked:
             parts.append(f"asked {plural(self.asked, 'running ' + noun)} to end")
         if self.skipped:
-            parts.append(f"{self.skipped} {'was' if self.skipped == 1 else 'were'} {self.reason}")
+            parts.append(f"{grouped(self.skipped)} {'was' if self.skipped == 1 else 'were'} {self.reason}")
         return "; ".join(parts) + "."

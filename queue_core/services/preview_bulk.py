@@ -12,7 +12,7 @@ from queue_core.errors import QueueError
 from queue_core.services import audit
 from queue_core.services.clock import database_time
 from queue_core.services.ids import is_id
-from queue_core.texts import ids_shown
+from queue_core.texts import grouped, ids_shown
 from queue_core.time_limit import TooSlow, time_limit
 
 IDS_MAX = 10_000
@@ -53,7 +53,7 @@ class Preview:
 
     @property
     def shown_count(self) -> str:
-        count = f"{self.count:,}".replace(",", "\u00a0")
+        count = grouped(self.count)
         return count if self.is_exact else f"at least {count}"
 
 

@@ -86,6 +86,6 @@ class Command(BaseCommand):
             self.stdout.write(json.dumps({"id": launched.pk, "state": launched.state, "total": launched.total}))
             return
         self.stdout.write(
-            f"Launched campaign {launched.pk} “{launched.name}” to {launched.total} recipients. "
+            f"Launched campaign {launched.pk} “{launched.name}” to {plural(launched.total, 'recipient')}. "
             f"Watch it: manage.py campaign_status --campaign {launched.pk} --watch"
         )

@@ -19,7 +19,12 @@ GIVEN = {"recipient.email", "recipient.name"}
 _SLICE = 5_000
 
 # An attribute that is null is as good as none; `#>` walks `address.street` into the objects.
-_COUNT = "SELECT count(*), {} FROM email_recipients WHERE campaign_id = %s AND state = 'pending'"
+_COUNT = """
+SELECT count(*), {} FROM (
+    SELECT attributes FROM email_recipients WHERE campaign_id = %s AND state = 'pending' {}) r
+"""
+# By the index of the campaign's list; without it, all of them in whatever order is quickest.
+FIRST = "ORDER BY id LIMIT %s"
 _ONE = "count(*) FILTER (WHERE coalesce(attributes #> %s::text[], 'null') = 'null')"
 _WHO = """
 SELECT id, email, name FROM email_recipients
@@ -28,13 +33,20 @@ ORDER BY id LIMIT %s
 """
 
 
-def count_lacking(campaign: Campaign, attributes: Sequence[str]) -> tuple[int, dict[str, int]]:
-    """(pending recipients, how many of them lack each attribute); those that nobody lacks are left out."""
+def count_lacking(
+    campaign: Campaign, attributes: Sequence[str], people: int | None = None
+) -> tuple[int, dict[str, int]]:
+    """(pending recipients, how many of them lack each attribute); those that nobody lacks are left out.
+
+    Of the first `people`; None: of all.
+    """
     if not attributes:
         return 0, {}
     paths = [attribute.split(".") for attribute in attributes]
+    some = [] if people is None else [people]
     with connection.cursor() as cursor:
-        cursor.execute(_COUNT.format(", ".join([_ONE] * len(paths))), [*paths, campaign.pk])
+        sql = _COUNT.format(", ".join([_ONE] * len(paths)), FIRST if some else "")
+        cursor.execute(sql, [*paths, campaign.pk, *some])
         total, *counts = cursor.fetchone()
     return total, {name: count for name, count in zip(attributes, counts, strict=True) if count}
 

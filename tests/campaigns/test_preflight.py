@@ -6,10 +6,11 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 
 from campaigns import breaker, mailer, services
-from campaigns.models import Campaign
-from campaigns.services.preflight import CHECKS
+from campaigns.models import Campaign, Recipient
+from campaigns.services.preflight import CHECKS, CHECKS_OF_PEOPLE
+from queue_core.services.outcome import plural
 from templates_app.services import archive_template
-from tests.factories import CampaignFactory, add_recipients
+from tests.factories import CampaignFactory, TemplateFactory, add_recipients
 
 pytestmark = pytest.mark.django_db
 
@@ -43,10 +44,41 @@ def test_a_campaign_in_order_has_only_good_items(campaign, settings) -> None:
 
 def test_every_check_says_something(campaign) -> None:
     campaign.rate_per_minute = 100
-    for check in CHECKS:
-        items = list(check(campaign))
+    found = [check(campaign) for check in CHECKS] + [check(campaign, None) for check in CHECKS_OF_PEOPLE]
+    for items in map(list, found):
         assert items
         assert all(item.code and item.message for item in items)
+
+
+def test_of_many_people_some_are_looked_at_and_the_list_says_so() -> None:
+    wanting = TemplateFactory.create(html='{{ recipient.city }}<a href="{{ unsubscribe_url }}">x</a>')
+    campaign = CampaignFactory.create(template=wanting)
+    add_recipients(campaign, 5, city="Ulm")
+
+    def told(code: str, people: int | None) -> tuple[str, str, str]:
+        items = services.preflight(campaign, people=people)
+        return next((item.level, item.message, item.detail) for item in items if item.code == code)
+
+    assert told("variables", 3)[1:] == (
+        "Everything that the template needs is there for the first 3 recipients.",
+        "The launch looks at all of them.",
+    )
+    assert told("variables", 6)[1] == told("variables", None)[1] == "Everything that the template needs is there."
+    Recipient.objects.filter(key__in=["r1@example.com", "r4@example.com"]).update(attributes={})
+    assert told("variables", 3)[1].startswith("1 of the first 3 recipients lack “city”")
+    assert told("variables", None)[1].startswith("2 of 5 recipients lack “city”")
+    for n in range(3):
+        services.suppress(f"r{n}@example.com")
+    assert told("audience", 3)[0] == "warn"
+    assert told("audience", 4)[0] == told("audience", None)[0] == "ok"
+    for n in range(3, 5):
+        services.suppress(f"r{n}@example.com")
+    assert told("audience", 3)[0] == "warn"
+    assert told("audience", 5)[0] == told("audience", None)[0] == "block"
+
+
+def test_numbers_are_grouped() -> None:
+    assert (plural(1, "recipient"), plural(60_008, "recipient")) == ("1 recipient", "60\u00a0008 recipients")
 
 
 def test_what_blocks_comes_first(campaign) -> None:

@@ -1,7 +1,7 @@
 """preflight: what would go wrong, and what to mind, if this campaign were launched now.
 
 A check is a function of a campaign that yields items: at least one, also when all is well. To add one, write it in the
-module of its subject and name it in CHECKS.
+module of its subject and name it in CHECKS; in CHECKS_OF_PEOPLE when it looks at recipients, whose number it is told.
 """
 
 from collections.abc import Callable, Iterator
@@ -18,13 +18,18 @@ from campaigns.states import PreflightLevel
 __all__ = ["Item", "preflight", "problems"]
 
 Check = Callable[[Campaign], Iterator[Item]]
-CHECKS: tuple[Check, ...] = (audience, imports, content, sender, reply_to, links, transport, duration, planned)
+CHECKS: tuple[Check, ...] = (imports, sender, reply_to, links, transport, duration, planned)
+CHECKS_OF_PEOPLE: tuple[Callable[[Campaign, int | None], Iterator[Item]], ...] = (audience, content)
 _ORDER = list(PreflightLevel)
 
 
-def preflight(campaign: Campaign) -> list[Item]:
-    """The checklist: what blocks the launch first, then what to mind, what is good to know, and what is in order."""
-    items = [item for check in CHECKS for item in check(campaign)]
+def preflight(campaign: Campaign, *, people: int | None = None) -> list[Item]:
+    """The checklist: what blocks the launch first, then what to mind, what is good to know, and what is in order.
+
+    Looks at the first `people` recipients, and says so where there are more; None: at all, however long it takes.
+    """
+    items = [item for check in CHECKS_OF_PEOPLE for item in check(campaign, people)]
+    items += [item for check in CHECKS for item in check(campaign)]
     return sorted(items, key=lambda item: _ORDER.index(item.level))
 
 

@@ -5,7 +5,9 @@ from typing import Any
 
 from campaigns.models import Campaign
 from campaigns.services.lacking import GIVEN, OF_RECIPIENT, count_lacking
-from campaigns.services.preflight.item import Item, block, ok, warn
+from campaigns.services.preflight.item import AT_LAUNCH, Item, block, ok, warn
+from queue_core.services.outcome import plural
+from queue_core.texts import grouped
 from templates_app.errors import TemplateError
 from templates_app.rendering import CompiledTemplate, compile_version
 from templates_app.services import lint
@@ -14,7 +16,7 @@ _GIVEN = GIVEN | {"campaign.name", "campaign.id", "unsubscribe_url"}
 _SOMETIMES = "in a part that not every mail has (a mail that has it, and lacks this, is rejected)"
 
 
-def content(campaign: Campaign) -> Iterator[Item]:
+def content(campaign: Campaign, people: int | None = None) -> Iterator[Item]:
     template = campaign.template
     if template.archived_at is not None:
         yield block("template", f"The template “{template}” is archived: choose another one, or unarchive it.")
@@ -28,20 +30,29 @@ def content(campaign: Campaign) -> Iterator[Item]:
         return
     if template.archived_at is None:
         yield ok("template", f"The template “{template}”, {template.current_version}, can be read.")
-    yield from _variables(campaign, compiled)
+    yield from _variables(campaign, compiled, people)
     for finding in lint(content=compiled.content):
         level = block if finding.level == "error" else warn
         yield level("content", str(finding), finding.code)
 
 
-def _variables(campaign: Campaign, compiled: CompiledTemplate) -> Iterator[Item]:
+def _variables(campaign: Campaign, compiled: CompiledTemplate, people: int | None) -> Iterator[Item]:
     """What every mail needs blocks; what those in a branch need is for each mail to find out."""
     needed = {
         **dict.fromkeys(sorted(compiled.required - _GIVEN), True),
         **dict.fromkeys(sorted(compiled.conditional - _GIVEN), False),
     }
-    found = [*_unset(campaign, needed), *_lacking(campaign, needed)]
-    yield from found or [ok("variables", "Everything that the template needs is there.")]
+    attributes = [path.removeprefix(OF_RECIPIENT) for path in needed if path.startswith(OF_RECIPIENT)]
+    total, lacking = count_lacking(campaign, attributes, people)
+    is_part = people is not None and total == people
+    looked_at = f"{'the first ' if is_part else ''}{plural(total, 'recipient')}"
+    found = [*_unset(campaign, needed), *_lacking(lacking, needed, looked_at if total > 1 else "")]
+    if found:
+        yield from found
+    elif is_part:
+        yield ok("variables", f"Everything that the template needs is there for {looked_at}.", AT_LAUNCH)
+    else:
+        yield ok("variables", "Everything that the template needs is there.")
 
 
 def _unset(campaign: Campaign, needed: Mapping[str, bool]) -> Iterator[Item]:
@@ -61,12 +72,10 @@ def _has(context: Mapping[str, Any], path: str) -> bool:
     return value is not None
 
 
-def _lacking(campaign: Campaign, needed: Mapping[str, bool]) -> Iterator[Item]:
-    attributes = [path.removeprefix(OF_RECIPIENT) for path in needed if path.startswith(OF_RECIPIENT)]
-    total, lacking = count_lacking(campaign, attributes)
+def _lacking(lacking: Mapping[str, int], needed: Mapping[str, bool], looked_at: str) -> Iterator[Item]:
     for attribute, count in lacking.items():
         path = f"{OF_RECIPIENT}{attribute}"
-        some = f"{count:,} of {total:,} recipients lack" if total > 1 else "The recipient lacks"
+        some = f"{grouped(count)} of {looked_at} lack" if looked_at else "The recipient lacks"
         what = f"import it, or write {{{{ {path}|default('…') }}}}"
         if needed[path]:
             yield block("variables", f"{some} “{attribute}”, which the template needs: {what}.", path)

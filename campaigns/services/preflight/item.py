@@ -17,6 +17,9 @@ class Item:
     detail: str = ""
 
 
+# Where only some of the recipients were looked at.
+AT_LAUNCH = "The launch looks at all of them."
+
 block = partial(Item, PreflightLevel.BLOCK)
 warn = partial(Item, PreflightLevel.WARN)
 note = partial(Item, PreflightLevel.NOTE)

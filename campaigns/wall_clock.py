@@ -22,12 +22,12 @@ def zone_of(timezone: str) -> ZoneInfo:
 
 
 def in_words(at: datetime.datetime, timezone: str) -> str:
-    """`2027-10-31 02:30 Europe/Berlin (00:30 UTC)`: as the clocks there show a moment, and what that is for all."""
+    """`31 Oct 2027, 02:30 Europe/Berlin (00:30 UTC)`: as the clocks there show a moment, and what that is for all."""
     there, utc = at.astimezone(zone_of(timezone)), at.astimezone(datetime.UTC)
-    text = f"{there:%Y-%m-%d %H:%M} {timezone}"
+    text = f"{there.day} {there:%b %Y, %H:%M} {timezone}"
     if timezone == "UTC":
         return text
-    return f"{text} ({utc:%H:%M} UTC)" if there.date() == utc.date() else f"{text} ({utc:%Y-%m-%d %H:%M} UTC)"
+    return f"{text} ({utc:%H:%M} UTC)" if there.date() == utc.date() else f"{text} ({in_words(at, 'UTC')})"
 
 
 def at_wall_clock(shown: datetime.datetime, timezone: str) -> datetime.datetime:

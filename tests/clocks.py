@@ -13,3 +13,5 @@ def _last_sunday(month: int) -> date:
 # From 02:00 to 03:00 there is no such time in spring, and in autumn there are two of them.
 SPRING = _last_sunday(3).isoformat()
 AUTUMN = _last_sunday(10).isoformat()
+# To people.
+AUTUMN_IN_WORDS = f"{_last_sunday(10):%d %b %Y}"

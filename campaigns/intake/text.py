@@ -12,6 +12,7 @@ from typing import BinaryIO, TextIO
 from campaigns.errors import ImportRefused
 from campaigns.intake.options import DELIMITERS, Options
 from campaigns.intake.table import Broken, Line, Source
+from queue_core.texts import grouped
 
 _CHUNK = 1 << 20
 _LINE_MAX = 2 << 20
@@ -82,7 +83,7 @@ def _survey(raw: BinaryIO, encoding: str, errors: str) -> _Survey:
         end = max(text.rfind("\n"), text.rfind("\r"))
         unbroken = unbroken + len(text) if end < 0 else len(text) - end
         if unbroken > _LINE_MAX:
-            raise ImportRefused(f"A line is longer than {_LINE_MAX:,} characters: this is no list of people.")
+            raise ImportRefused(f"A line is longer than {grouped(_LINE_MAX)} characters: this is no list of people.")
         position += len(chunk)
     try:
         decoder.decode(b"", final=True)

@@ -11,9 +11,9 @@ from django.conf import settings
 from campaigns.lifecycle import Leased
 from campaigns.message import MessageError
 from campaigns.models import Campaign, Recipient
-from campaigns.services.letters import NOBODY, Letters
+from campaigns.services.letters import Letters
 from campaigns.services.preview_message import leased, nobodys
-from campaigns.services.unsubscribe import unsubscribe_url
+from campaigns.services.unsubscribe import NOBODY, unsubscribe_url
 from templates_app.errors import TemplateError
 from templates_app.models import EmailTemplate
 from templates_app.rendering import content_of

@@ -48,10 +48,6 @@ class TemplateViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericV
         templates = super().get_queryset()
         return templates.defer(*_BODIES) if self.action == "list" else templates
 
-    def filter_queryset(self, queryset: QuerySet[Any, Any]) -> QuerySet[Any, Any]:
-        """What narrows the list says nothing about one template of it."""
-        return super().filter_queryset(queryset) if self.action == "list" else queryset
-
     def get_serializer_class(self) -> type[BaseSerializer[Any]]:
         if self.action == "list":
             return TemplateSummarySerializer

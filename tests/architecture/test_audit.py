@@ -28,7 +28,7 @@ from queue_core.services import Actor, open_letters
 from queue_core.services.register_worker import register_worker
 from queue_core.services.worker_pool import open_pool
 from tests import tasks  # noqa: F401 - registers tests.*
-from tests.clocks import AUTUMN
+from tests.clocks import AUTUMN, AUTUMN_IN_WORDS
 from tests.factories import CampaignFactory, TemplateFactory, UserFactory, add_recipients, completed, make_dead_letters
 
 pytestmark = pytest.mark.django_db
@@ -318,7 +318,7 @@ CAMPAIGNS: dict[str, tuple[Callable[[], Verb], str]] = {
     ),
     "schedule": (
         _case(draft, lambda made, by: campaigns.schedule(made, datetime.fromisoformat(f"{AUTUMN}T01:30Z"), by=by)),
-        f"Scheduled for {AUTUMN} 01:30 UTC.",
+        f"Scheduled for {AUTUMN_IN_WORDS}, 01:30 UTC.",
     ),
     "unschedule": (_case(scheduled, campaigns.unschedule), "Unscheduled."),
     "send_test": (

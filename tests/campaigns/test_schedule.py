@@ -20,7 +20,7 @@ from campaigns.wall_clock import at_wall_clock, in_words
 from queue_core import services as queue
 from queue_core.models import Task
 from queue_core.services import Actor
-from tests.clocks import AUTUMN, SPRING
+from tests.clocks import AUTUMN, AUTUMN_IN_WORDS, SPRING
 from tests.factories import CampaignFactory, UserFactory, add_recipients
 
 HOUR = datetime.timedelta(hours=1)
@@ -275,7 +275,7 @@ def test_the_zone_is_kept_and_told_with_the_time(draft: Campaign) -> None:
     services.schedule(draft, soon())
     made.refresh_from_db()
     assert (made.timezone, made.late_minutes) == ("Asia/Kolkata", 7)
-    with pytest.raises(ScheduleRefused, match=r"now it is [0-9-]+ [0-9:]+ Asia/Kolkata"):
+    with pytest.raises(ScheduleRefused, match=r"now it is .*, [0-9:]+ Asia/Kolkata"):
         services.schedule(draft, timezone.now() - HOUR)
     with pytest.raises(ScheduleRefused, match="no time zone"):
         services.schedule(draft, soon(), timezone="Mars")
@@ -285,9 +285,9 @@ def test_the_zone_is_kept_and_told_with_the_time(draft: Campaign) -> None:
 @pytest.mark.parametrize(
     ("zone", "words"),
     [
-        ("UTC", "2027-10-30 23:30 UTC"),
-        ("Europe/London", "2027-10-31 00:30 Europe/London (2027-10-30 23:30 UTC)"),
-        ("America/Lima", "2027-10-30 18:30 America/Lima (23:30 UTC)"),
+        ("UTC", "30 Oct 2027, 23:30 UTC"),
+        ("Europe/London", "31 Oct 2027, 00:30 Europe/London (30 Oct 2027, 23:30 UTC)"),
+        ("America/Lima", "30 Oct 2027, 18:30 America/Lima (23:30 UTC)"),
     ],
 )
 def test_a_moment_in_words_is_by_the_clocks_of_its_zone_and_in_utc(zone: str, words: str) -> None:
@@ -335,7 +335,7 @@ def test_the_admin_schedules_and_unschedules(client: Any, draft: Campaign) -> No
     shown = client.post(target, form, follow=True).content.decode()
     draft.refresh_from_db()
     assert (draft.state, draft.late_minutes, draft.timezone) == ("scheduled", 15, "Europe/Berlin")
-    assert f"{AUTUMN} 02:30 Europe/Berlin (00:30 UTC)" in shown
+    assert f"{AUTUMN_IN_WORDS}, 02:30 Europe/Berlin (00:30 UTC)" in shown
     again = client.get(target).content.decode()
     assert f'value="{AUTUMN}T02:30"' in again
     assert '<option value="Europe/Berlin" selected>' in again

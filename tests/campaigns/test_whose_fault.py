@@ -13,14 +13,17 @@ from django.db import connection
 
 from campaigns import lifecycle, mailer, services
 from campaigns.errors import TransportRefused
+from campaigns.lifecycle import Leased
 from campaigns.mailer import Crew, Report
+from campaigns.message import MessageError
 from campaigns.models import Campaign, CampaignHour, MailBreaker, Recipient, Suppression
 from campaigns.services.deliver import Delivery
+from campaigns.services.letters import Letters
 from campaigns.services.take_notice import recipient_of_references
-from campaigns.smtp import Transport
+from campaigns.smtp import Envelope, Transport
 from queue_core.errors import TaskCancelled
 from tests.campaigns.smtp_server import DROP, SmtpServer
-from tests.factories import CampaignFactory, TemplateFactory, add_recipients, counts_by_scan
+from tests.factories import CampaignFactory, add_recipients, counts_by_scan
 
 pytestmark = pytest.mark.django_db(transaction=True)
 Work = Callable[..., None]
@@ -99,19 +102,21 @@ def test_a_message_at_which_the_server_hangs_up_is_given_up_and_stops_nobody(
     assert failures() == 0
 
 
-def test_what_a_template_error_says_can_always_be_written(
-    smtp: SmtpServer, work: Work, state_of: Callable[[Campaign], str]
+def test_whatever_is_wrong_with_a_message_can_be_written_down(
+    smtp: SmtpServer, work: Work, state_of: Callable[[Campaign], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    template = TemplateFactory.create(html="<p>{{ 10 / (recipient.share|int) }}</p>")
-    campaign = CampaignFactory.create(template=template)
+    campaign = CampaignFactory.create()
     add_recipients(campaign, 3)
-    Recipient.objects.update(attributes={"share": 2})
-    Recipient.objects.filter(email="r1@example.com").update(attributes={"share": 0})
+    make = Letters.make
+
+    def faulty(letters: Letters, row: Leased) -> Envelope:
+        if row.email == "r1@example.com":
+            raise MessageError("a\x00b \ud800 " + "x" * 2000)
+        return make(letters, row)
+
+    monkeypatch.setattr(Letters, "make", faulty)
     services.launch(campaign)
-    compiled = "templates_app.rendering.compiled._explain"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(compiled, lambda *args, **options: "a\x00b \ud800 " + "x" * 2000)
-        work()
+    work()
     assert state_of(campaign) == "completed"
     assert states(campaign) == {"sent": 2, "rejected": 1}
     detail = Recipient.objects.get(state="rejected").detail

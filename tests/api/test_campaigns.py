@@ -1,3 +1,5 @@
+import re
+
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import connection
@@ -575,7 +577,7 @@ def test_why_an_address_is_suppressed_can_be_changed_and_nothing_else(api):
 @pytest.mark.parametrize(
     ("query", "expected"),
     [
-        ("search=an", ["anna@xn--mller-kva.example", "an_y@example.com"]),
+        ("search=an", ["an_y@example.com", "anna@xn--mller-kva.example"]),
         ("search=Anna@Müll", ["anna@xn--mller-kva.example"]),
         ("search=an_", ["an_y@example.com"]),
         ("search=example.com", []),
@@ -602,7 +604,7 @@ def test_a_search_of_suppressions_uses_the_index(api):
     with connection.cursor() as cursor:
         cursor.execute("SET LOCAL enable_seqscan = off")
     plan = SuppressionFilter({"search": "an_"}, Suppression.objects.all()).qs.explain()
-    assert "Index Cond: (((key)::text ~>=~ 'an_'" in plan
+    assert re.search(r"Index Cond: \(\(\(key\)::text ~?>=~? 'an_'", plan)
 
 
 def test_bulk_takes_a_workbook_and_is_told_how_to_read_it(api, campaign):

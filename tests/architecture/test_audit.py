@@ -51,7 +51,7 @@ NOT_OF_PERSONS = {
     | {"live_pools", "live_workers", "upcoming", "workers", "preview_bulk", "run_bulk"}
     | {"relatives", "settle", "state_counts", "step_counts", "step_payload", "waiting_reason", "workflow_graph"}
     | {"durations", "lineage", "why_left", "why_left_letter"}
-    | {"count_types", "hold_reason", "task_type", "task_types"}
+    | {"count_types", "durations", "hold_reason", "task_type", "task_types", "why_left", "why_left_letter"}
     # What workers do, not persons.
     | {"pull_register", "pull_deregister", "pull_beat", "pull_task_beat", "pull_claim", "pull_complete", "pull_fail"}
     | {"pull_progress"},

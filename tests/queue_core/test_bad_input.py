@@ -134,7 +134,16 @@ OPTIONS: list[tuple[str, dict[str, Any], str, list[Any]]] = [
 OTHERS = {
     *("discard_group", "replay_group", "retry_workflow", "run_schedule_now"),  # a row, locked or judged again by them
     *("backlog", "live_pools", "live_workers", "workers", "ping_bell", "stats", "export_tasks", "upcoming"),  # reads
-    *("relatives", "workflow_graph", "state_counts", "step_counts", "waiting_reason", "step_payload"),  # reads
+    *(
+        "durations",
+        "lineage",
+        "relatives",
+        "workflow_graph",
+        "state_counts",
+        "step_counts",
+        "waiting_reason",
+        "step_payload",
+    ),  # reads
     *("hold_reason", "count_types", "task_type", "task_types"),  # reads
     # Of programs elsewhere, behind the fields of the API.
     *("pull_beat", "pull_claim", "pull_complete", "pull_deregister", "pull_fail", "pull_register", "pull_task_beat"),

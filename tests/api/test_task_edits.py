@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from rest_framework.test import APIClient
 
@@ -174,6 +175,19 @@ def test_the_export_goes_on_over_slices(api: APIClient) -> None:
     ids = services.submit_many([services.build("tests.noop", {}) for _ in range(4_500)])
     answer = api.get(f"{TASKS}export/", headers={"Accept": "text/csv"})
     assert [int(row[0]) for row in rows_of(answer)[1:]] == ids[::-1]
+
+
+def test_an_export_steps_over_wide_gaps_and_ranges_without_a_match(api: APIClient, monkeypatch: Any) -> None:
+    module = importlib.import_module("queue_core.services.export_tasks")
+    monkeypatch.setattr(module, "_WIDTH", 3)
+    monkeypatch.setattr(module, "_SLICE", 2)
+    ids = services.submit_many([services.build("tests.noop", {}) for _ in range(20)])
+    far = [Task.objects.create(id=pk, name="tests.noop", queue="default").pk for pk in (10**12, 10**15)]
+    Task.objects.filter(pk__in=ids[2:15]).update(queue="low")
+    with CaptureQueriesContext(connection) as queries:
+        found = rows_of(api.get(f"{TASKS}export/", {"queue": "default"}))[1:]
+    assert [int(row[0]) for row in found] == [*far[::-1], *ids[:14:-1], *ids[1::-1]]
+    assert len(queries) < 40
 
 
 # --- stats

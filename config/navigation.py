@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from django.contrib.auth.models import AnonymousUser, User
+from django.apps import apps
+from django.contrib import admin
 from django.http import HttpRequest
 from django.urls import reverse
 
@@ -46,13 +47,13 @@ def sidebar(request: HttpRequest) -> list[dict[str, Any]]:
         items = [
             {"title": name, "icon": icon, "link": reverse(f"admin:{model.replace('.', '_')}_changelist")}
             for name, icon, model in pages
-            if _may_view(request.user, model)
+            if _may_view(request, model)
         ]
         if items:
             groups.append({"title": title, "separator": True, "items": items})
     return groups
 
 
-def _may_view(user: User | AnonymousUser, model: str) -> bool:
-    app, name = model.split(".")
-    return any(user.has_perm(f"{app}.{action}_{name}") for action in ("view", "change"))
+def _may_view(request: HttpRequest, model: str) -> bool:
+    """As the page itself judges it."""
+    return bool(admin.site.get_model_admin(apps.get_model(model)).has_view_permission(request))

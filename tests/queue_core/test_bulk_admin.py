@@ -301,6 +301,7 @@ def test_who_asked_for_one_watches_and_stops_their_own(client):
     page = client.post(url("task_bulk"), {"verb": "pin", "ids": pk}).url
     own = BulkOperation.objects.latest("pk")
     assert page == url("bulkoperation_change", own.pk)
+    assert f'href="{url("bulkoperation_changelist")}"' in text_of(client.get(url("task_changelist")))
     assert "Stop" in text_of(client.get(page))
     assert [row.pk for row in client.get(url("bulkoperation_changelist")).context["cl"].result_list] == [own.pk]
     for verb in ("change", "stop"):

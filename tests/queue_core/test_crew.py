@@ -269,3 +269,13 @@ def test_a_lost_database_holds_threads_until_their_outcomes_are_written(
 def test_the_worker_refuses_impossible_numbers(option: str) -> None:
     with pytest.raises(CommandError, match=r"must be from|invalid int value"):
         call_command("worker", option)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("queues", "told"),
+    [("", "names none; leave it out to serve all"), (" , ", "names none"), ("default,no", "Unknown queues: no.")],
+)
+def test_a_list_of_queues_that_cannot_be_served_is_refused(queues: str, told: str) -> None:
+    with pytest.raises(CommandError, match=told):
+        call_command("worker", "--queues", queues)

@@ -18,11 +18,23 @@ from queue_core.management.verbs import seconds
 from queue_core.pool import Pool
 
 
+def named(queues: str) -> list[str]:
+    """The queues of a comma-separated list, which worker processes must be able to serve."""
+    names = list(dict.fromkeys(name.strip() for name in queues.split(",") if name.strip()))
+    if not names:
+        raise CommandError("--queues names none; leave it out to serve all.")
+    if unknown := sorted(set(names) - set(conf.queues())):
+        raise CommandError(f"Unknown queues: {', '.join(unknown)}. There are: {', '.join(conf.queues())}.")
+    if external := sorted(set(names) & set(conf.external_queues())):
+        raise CommandError(f"Only workers of the pull protocol serve {', '.join(external)}; leave them out.")
+    return names
+
+
 class Command(BaseCommand):
     help = "Run tasks: a pool of worker processes that serve the queues until stopped (SIGTERM finishes what runs)."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--queues", default="", help="comma-separated, served in this order (default: all)")
+        parser.add_argument("--queues", help="comma-separated, served in this order (default: all)")
         parser.add_argument("--processes", type=int, default=2, help="worker processes (default: 2)")
         parser.add_argument(
             "--threads", type=int, default=1, help="tasks that run at once in each process (default: 1)"
@@ -49,14 +61,11 @@ class Command(BaseCommand):
             "--stop-seconds", type=seconds, default=60.0, help="time to finish after SIGTERM (default: 60)"
         )
 
-    def handle(self, *args: Any, queues: str, processes: int, burst: bool, stop_seconds: float, **options: Any) -> None:
+    def handle(
+        self, *args: Any, queues: str | None, processes: int, burst: bool, stop_seconds: float, **options: Any
+    ) -> None:
         threads, coroutines = options["threads"], options["coroutines"]
-        names = [name.strip() for name in queues.split(",") if name.strip()] or conf.own_queues()
-        unknown = sorted(set(names) - set(conf.queues()))
-        if unknown:
-            raise CommandError(f"Unknown queues: {', '.join(unknown)}. There are: {', '.join(conf.queues())}.")
-        if external := sorted(set(names) & set(conf.external_queues())):
-            raise CommandError(f"Only workers of the pull protocol serve {', '.join(external)}; leave them out.")
+        names = conf.own_queues() if queues is None else named(queues)
         if not 1 <= processes <= 256:
             raise CommandError("--processes must be from 1 to 256.")
         if not 1 <= threads <= 256:

@@ -145,6 +145,7 @@ OTHERS = {
         "step_payload",
     ),  # reads
     *("hold_reason", "count_types", "task_type", "task_types"),  # reads
+    *("why_left", "why_left_letter", "lineage", "durations"),  # reads
     # Of programs elsewhere, behind the fields of the API.
     *("pull_beat", "pull_claim", "pull_complete", "pull_deregister", "pull_fail", "pull_register", "pull_task_beat"),
     "pull_progress",

@@ -12,12 +12,15 @@ SIZES = range(1, 257)
 
 
 class PoolGone(QueueError):
-    """The pool has ended, or does not beat."""
+    """There was no such pool, or it has ended, or does not beat."""
 
     state = "ended"
 
     def __init__(self, pool: Any) -> None:
-        super().__init__(f"The pool {pool} does not run any more; `manage.py worker --processes N` starts one.")
+        super().__init__(
+            f"There is no pool {pool} that runs; `manage.py workers` shows those there are, "
+            "and `manage.py worker --processes N` starts one."
+        )
 
 
 def scale_pool(pool_id: int, wanted: int, *, by: audit.Actor | None = None) -> WorkerPool:

@@ -55,6 +55,12 @@ def test_no_length_of_time_is_a_wrong_command_line(words, value, refused):
     assert Task.objects.get().state == "queued"
 
 
+@pytest.mark.parametrize("given", ["", ",", " , "])
+def test_a_worker_whose_list_of_queues_is_empty_does_not_start(given):
+    with pytest.raises(CommandError, match="names no queue; leave the option out"):
+        call_command("worker", f"--queues={given}", "--burst")
+
+
 # --- submit
 
 

@@ -11,7 +11,7 @@ from queue_core import conf, graph, lifecycle
 from queue_core.errors import InvalidSubmission, NothingSubmitted, UnknownQueue, UnknownTask
 from queue_core.lifecycle import NewTask
 from queue_core.models import Workflow
-from queue_core.references import MARK, key_of, replace
+from queue_core.references import MARK, WORKFLOW_MARK, key_of, replace
 from queue_core.services import audit
 from queue_core.services.callbacks import checked_callbacks
 from queue_core.services.depend import checked_policy
@@ -111,6 +111,7 @@ def _step(index: int, given: Any, errors: dict[str, list[str]]) -> _Step:
             raise InvalidSubmission("unique_key", "is not for steps: they are new with each workflow")
         step.row = build_given(options, has_references=True)
         step.uses = _uses(step.row.payload)
+        _check_no_facts(step.row.payload)
     except (UnknownTask, UnknownQueue, InvalidSubmission) as exc:
         errors[f"steps.{index}.{exc.field}"] = [str(exc).removeprefix(f"{exc.field}: ")]
     return step
@@ -150,6 +151,18 @@ def _uses(payload: str) -> set[str]:
         except ValueError as exc:
             raise InvalidSubmission("payload", str(exc)) from None
     return found
+
+
+def _check_no_facts(payload: str) -> None:
+    """What is known of a workflow when it ends can be put into its callbacks only."""
+    found: list[str] = []
+    if f'"{WORKFLOW_MARK}"' in payload:
+        try:
+            replace(json.loads(payload), found.append, mark=WORKFLOW_MARK)
+        except ValueError:
+            found.append("")
+    if found:
+        raise InvalidSubmission("payload", f'{{"{WORKFLOW_MARK}": …}} is for callbacks; steps begin before it is known')
 
 
 def _check_graph(steps: Sequence[_Step], errors: dict[str, list[str]]) -> None:

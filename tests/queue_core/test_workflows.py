@@ -436,3 +436,11 @@ def test_pruning_spares_running_workflows_and_forgets_them_with_their_last_step(
     assert lifecycle.prune(0, 10, lifecycle_keep)[0] == 1
     assert not Workflow.objects.exists()
     assert not Dependency.objects.exists()
+
+
+@pytest.mark.parametrize("value", [{"$workflow": "id"}, {"$workflow": 7}, {"deep": [{"$workflow": "id", "x": 1}]}])
+def test_facts_of_a_workflow_are_for_its_callbacks(value: Any) -> None:
+    with pytest.raises(InvalidWorkflow, match="is for callbacks") as refused:
+        submit_workflow("f", [{"key": "a", "name": "tests.see", "payload": {"x": value}}])
+    assert list(refused.value.errors) == ["steps.0.payload"]
+    assert submit_workflow("f", [{"key": "a", "name": "tests.see", "payload": {"x": "$workflow"}}]).pk

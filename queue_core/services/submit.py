@@ -18,6 +18,7 @@ from queue_core.models import Task
 from queue_core.references import unknown_yet
 from queue_core.services import audit
 from queue_core.services.depend import Parents, checked_parents, depend, lock_parents, unknown
+from queue_core.services.expiry import check_expiry
 from queue_core.states import OnFailure
 
 PRIORITIES = range(-100, 101)
@@ -212,12 +213,14 @@ def submit(
     """Ask for one task, by its name or its decorated function.
 
     Options: `queue`, `priority` (-100..100, higher first), `run_at` (aware datetime) or `delay` (seconds),
-    `expires_at` (not started by then: expired), `max_attempts`, `tags`, `unique_key` (at most one live task of this
-    name has it; a second submission answers the first), `key` (whose task it is, for limits by key and fair turns).
+    `expires_at` (not started by then: expired; it lies after `run_at`), `max_attempts`, `tags`, `unique_key` (at most
+    one live task of this name has it; a second submission answers the first), `key` (whose task it is, for limits by
+    key and fair turns).
     With `depends_on` it is blocked until those tasks have ended; when one of them does not succeed, it is cancelled, or
     runs all the same (`on_parent_failure="continue"`).
     """
     row = build(name, payload, **options)
+    check_expiry([row])
     parents = checked_parents(depends_on, on_parent_failure)
     if by is None and not parents.ids:
         return _submitted(row)
@@ -262,6 +265,7 @@ def submit_many(rows: Sequence[lifecycle.NewTask]) -> list[int]:
     """Insert rows made by `build`, all or nothing; ids in order. A live unique key in the way is left out."""
     if not all(isinstance(row, lifecycle.NewTask) for row in rows):
         raise InvalidSubmission("rows", "are made by build(); submit_batch() takes names and payloads")
+    check_expiry(rows)
     ids: list[int] = []
     with transaction.atomic():
         for start in range(0, len(rows), BULK_SLICE):

@@ -12,6 +12,7 @@ from queue_core.lifecycle import NewTask
 from queue_core.models import Task
 from queue_core.services import audit
 from queue_core.services.depend import Parents, checked_parents, depend, lock_parents, unknown
+from queue_core.services.expiry import expiry_faults
 from queue_core.services.outcome import plural
 from queue_core.services.submit import Submitted, build_given, submit_many
 from queue_core.states import OnFailure
@@ -69,6 +70,8 @@ def _built(submissions: Any) -> tuple[list[NewTask], list[Parents]]:
             parents.append(its)
         except (UnknownTask, UnknownQueue, InvalidSubmission) as exc:
             errors[f"tasks.{index}.{exc.field}"] = [str(exc).removeprefix(f"{exc.field}: ")]
+    if not errors:
+        errors = {f"tasks.{place}.expires_at": [fault] for place, fault in expiry_faults(rows).items()}
     edges, most = sum(len(its.ids) for its in parents), conf.get("WORKFLOW_EDGES_MAX")
     if edges > most:
         errors["tasks"] = [f"depend on {edges} tasks in all; {most} are allowed"]

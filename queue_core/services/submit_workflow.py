@@ -15,6 +15,7 @@ from queue_core.references import MARK, WORKFLOW_MARK, key_of, replace
 from queue_core.services import audit
 from queue_core.services.callbacks import checked_callbacks
 from queue_core.services.depend import checked_policy
+from queue_core.services.expiry import expiry_faults
 from queue_core.services.outcome import plural
 from queue_core.services.submit import build_given, is_word, submit_many
 from queue_core.states import OnFailure
@@ -94,6 +95,8 @@ def _checked(steps: Any, errors: dict[str, list[str]]) -> list[_Step]:
         if missing := [key for key in step.parents if key not in places]:
             errors[f"steps.{index}.depends_on"] = [f"there is no step {missing[0]!r}"]
     if not errors:
+        rows = [step.row for step in checked if step.row is not None]
+        errors |= {f"steps.{place}.expires_at": [fault] for place, fault in expiry_faults(rows).items()}
         _check_graph(checked, errors)
     return checked
 

@@ -135,7 +135,7 @@ class People(threading.Thread):
         self._submit("work", delay=self.rng.uniform(0, 2))
 
     def submit_expiring(self) -> None:
-        soon = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=self.rng.uniform(0, 2))
+        soon = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=self.rng.uniform(1, 3))
         self._submit("work", {"seconds": 0.05}, queue="low", expires_at=soon)
 
     def submit_of_customer(self) -> None:

@@ -134,16 +134,7 @@ OPTIONS: list[tuple[str, dict[str, Any], str, list[Any]]] = [
 OTHERS = {
     *("discard_group", "replay_group", "retry_workflow", "run_schedule_now"),  # a row, locked or judged again by them
     *("backlog", "live_pools", "live_workers", "workers", "ping_bell", "stats", "export_tasks", "upcoming"),  # reads
-    *(
-        "durations",
-        "lineage",
-        "relatives",
-        "workflow_graph",
-        "state_counts",
-        "step_counts",
-        "waiting_reason",
-        "step_payload",
-    ),  # reads
+    *("relatives", "workflow_graph", "state_counts", "step_counts", "waiting_reason", "step_payload"),  # reads
     *("hold_reason", "count_types", "task_type", "task_types"),  # reads
     *("why_left", "why_left_letter", "lineage", "durations"),  # reads
     # Of programs elsewhere, behind the fields of the API.

@@ -57,7 +57,7 @@ def test_no_length_of_time_is_a_wrong_command_line(words, value, refused):
 
 @pytest.mark.parametrize("given", ["", ",", " , "])
 def test_a_worker_whose_list_of_queues_is_empty_does_not_start(given):
-    with pytest.raises(CommandError, match="names no queue; leave the option out"):
+    with pytest.raises(CommandError, match="names none; leave it out to serve all"):
         call_command("worker", f"--queues={given}", "--burst")
 
 

@@ -162,8 +162,8 @@ def test_unpark_takes_what_is_due(worker_id: int) -> None:
 
 
 def test_expired_tasks_are_not_claimed_and_end_expired(worker_id: int) -> None:
-    late = services.submit("tests.noop", expires_at=timezone.now() - datetime.timedelta(seconds=1)).id
-    parked = services.submit("tests.noop", delay=60, expires_at=timezone.now() - datetime.timedelta(hours=1)).id
+    late, parked = services.submit("tests.noop").id, services.submit("tests.noop", delay=60).id
+    Task.objects.update(expires_at=timezone.now() - datetime.timedelta(seconds=1))
     later = services.submit("tests.noop", expires_at=timezone.now() + datetime.timedelta(hours=1)).id
     assert [task.id for task in claim(worker_id)] == [later]
     assert lifecycle.expire(100) == 2

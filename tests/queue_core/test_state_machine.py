@@ -23,6 +23,7 @@ from hypothesis.stateful import (
 )
 
 from queue_core import conf, lifecycle, services
+from queue_core.errors import InvalidSubmission
 from queue_core.lifecycle import Claimed, Ended, Failure
 from queue_core.models import DeadLetter, DeadLetterGroup, Execution, Task
 from queue_core.services.beat import Pulse, beat
@@ -146,6 +147,10 @@ class Lifecycle(RuleBasedStateMachine):
         live = self._live(name, key)
         at = None if expires is None else self.now0 + datetime.timedelta(seconds=expires)
         options = {"priority": priority, "max_attempts": attempts, "delay": delay, "unique_key": key, "expires_at": at}
+        if expires is not None and expires <= delay:
+            with pytest.raises(InvalidSubmission, match="expires_at: is not after"):
+                services.submit(name, {}, **options)
+            return
         made = services.submit(name, {}, **options)
         assert (made.created, made.id if live else None) == (live is None, live and live.id)
         if made.created:

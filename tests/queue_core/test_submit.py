@@ -205,6 +205,33 @@ def test_retry_says_that_a_unique_key_is_taken() -> None:
     assert "another live task has the unique key" in outcome.reason
 
 
+@pytest.mark.parametrize(
+    ("hours", "words"),
+    [
+        ({"expires_at": -1}, "has passed"),
+        ({"expires_at": 1, "run_at": 1}, "is not after the time it may begin"),
+        ({"expires_at": 1, "delay": 2}, "is not after the time it may begin"),
+    ],
+)
+def test_what_would_expire_before_it_could_begin_is_refused_at_every_door(hours: dict[str, int], words: str) -> None:
+    now = timezone.now()
+    times: dict[str, Any] = {name: now + datetime.timedelta(hours=count) for name, count in hours.items()}
+    if "delay" in hours:
+        times["delay"] = hours["delay"] * 3600
+    given = {"name": "tests.noop", **times}
+    with pytest.raises(InvalidSubmission, match=f"expires_at: {words}"):
+        services.submit(**given)
+    with pytest.raises(InvalidSubmission, match="task 1 of these"):
+        services.submit_many([services.build("tests.noop"), services.build(**given)])
+    with pytest.raises(services.InvalidBatch) as batch:
+        services.submit_batch([{"name": "tests.noop"}, given])
+    assert list(batch.value.errors) == ["tasks.1.expires_at"]
+    with pytest.raises(services.InvalidWorkflow) as workflow:
+        services.submit_workflow("w", [{"name": "tests.noop"}, given])
+    assert list(workflow.value.errors) == ["steps.1.expires_at"]
+    assert not Task.objects.exists()
+
+
 def test_a_decorated_function_can_be_called_like_any_other() -> None:
     add = registry.get("tests.add")
     assert add(a=1, b=2) == add.call(a=1, b=2) == add.func(a=1, b=2) == 3

@@ -92,6 +92,7 @@ def test_submit_answers_the_live_task_of_a_unique_key_until_it_ends(api):
         ({"unique_key": "x" * 201}, "unique_key"),
         ({"unique_key": {}}, "unique_key"),
         ({"expires_at": "never"}, "expires_at"),
+        ({"expires_at": "2020-01-01T00:00:00Z"}, "expires_at"),
         ({"tags": "a"}, "tags"),
         ({"tags": ["x"] * 33}, "tags"),
         ({"tags": ["x" * 65]}, "tags.0"),

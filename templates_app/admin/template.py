@@ -102,7 +102,7 @@ class EmailTemplateAdmin(ModelAdmin):  # type: ignore[misc]
         given = form.cleaned_data
         labels = {"name": given["name"], "description": given["description"], "note": given["note"]}
         if change:
-            services.edit_template(template=obj, content=form.content(), by=actor, **labels)
+            services.edit_template(template=obj, parts=form.content()._asdict(), by=actor, **labels)
         else:
             created = services.create_template(content=form.content(), by=actor, **labels)
             obj.pk = created.pk

@@ -77,11 +77,10 @@ class TemplateViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericV
         given = self._given(request, template, partial=True)
         if given.get("archived"):
             raise ValidationError({"archived": ["DELETE the template to archive it."]})
-        parts = {part: given[part] for part in Content._fields if part in given}
         with refusals():
             services.edit_template(
                 template=template,
-                content=content_of(template.version)._replace(**parts) if parts else None,
+                parts={part: given[part] for part in Content._fields if part in given},
                 name=given.get("name"),
                 description=given.get("description"),
                 note=given.get("note", ""),

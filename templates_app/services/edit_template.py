@@ -1,15 +1,18 @@
+from collections.abc import Mapping
+from typing import Any
+
 from django.db import IntegrityError, transaction
 
 from templates_app.errors import NameTaken
 from templates_app.models import EmailTemplate, TemplateVersion
-from templates_app.rendering import Content, compile_content, content_of
+from templates_app.rendering import compile_content, content_of
 from templates_app.services import audit, versions
 
 
 def edit_template(
     *,
     template: EmailTemplate,
-    content: Content | None = None,
+    parts: Mapping[str, Any] | None = None,
     name: str | None = None,
     description: str | None = None,
     note: str = "",
@@ -17,18 +20,19 @@ def edit_template(
 ) -> TemplateVersion:
     """Change a template; other content makes the next version. Returns the version that is then current.
 
-    Whatever is None stays. Content that is already current makes no version. Mails under way keep the version they
-    were launched with. Two edits at once make two versions. Raises InvalidTemplate and NameTaken.
+    `parts` are the fields of Content that change: the others stay as they are when it is this edit's turn, so that two
+    edits at once make two versions and undo nothing of each other. What is None stays, too. Content that is already
+    current makes no version. Mails under way keep the version they were launched with. Raises InvalidTemplate and
+    NameTaken.
     """
-    if content is not None:
-        compile_content(content)
     with transaction.atomic():
-        locked = (
-            EmailTemplate.objects.select_for_update(of=("self",)).select_related("current_version").get(pk=template.pk)
-        )
-        changes = _relabel(locked, name, description)
+        locked = versions.locked(template)
         version = locked.version
-        if content is not None and content != content_of(version):
+        content = content_of(version)._replace(**parts or {})
+        if parts:
+            compile_content(content)
+        changes = _relabel(locked, name, description)
+        if content != content_of(version):
             version = versions.append(locked, content, note=note, by=by)
             changes.append(f"made {version}")
         if changes:

@@ -113,7 +113,7 @@ def _imported(templates: Iterable[tuple[str, Content]], note: str, by: Actor | N
             )
             continue
         # Whether styles are moved is no matter of the files: it stays as it was chosen.
-        content = content._replace(inline_css=template.version.inline_css)
+        parts = {part: value for part, value in content._asdict().items() if part != "inline_css"}
         before = template.version.number
-        version = edit_template(template=template, content=content, note=note, by=by)
+        version = edit_template(template=template, parts=parts, note=note, by=by)
         yield Imported(name, "unchanged" if version.number == before else "changed", version.number)

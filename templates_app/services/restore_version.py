@@ -15,9 +15,7 @@ def restore_version(
     as the current one. Raises VersionNotFound, and InvalidTemplate for a version written before a rule it breaks.
     """
     with transaction.atomic():
-        locked = (
-            EmailTemplate.objects.select_for_update(of=("self",)).select_related("current_version").get(pk=template.pk)
-        )
+        locked = versions.locked(template)
         old = locked.versions.filter(number=number).first()
         if old is None:
             raise VersionNotFound(number)

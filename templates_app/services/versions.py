@@ -1,10 +1,19 @@
-"""The next version of a template. The caller holds the transaction and the lock on the template."""
+"""The versions of a template: the lock for a change, and the next one. The caller holds the transaction."""
 
 from django.db.models import Max
 
 from templates_app.models import EmailTemplate, TemplateVersion
 from templates_app.rendering import Content, prepare
 from templates_app.services.audit import Actor
+
+
+def locked(template: EmailTemplate) -> EmailTemplate:
+    """The template as it is now, for no other edit until the transaction ends.
+
+    Its version is read afterwards: in one statement with the lock, it would be what it was before the wait. Raises
+    EmailTemplate.DoesNotExist for one that somebody deleted.
+    """
+    return EmailTemplate.objects.select_for_update().get(pk=template.pk)
 
 
 def append(template: EmailTemplate, content: Content, *, note: str, by: Actor | None) -> TemplateVersion:

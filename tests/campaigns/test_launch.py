@@ -34,7 +34,7 @@ def test_launch_pins_version_and_audience_and_submits_chunks(settings: object) -
     chunks = CampaignTask.objects.order_by("pk")
     assert [task.payload for task in tasks] == [{"chunk": chunk.pk} for chunk in chunks]
     assert [task.pk for task in tasks] == [chunk.task_id for chunk in chunks]
-    edit_template(template=campaign.template, content=Content("New", "<p>new</p>", ""))
+    edit_template(template=campaign.template, parts=Content("New", "<p>new</p>", "")._asdict())
     launched.refresh_from_db()
     assert launched.template_version.number == 1
 

@@ -69,7 +69,7 @@ def test_what_cannot_be_made_is_told(campaign: Campaign) -> None:
 
 def test_a_launched_campaign_is_shown_as_it_was_launched(campaign: Campaign) -> None:
     services.launch(campaign)
-    edit_template(template=campaign.template, content=Content("New", HTML, ""))
+    edit_template(template=campaign.template, parts=Content("New", HTML, "")._asdict())
     campaign = Campaign.objects.get()
     assert services.preview_message(campaign, people()[0]).subject == "For Person 0"
 

@@ -51,7 +51,7 @@ def test_it_shows_the_current_version_whatever_the_campaign_was_launched_with(
 ) -> None:
     services.remove_recipient(campaign.recipients.get(name="Bob"))
     services.launch(campaign)
-    edit_template(template=campaign.template, content=Content("New for {{ recipient.name }}", HTML, ""))
+    edit_template(template=campaign.template, parts=Content("New for {{ recipient.name }}", HTML, "")._asdict())
     answer = api.post(f"{url}preview/", {"recipient": person(campaign, "Ann")})
     assert (answer.data["subject"], answer.data["headers"]["Subject"]) == ("New for Ann", "New for Ann")
 
@@ -92,7 +92,7 @@ def test_a_preview_of_a_context_has_what_every_mail_has(api: Any, campaign: Camp
 
 def test_what_is_missing_in_a_preview_is_not_taken_for_an_address(api: Any, campaign: Campaign, url: str) -> None:
     html = '<a href="{{ recipient.shop }}">Shop</a><a href="{{ unsubscribe_url }}">x</a>'
-    edit_template(template=campaign.template, content=Content("Hi", html))
+    edit_template(template=campaign.template, parts=Content("Hi", html)._asdict())
     answer = api.post(f"{url}preview/", {"lenient": True})
     assert (answer.data["missing"], answer.data["headers"]) == (["recipient.shop"], {})
     assert "link-relative" not in {finding["code"] for finding in answer.data["findings"]}

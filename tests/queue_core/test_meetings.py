@@ -2,8 +2,7 @@
 
 import datetime
 import threading
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -16,6 +15,7 @@ from queue_core.lifecycle import Claimed, Ended, Failure
 from queue_core.models import DeadLetter, Task, Workflow
 from queue_core.services.pull_register import pull_lock
 from queue_core.services.rescue import rescue
+from tests.meeting import beside
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -28,31 +28,6 @@ def work(worker_id: int, limit: int = 100, *, fails: bool = False) -> None:
     claimed = lifecycle.claim(["default"], worker_id, limit)
     lifecycle.finish([failed(t) if fails else Ended(t, "succeeded", "succeeded", 0.0, 0.1) for t in claimed])
     services.settle()
-
-
-def someone_waits() -> bool:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT EXISTS (SELECT 1 FROM pg_locks WHERE NOT granted)")
-        return bool(cursor.fetchone()[0])
-
-
-def beside(call: Callable[[], Any], found: list[Any]) -> threading.Thread:
-    """Runs `call` in a thread, until it is over or waits for a lock; `found` gets what it answers or raises."""
-
-    def run() -> None:
-        try:
-            found.append(call())
-        except Exception as error:
-            found.append(error)
-        finally:
-            connection.close()
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    deadline = time.monotonic() + 10
-    while thread.is_alive() and not someone_waits() and time.monotonic() < deadline:
-        time.sleep(0.01)
-    return thread
 
 
 def test_a_bulk_operation_is_taken_before_the_line_that_it_is_to_cancel(worker_id: int) -> None:

@@ -61,7 +61,7 @@ def test_each_file_is_a_template_and_a_changed_one_its_next_version(db: None, fo
 def test_whether_styles_are_moved_stays_as_it_was_chosen(db: None, folder: Path) -> None:
     run(folder)
     welcome = EmailTemplate.objects.get(name="welcome")
-    services.edit_template(template=welcome, content=content_of(welcome.version)._replace(inline_css=False))
+    services.edit_template(template=welcome, parts=content_of(welcome.version)._replace(inline_css=False)._asdict())
     assert "welcome: unchanged, version 2" in run(folder)
 
 

@@ -37,7 +37,7 @@ def test_create_leaves_nothing_of_a_template_that_does_not_compile():
 
 def test_edit_makes_the_next_version_and_keeps_the_old(editor):
     template = make_template()
-    version = services.edit_template(template=template, content=Content("New", "<p>x</p>"), note="n", by=editor)
+    version = services.edit_template(template=template, parts=Content("New", "<p>x</p>")._asdict(), note="n", by=editor)
     assert (version.number, template.current_version, version.author) == (2, version, editor.user)
     assert [content_of(v).subject for v in template.versions.order_by("number")] == ["Hi {{ recipient.name }}", "New"]
     assert LogEntry.objects.get().change_message == "Changed: made version 2. (api)"
@@ -45,7 +45,7 @@ def test_edit_makes_the_next_version_and_keeps_the_old(editor):
 
 def test_edit_makes_no_version_of_the_same_content(editor):
     template = make_template()
-    version = services.edit_template(template=template, content=content_of(template.version), by=editor)
+    version = services.edit_template(template=template, parts=content_of(template.version)._asdict(), by=editor)
     assert version.number == 1
     assert not LogEntry.objects.exists()
 
@@ -61,14 +61,14 @@ def test_edit_changes_nothing_when_the_name_is_taken():
     make_template("A")
     template = make_template("B")
     with pytest.raises(NameTaken):
-        services.edit_template(template=template, name="A", content=Content("s", "h"))
+        services.edit_template(template=template, name="A", parts=Content("s", "h")._asdict())
     template.refresh_from_db()
     assert (template.name, template.version.number) == ("B", 1)
 
 
 def test_restore_adds_a_version_that_says_what_the_old_one_said(editor):
     template = make_template()
-    services.edit_template(template=template, content=Content("New", "<p>x</p>"))
+    services.edit_template(template=template, parts=Content("New", "<p>x</p>")._asdict())
     version = services.restore_version(template=template, number=1, by=editor)
     assert (version.number, version.html, version.note) == (3, HTML, "Restored from version 1")
     assert LogEntry.objects.get().action_flag == CHANGE
@@ -86,7 +86,7 @@ def test_restore_refuses_a_version_there_is_not():
 
 def test_archive_deletes_a_template_nothing_uses(editor):
     template = make_template()
-    services.edit_template(template=template, content=Content("New", "x"))
+    services.edit_template(template=template, parts=Content("New", "x")._asdict())
     assert services.archive_template(template=template, by=editor) == "deleted"
     assert not EmailTemplate.objects.exists()
     assert not TemplateVersion.objects.exists()
@@ -166,7 +166,9 @@ def test_preview_refuses_missing_values_unless_lenient():
 
 def test_diff_shows_what_changed_in_each_part():
     template = make_template(html="<p>a</p>\n<p>b</p>")
-    new = services.edit_template(template=template, content=Content(template.version.subject, "<p>a</p>\n<p>c</p>"))
+    new = services.edit_template(
+        template=template, parts=Content(template.version.subject, "<p>a</p>\n<p>c</p>")._asdict()
+    )
     parts = services.diff(old=template.versions.get(number=1), new=new)
     assert parts["subject"] == parts["text"] == ""
     assert parts["html"].splitlines()[:2] == ["--- version 1", "+++ version 2"]

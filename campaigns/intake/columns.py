@@ -16,8 +16,10 @@ _EMAIL = (
     *("adresse_email", "adresse_mail", "courriel", "correo", "correo_electrónico", "correo_electronico", "email_adres"),
     *("e_mailadres", "emailadres", "indirizzo_email", "indirizzo_e_mail", "posta_elettronica", "endereço_de_email"),
     *("e_post", "epost", "e_postadress", "e_postadresse", "sähköposti", "adres_e_mail", "adres_email", "e_posta"),
-    *("почта", "электронная_почта", "メール", "メールアドレス", "邮箱", "电子邮件", "이메일", "address"),
+    *("почта", "электронная_почта", "メール", "メールアドレス", "邮箱", "电子邮件", "이메일"),
 )
+# May be that of a house: only where no column holds addresses of mail.
+_PERHAPS = "address"
 _WHOLE = (
     *("name", "full_name", "fullname", "display_name", "vollständiger_name", "nom_complet", "nombre_completo"),
     *("nome_completo", "volledige_naam", "naam", "имя_и_фамилия", "氏名", "姓名", "이름"),
@@ -180,6 +182,8 @@ def email_column(top: Beginning, names: list[str], source: Source) -> int:
     held = [sum(i < len(row) and _is_address(row[i]) for row in rows) if names[i] else 0 for i in range(len(names))]
     likely = max(range(len(held)), key=held.__getitem__, default=0)
     if not held or held[likely] * 2 <= len(rows):
+        if _PERHAPS in names:
+            return names.index(_PERHAPS)
         shown = ", ".join(filter(None, names))[:200] or "nothing"
         raise ImportRefused(
             f"No e-mail column in the header (found: {shown}). Name one of the columns “email”, or map it to email."
@@ -189,7 +193,7 @@ def email_column(top: Beginning, names: list[str], source: Source) -> int:
 
 
 def known_email(names: list[str]) -> int | None:
-    """The column whose name says that it is the address."""
+    """The column whose name says, beyond doubt, that it is the address."""
     return next((names.index(name) for name in _EMAIL if name in names), None)
 
 

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 import tracemalloc
 import zipfile
 from typing import Any
@@ -145,6 +146,23 @@ def test_a_file_without_a_header_loses_no_first_row() -> None:
 )
 def test_usual_columns_are_known_in_several_languages(header: str, name: str) -> None:
     assert Read(f"{header}\nada@example.com;Ada;Lovelace\n").rows[0].name == name
+
+
+@pytest.mark.parametrize("title", ["Address", "Adresse", "Contact"])
+def test_a_title_that_may_mean_a_house_is_not_taken_for_the_e_mail(title: str) -> None:
+    read = Read(f"{title},Reach\n1 High Street,a@example.com\n2 High Street,b@example.com\n")
+    assert read.emails == ["a@example.com", "b@example.com"]
+    assert json.loads(read.rows[0].attributes) == {title.lower(): "1 High Street"}
+    assert read.source.notes == ["Column “Reach” holds the addresses."]
+
+
+@pytest.mark.parametrize("title", ["Address", "Adresse", "Contact"])
+def test_a_title_that_may_mean_a_house_is_the_e_mail_where_its_cells_are(title: str) -> None:
+    assert Read(f"{title},City\na@example.com,York\nb@example.com,Bath\n").emails == ["a@example.com", "b@example.com"]
+
+
+def test_a_column_called_address_is_the_e_mail_where_no_cells_tell() -> None:
+    assert [row.reason for row in Read("City,Address\nYork,nobody\nBath,\n").refused] == ["no @", "empty"]
 
 
 def test_a_mapping_names_and_leaves_out_columns() -> None:

@@ -7,7 +7,7 @@ from rest_framework.validators import UniqueValidator
 from templates_app.errors import InvalidTemplate
 from templates_app.lines import one_line
 from templates_app.models import EmailTemplate, TemplateFormat, TemplateVersion
-from templates_app.rendering import Content, compile_version
+from templates_app.rendering import Content, compile_version, content_of
 from templates_app.services import Finding
 from templates_app.variables import Variable
 
@@ -61,6 +61,11 @@ class CreateTemplateSerializer(ContentSerializer):
 
 class EditTemplateSerializer(CreateTemplateSerializer):
     archived = serializers.BooleanField(required=False, help_text="false takes it back out of the archive")
+
+    def to_representation(self, template: EmailTemplate) -> dict[str, Any]:  # type: ignore[override]  # what is edited
+        """What the form of the browsable page begins with: what may be changed, as it is now."""
+        current = content_of(template.version)._asdict()
+        return {"name": template.name, "description": template.description, **current, "note": ""}
 
 
 class RestoreSerializer(serializers.Serializer[Any]):

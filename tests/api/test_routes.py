@@ -1,12 +1,14 @@
 """What holds for every route: credentials, permissions, ids that are not there, other methods, constant queries."""
 
 import io
+import re
 import uuid
 
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from drf_spectacular.generators import SchemaGenerator
 from rest_framework.test import APIClient
 
 from campaigns import services as campaigns
@@ -14,6 +16,7 @@ from campaigns.models import Recipient, Suppression
 from queue_core.models import DeadLetter, DeadLetterGroup, Execution, Task, Workflow
 from queue_core.services import Actor, discard, start_bulk, submit, submit_workflow
 from queue_core.services.register_worker import register_worker
+from queue_core.services.save_schedule import save_schedule
 from queue_core.services.worker_pool import open_pool
 from tests.factories import CampaignFactory, TemplateFactory, UserFactory, add_recipients, make_dead_letters
 
@@ -88,6 +91,26 @@ CALLS = [
     ("post", "worker-pools/{pool}/scale/", "steer_worker"),
     ("get", "audit/", "view_logentry"),
     ("get", "audit/{entry}/", "view_logentry"),
+    ("get", "schedules/", "view_schedule"),
+    ("post", "schedules/", "add_schedule"),
+    ("get", "schedules/{schedule}/", "view_schedule"),
+    ("patch", "schedules/{schedule}/", "change_schedule"),
+    ("delete", "schedules/{schedule}/", "delete_schedule"),
+    ("get", "schedules/{schedule}/upcoming/", "view_schedule"),
+    ("get", "schedules/{schedule}/fires/", "view_schedule"),
+    *(("post", f"schedules/{{schedule}}/{verb}/", "change_schedule") for verb in ("pause", "resume", "run-now")),
+    ("get", "templates/", "view_emailtemplate"),
+    ("post", "templates/", "add_emailtemplate"),
+    ("get", "templates/{template}/", "view_emailtemplate"),
+    ("patch", "templates/{template}/", "change_emailtemplate"),
+    ("delete", "templates/{template}/", "delete_emailtemplate"),
+    ("get", "templates/{template}/versions/", "view_emailtemplate"),
+    ("get", "templates/{template}/versions/1/", "view_emailtemplate"),
+    ("post", "templates/{template}/versions/1/restore/", "change_emailtemplate"),
+    ("get", "templates/{template}/diff/?from=1", "view_emailtemplate"),
+    ("post", "templates/{template}/preview/", "view_emailtemplate"),
+    ("post", "templates/{template}/validate/", "view_emailtemplate"),
+    ("post", "templates/{template}/test-send/", "launch_campaign view_emailtemplate"),
     ("get", "campaigns/", "view_campaign"),
     ("post", "campaigns/", "add_campaign"),
     ("get", "campaigns/{campaign}/", "view_campaign"),
@@ -174,6 +197,8 @@ def ids() -> dict[str, int | str]:
         "worker": register_worker(["default"]),
         "bulk": start_bulk("retry", query="state:failed").pk,
         "pool": open_pool(["default"], 2),
+        "schedule": save_schedule(name="s", task="tests.noop", expression="0 9 * * *").pk,
+        "template": campaign.template_id,
         "campaign": campaign.pk,
         "recipient": Recipient.objects.get().pk,
         "import": campaigns.upload_import(campaign, io.BytesIO(b"a@example.com"), filename="a.csv").pk,
@@ -185,6 +210,19 @@ def ids() -> dict[str, int | str]:
         "group": letter.fingerprint,
         "entry": LogEntry.objects.get().pk,
     }
+
+
+def test_every_route_is_in_the_list():
+    described = SchemaGenerator().get_schema(request=None, public=True)["paths"]
+    routes = {(method, shape(path.removeprefix(ROOT))) for path, found in described.items() for method in found}
+    asking = {("post", "auth/token/"), ("post", "auth/token/refresh/")}
+    undescribed = {("get", "schema/"), ("get", "docs/")}
+    assert routes - asking == {(method, shape(path)) for method, path, _ in CALLS} - undescribed
+
+
+def shape(path: str) -> str:
+    """A path with {} in the place of what it names."""
+    return re.sub(r"\{\w+\}|tests\.noop|(?<=queues/)default|(?<=versions/)\d", "{}", path.partition("?")[0])
 
 
 @pytest.mark.parametrize(("method", "path", "needed"), CALLS)
@@ -228,8 +266,10 @@ def test_an_id_that_is_not_there_is_a_404(method, path, needed, bad, api):
         "group",
         "entry",
         "bulk",
+        "schedule",
+        "template",
     )
-    answer = getattr(api, method)(ROOT + path.format(**dict.fromkeys((*names, "bulk"), bad)))
+    answer = getattr(api, method)(ROOT + path.format(**dict.fromkeys(names, bad)))
     assert answer.status_code == 404
     assert answer["Content-Type"] == "application/problem+json"
 

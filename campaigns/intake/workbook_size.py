@@ -20,8 +20,10 @@ _CELLS_MAX = 10_000_000
 # Cells that say where they are, as spreadsheets write them: neither texts nor values of attributes can pretend to.
 _PLACED = re.compile(rb"""<(?:\w+:)?c(?:\s+[\w:]+="[^"<>]*")*?\s+r="([A-Z]{1,4})([0-9]{1,9})\"""")
 # These begin with a letter, which is looked for several times faster than a choice; found too often, they only add.
-_REFERENCE = re.compile(rb"""r\s*=\s*["']([A-Z]{1,4})([0-9]{1,9})["']""")
-_ROW_NUMBER = re.compile(rb"""row\s[^<>]*?\br\s*=\s*["']([0-9]{1,9})["']""")
+# In every form that the reader takes, also small letters and numbers that no sheet has.
+_REFERENCE = re.compile(rb"""r\s*=\s*["']([A-Za-z]+)([0-9]+)["']""")
+_ROW_NUMBER = re.compile(rb"""row\s[^<>]*?\br\s*=\s*["']([0-9]+)["']""")
+_DIGITS_MAX = 9
 # A cell that shows one of the shared texts, and which one, where it is written as every spreadsheet writes it.
 _SHARED = re.compile(rb"""t\s*=\s*["']s["'](?:[^<>]*>\s*<(?:\w+:)?v>(\d{1,9})</(?:\w+:)?v>\s*</(?:\w+:)?c>)?""")
 _CELL = re.compile(rb"<(?:\w+:)?c[\s/>]")
@@ -170,13 +172,17 @@ class _Sheet:
             self.in_row, self.longest_row = lengths[-1], max(self.longest_row, *lengths)
         rows = {row for _, row in found} | set(_ROW_NUMBER.findall(cells))
         self.width = max(self.width, *map(_column, {letters for letters, _ in found}), 0)
-        self.height = max(self.height, *map(int, rows), 0)
+        self.height = max(self.height, *map(_row, rows), 0)
         self.rows += cells.count(b"<row") + cells.count(b":row")
+
+
+def _row(digits: bytes) -> int:
+    return int(digits) if len(digits) <= _DIGITS_MAX else 10**_DIGITS_MAX
 
 
 def _column(letters: bytes) -> int:
     number = 0
-    for letter in letters:
+    for letter in letters[:_DIGITS_MAX].upper():
         number = number * 26 + letter - 64
     return number
 

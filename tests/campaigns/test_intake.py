@@ -359,6 +359,14 @@ def rows_of(xml: str) -> str:
         "<row>" + "<x:c><v>1</v></x:c>" * 5_000 + '</row><row r="3000"><x:c><v>1</v></x:c></row>',
         '<row><c r="A1"><v>1</v></c></row>' + "<row/>" * 700_000 + '<row><c r="P700001"><v>1</v></c></row>',
         '<row><c r="A1"><v>1</v></c></row>' + "<row/>" * 3_000 + "<row>" + "<c><v>1</v></c>" * 5_000 + "</row>",
+        "<row>" + "<c><v>1</v></c>" * 1_001 + '</row><row r="1048576"/>',
+        "<row>" + "<c><v>1</v></c>" * 16 + '</row><row r="1048576"><c><v>1</v></c></row>',
+        '<row><c r="a1"><v>1</v></c><c r="xfd100000"><v>1</v></c></row>',
+        '<row><c r="A1"><v>1</v></c><c r="XFD0000000000100000"><v>1</v></c></row>',
+        '<row><c r="A1"><v>1</v></c><c r="AAAAAA1"><v>1</v></c></row>',
+        f'<row><c r="A1"><v>1</v></c><c r="{"A" * 5_000}1"><v>1</v></c></row>',
+        '<row r="4294967295"><c><v>1</v></c></row>',
+        f'<row r="{"9" * 5_000}"><c><v>1</v></c></row>',
     ],
 )
 @pytest.mark.parametrize("place", ["xl/worksheets/sheet1.xml", "xl/elsewhere.bin"])

@@ -176,7 +176,7 @@ def test_a_pool_is_scaled(operator: Client) -> None:
         page = text_of(operator.post(url("scale", pool), {"wanted": wanted}, follow=True))
         assert "1 to 256 processes" in page
     assert WorkerPool.objects.get().wanted == 5
-    assert "does not run any more" in text_of(operator.post(url("scale", pool + 1), {"wanted": 2}, follow=True))
+    assert "There is no pool" in text_of(operator.post(url("scale", pool + 1), {"wanted": 2}, follow=True))
     assert operator.post(url("scale", 2**70), {"wanted": 2}, follow=True).status_code == 200
 
 

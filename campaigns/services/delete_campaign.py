@@ -3,6 +3,7 @@ from django.db import transaction
 from campaigns import lifecycle
 from campaigns.errors import NotReady, WrongState
 from campaigns.models import Campaign, CampaignEvent, CampaignTask, Recipient
+from campaigns.services import import_file
 from campaigns.states import CampaignState, RecipientState
 from queue_core import services as queue
 from queue_core.services import Actor, audit
@@ -49,7 +50,7 @@ def _mailed(counts: dict[str, int]) -> int:
 
 
 def delete_campaign(campaign: Campaign, *, by: Actor | None = None) -> None:
-    """Remove a campaign with its recipients and their outcomes, its imports and its waiting tasks, for good.
+    """Remove a campaign for good: its recipients, their outcomes, its imports and their files, its waiting tasks.
 
     draft, completed, cancelled; any other is a WrongState. Raises NotReady while messages of a cancelled one are
     still in flight, and for good once somebody was mailed: the unsubscribe links must go on working. Suppressions
@@ -65,4 +66,5 @@ def delete_campaign(campaign: Campaign, *, by: Actor | None = None) -> None:
         people, _ = Recipient.objects.filter(campaign=locked).delete()
         message = f"Deleted with {plural(people, 'recipient')}."
         audit.record(Campaign, [locked.pk], message, by=by, flag=audit.DELETION, name=locked.name)
+        import_file.forget_files_of(locked)
         locked.delete()

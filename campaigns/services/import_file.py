@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import BinaryIO
 
 from django.core.files.base import File
@@ -11,7 +12,7 @@ from django.db import transaction
 
 from campaigns import conf, lifecycle
 from campaigns.errors import ImportRefused
-from campaigns.models import RecipientImport
+from campaigns.models import Campaign, RecipientImport
 from campaigns.states import IMPORT_OVER, ImportState
 from queue_core import services as queue
 
@@ -65,3 +66,10 @@ def forget_file(import_id: int) -> None:
             return
         RecipientImport.objects.filter(pk=import_id).update(file="")
     default_storage.delete(job.file)
+
+
+def forget_files_of(campaign: Campaign) -> None:
+    """Remove the files of all its imports once they are deleted with it: nothing would lead to them any more."""
+    for name in RecipientImport.objects.filter(campaign=campaign).exclude(file="").values_list("file", flat=True):
+        # What the storage refuses is logged: the campaign is gone all the same.
+        transaction.on_commit(partial(default_storage.delete, name), robust=True)

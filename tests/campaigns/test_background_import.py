@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from django.core.files.storage import default_storage
 from django.core.management import call_command
-from django.db import connection
+from django.db import connection, transaction
 from django.urls import reverse
 
 from campaigns import lifecycle, services
@@ -230,3 +230,15 @@ def test_a_campaign_with_many_imports_is_deleted_with_them(campaign: Campaign) -
     services.delete_campaign(campaign)
     services.run_import(job.pk)
     assert not RecipientImport.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_files_of_a_deleted_campaign_are_deleted_with_it() -> None:
+    campaign, other = CampaignFactory.create_batch(2)
+    jobs = [services.upload_import(one, io.BytesIO(CONTENT), filename="p.csv") for one in (campaign, campaign, other)]
+    with transaction.atomic():
+        services.delete_campaign(campaign)
+        transaction.set_rollback(True)
+    assert all(default_storage.exists(job.file) for job in jobs)
+    services.delete_campaign(campaign)
+    assert [default_storage.exists(job.file) for job in jobs] == [False, False, True]

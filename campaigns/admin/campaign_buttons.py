@@ -56,7 +56,7 @@ def _looks(request: HttpRequest, campaign: Campaign) -> list[dict[str, Any]]:
     if request.user.has_perm("campaigns.view_recipient"):
         offered.append(_button("Events", "history", "events", campaign))
         offered.append(_button("Export", "download", "export", campaign))
-    if request.user.has_perm("campaigns.view_recipientimport"):
+    if request.user.has_perms(("campaigns.view_recipientimport", "campaigns.view_recipient")):
         url = f"{reverse('admin:campaigns_recipientimport_changelist')}?campaign={campaign.pk}"
         offered.append({"title": "Imports", "icon": "upload_file", "url": url})
     return offered

@@ -75,6 +75,10 @@ class RecipientImportAdmin(LedgerAdmin):
     actions = None
     detail_template = "campaigns/admin/recipient_import.html"
 
+    def has_view_permission(self, request: HttpRequest, obj: RecipientImport | None = None) -> bool:
+        """Its rows are people: who may not see those sees no import either, as in the API."""
+        return bool(super().has_view_permission(request, obj)) and request.user.has_perm("campaigns.view_recipient")
+
     def get_urls(self) -> list[URLPattern]:
         view = self.admin_site.admin_view(partial(rejected_csv, self))
         stop = self.admin_site.admin_view(partial(cancel, self))

@@ -648,6 +648,17 @@ def test_staff_without_permission_download_no_rejected_rows(client, draft):
     assert client.get(url("recipientimport_rejected", RecipientImport.objects.get().pk)).status_code == 403
 
 
+@pytest.mark.parametrize("permission", ["view_recipientimport", "view_recipient"])
+def test_an_import_is_shown_to_who_may_see_imports_and_their_people(client, permission):
+    made = RecipientImport.objects.create(campaign=CampaignFactory(), filename="f.csv")
+    client.force_login(UserFactory(permissions=["view_campaign", permission]))
+    for page in ("change", "rejected"):
+        assert client.get(url(f"recipientimport_{page}", made.pk)).status_code == 403
+    listed = url("recipientimport_changelist")
+    assert client.get(listed).status_code == 403
+    assert listed not in text_of(client.get(url("campaign_change", made.campaign_id)))
+
+
 def test_the_sidebar_offers_what_a_person_may_view(client):
     client.force_login(UserFactory(permissions=["view_recipient"]))
     content = text_of(client.get("/admin/"))

@@ -1,7 +1,7 @@
 from django.conf import settings
 from django.urls import URLPattern, URLResolver, include, path
 
-from campaigns import tracking_views, views
+from campaigns import tracking_views, views, webhook_views
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("unsubscribe/<str:token>/", views.unsubscribe, name="unsubscribe"),
@@ -10,4 +10,4 @@ urlpatterns: list[URLPattern | URLResolver] = [
 ]
 # Without a secret anybody could tell us anything.
 if settings.ANYMAIL.get("WEBHOOK_SECRET"):
-    urlpatterns.append(path("anymail/", include("anymail.urls")))
+    urlpatterns.append(path("anymail/", include((webhook_views.patterns(), "anymail"))))

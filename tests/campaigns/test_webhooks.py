@@ -40,7 +40,7 @@ def reference(person: Recipient, *, secret: str = settings.SECRET_KEY) -> str:
     return message_id(person.campaign_id, person.pk, "example.com", secret.encode())
 
 
-def post(url: str, body: dict[str, Any], *, secret: str = "hook:secret", raw: str | None = None) -> int:
+def post(url: str, body: dict[str, Any], *, secret: str = "hook:secret", raw: bytes | None = None) -> int:
     header = "Basic " + base64.b64encode(secret.encode()).decode()
     content = json.dumps(body) if raw is None else raw
     return Client().post(url, content, content_type="application/json", headers={"Authorization": header}).status_code
@@ -176,3 +176,41 @@ def test_the_reference_goes_out_with_mail_through_a_service(campaign: Campaign, 
     assert message.metadata == {REFERENCE: reference(person).replace("example.com", "example.com")}
     assert not hasattr(as_django(envelope), "metadata")
     assert isinstance(message, EmailMultiAlternatives)
+
+
+DEEP = "[" * 100_000
+
+
+@pytest.mark.parametrize("service", ["postmark", "mailgun", "sparkpost", "mailjet", "brevo"])
+@pytest.mark.parametrize(
+    "raw", [b"", b"[1]", b"null", b"7", b"{", DEEP.encode(), b"\xff", b'{"Metadata": "x@y.example"']
+)
+def test_what_nobody_can_read_is_refused_for_good_and_its_words_are_not_logged(
+    db: None, service: str, raw: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert post(f"/anymail/{service}/tracking/", {}, raw=raw) == 400
+    assert "x@y.example" not in caplog.text
+
+
+@pytest.mark.parametrize("metadata", [[], "x", 7, {"a": []}])
+def test_a_report_with_odd_metadata_is_no_fault_of_ours(person: Recipient, metadata: Any) -> None:
+    assert post(POSTMARK, bounce(person, Metadata=metadata)) in (200, 400)
+    assert kinds() == []
+
+
+def test_why_a_report_cannot_be_read_is_told(db: None, caplog: pytest.LogCaptureFixture) -> None:
+    header = "Basic " + base64.b64encode(b"hook:secret").decode()
+    answer = Client().post(POSTMARK, b"null", content_type="application/json", headers={"Authorization": header})
+    assert answer["Content-Type"].startswith("text/plain")
+    assert b"no report that can be read" in answer.content
+    assert [record.getMessage() for record in caplog.records if record.name == "campaigns.webhook_views"] == [
+        "A report of Postmark cannot be read (TypeError, 4 bytes)"
+    ]
+
+
+def test_a_key_that_is_not_set_is_named_in_the_log_and_asked_for_again_later(
+    db: None, settings: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings.ANYMAIL = {"WEBHOOK_SECRET": "hook:secret"}
+    assert post(MAILGUN, {}) == 503
+    assert "MAILGUN_WEBHOOK_SIGNING_KEY" in caplog.text

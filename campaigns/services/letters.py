@@ -93,6 +93,6 @@ class Letters:
     def _envelope(self, key: int, sender: str, letter: Letter) -> Envelope:
         data = self._skeleton.build(letter)
         if not self._signers:
-            return Envelope(key, sender, letter.to, data)
+            return Envelope(key, sender, letter.to, data, is_canonical=True)
         sign = partial(dkim.signatures, signers=self._signers)
-        return Envelope(key, sender, letter.to, sign(data) + data, sign)
+        return Envelope(key, sender, letter.to, sign(data) + data, sign, is_canonical=True)

@@ -23,7 +23,8 @@ ENDS = {Verdict.BLOCKED, Verdict.UNCONFIRMED, Verdict.NOT_SENT}
 class Envelope:
     """One message to one mailbox. `key` is the caller's; addresses are ASCII without brackets; `data` is MIME.
 
-    `sign` makes the signatures of a message, for a sender that has to build it in another form.
+    `sign` makes the signatures of a message, for a sender that has to build it in another form. `is_canonical`: all
+    line ends of `data` are CRLF, which whoever built it knows.
     """
 
     key: int
@@ -31,6 +32,7 @@ class Envelope:
     rcpt_to: str
     data: bytes
     sign: Callable[[bytes], bytes] | None = None
+    is_canonical: bool = False
 
     def __post_init__(self) -> None:
         for path in (self.mail_from, self.rcpt_to):
@@ -172,7 +174,7 @@ class Session:
 
     def _hand_over(self, connection: Connection, envelope: Envelope, following: Envelope | None) -> Outcome:
         """Send the body, with the announcement of `following` behind it where that is allowed, and hear its fate."""
-        body, group = _stuffed(envelope.data), b""
+        body, group = _stuffed(envelope), b""
         if following is None or not _fits_behind(connection, following):
             following = None
         else:
@@ -257,10 +259,10 @@ def _fits_behind(connection: Connection, envelope: Envelope) -> bool:
     return connection.pipelining and not connection.is_spent and _misfit(connection, envelope) is None
 
 
-def _stuffed(data: bytes) -> bytes:
+def _stuffed(envelope: Envelope) -> bytes:
     """The body as it goes over the wire: CRLF only, dots doubled at line starts, the lone dot at the end."""
-    ends = data.count(b"\r\n")
-    if ends != data.count(b"\n") or ends != data.count(b"\r"):
+    data = envelope.data
+    if not envelope.is_canonical:
         # A bare line end before a dot could pass for the end of the message at some server behind this one.
         data = _BARE_LINE_END.sub(b"\r\n", data)
     if data.startswith(b"."):

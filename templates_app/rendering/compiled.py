@@ -91,21 +91,23 @@ class CompiledTemplate:
             data = plain(context)
         except TypeError as error:
             raise RenderError("context", f"{error}.") from None
-        subject = _one_line(self._render_part("subject", data, missing))
-        html = self._render_part("html", data, missing)
+        # Jinja would put its own names and these together again for each part.
+        names = {**HTML.globals, **data}
+        subject = _one_line(self._render_part("subject", names, missing))
+        html = self._render_part("html", names, missing)
         if "text" not in self._parts:
             text = html_to_text(html)
         else:
-            text = self._render_part("text", data, missing)
+            text = self._render_part("text", names, missing)
             if not self._text_is_own:
                 text = tidy(text)
         return Rendered(subject, html, text), missing
 
-    def _render_part(self, part: str, data: dict[str, Any], missing: dict[str, str]) -> str:
+    def _render_part(self, part: str, names: dict[str, Any], missing: dict[str, str]) -> str:
         template, meter = self._parts[part], Meter()
         try:
             with metering(meter):
-                output = "".join(template.root_render_func(template.new_context(data)))
+                output = "".join(template.root_render_func(template.new_context(names, shared=True)))
             size = len(output.encode())
         except MemoryError:
             # That tells of this machine, not of the mail.

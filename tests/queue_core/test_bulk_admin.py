@@ -223,6 +223,11 @@ def test_every_state_has_a_colour():
     assert set(STATE_LABELS) == set(BulkState.values)
 
 
+def test_a_list_is_called_by_what_it_lists(owner):
+    answer = owner.get(url("bulkoperation_changelist"))
+    assert answer.context["title"] == "Bulk operations"
+
+
 def test_an_operation_is_listed_and_shows_how_far_it_is(owner):
     make_dead_letters(3)
     services.submit("tests.noop")

@@ -52,7 +52,9 @@ class Crew:
         self._heap: deque[Work] = deque()
         self._reports: deque[Report] = deque()
         self._lanes: list[_Lane] = []
-        self._loops = [fibers.Loop() for _ in range(threads)]
+        self._at_most = threads
+        # One for each thread, made with it: a loop that never runs would keep its descriptors.
+        self._loops: list[fibers.Loop] = []
         self._threads: list[threading.Thread] = []
         self._halted = threading.Event()
         self._bell = threading.Event()
@@ -74,9 +76,11 @@ class Crew:
         for number in range(len(self._lanes), min(self.size, len(self._heap))):
             lane = _Lane()
             self._lanes.append(lane)
-            loop = self._loops[number % len(self._loops)]
+            if number < self._at_most:
+                self._loops.append(fibers.Loop())
+            loop = self._loops[number % self._at_most]
             loop.start(partial(self._run, lane))
-            if number < len(self._loops):
+            if number < self._at_most:
                 thread = threading.Thread(target=loop.run, daemon=True, name="sender")
                 self._threads.append(thread)
                 thread.start()

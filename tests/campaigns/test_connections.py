@@ -1,5 +1,6 @@
 """A chunk goes out over several connections at once; they stay open from chunk to chunk."""
 
+import os
 import threading
 import time
 from collections import Counter
@@ -9,10 +10,11 @@ import pytest
 
 from campaigns import lifecycle, mailer, services
 from campaigns.lifecycle import Leased
+from campaigns.mailer import Crew, Work
 from campaigns.mailer.pool import Pool
 from campaigns.models import Campaign, CampaignTask, Recipient
 from campaigns.services.letters import Letters
-from campaigns.smtp import Envelope, Transport
+from campaigns.smtp import Envelope, Session, Transport
 from queue_core.models import Task
 from tests.campaigns.smtp_server import DROP, SmtpServer
 from tests.factories import CampaignFactory, add_recipients, counts_by_scan
@@ -153,6 +155,30 @@ def test_a_fault_of_ours_fails_the_chunk_and_leaves_nobody_in_doubt(
     work(wait=False)
     assert states(campaign) == {"sent": 30}
     assert len(server.bodies) == len(set(server.bodies)) == 30
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+def test_a_crew_leaves_no_descriptor_behind_whether_it_had_work_or_not(smtp: SmtpServer, threads: int) -> None:
+    def go(work: list[Work]) -> None:
+        crew = Crew(4, threads=threads, borrow=lambda: Session(to), give_back=lambda sender: sender.close())
+        crew.add(work)
+        crew.collect(len(work), 5)
+        crew.dismiss(5)
+
+    def mail(key: int) -> Work:
+        return Work(key, lambda: Envelope(key, "a@example.com", "b@example.com", b"x"))
+
+    to = Transport("127.0.0.1", smtp.port)
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(10):
+        go([])
+        go([mail(1)])
+    deadline = time.monotonic() + 5
+    # The server's ends of the connections go a moment later.
+    while len(os.listdir("/proc/self/fd")) > before and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert len(os.listdir("/proc/self/fd")) <= before
+    assert len(smtp.bodies) == 10
 
 
 def test_a_connection_that_was_idle_for_long_is_closed_and_not_used(monkeypatch: pytest.MonkeyPatch) -> None:

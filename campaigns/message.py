@@ -4,7 +4,7 @@ import binascii
 import hmac
 import re
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from email.header import Header
@@ -12,6 +12,7 @@ from email.utils import format_datetime, formataddr, getaddresses
 from functools import lru_cache
 
 from campaigns.addresses import AddressError, parse_address
+from campaigns.quoted import Quoted
 
 MAX_LINE = 998  # bytes without CRLF, RFC 5322, 2.1.1
 FOLD_AT = 78
@@ -35,12 +36,15 @@ class MessageError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """What is one recipient's own: rendered texts, bare address, aware date, Message-ID with its angle brackets."""
+    """What is one recipient's own: rendered texts, bare address, aware date, Message-ID with its angle brackets.
+
+    `html` and `text` are in the pieces they were made of, whose sum they are.
+    """
 
     to: str
     subject: str
-    html: str
-    text: str
+    html: tuple[str, ...]
+    text: tuple[str, ...]
     message_id: str
     date: datetime
     to_name: str = ""
@@ -50,11 +54,17 @@ class Letter:
 class Skeleton:
     """The lasting part of a campaign's messages.
 
-    `from_email` and `reply_to` may carry names: `Jo Doe <jo@example.com>`; `reply_to` may list several.
-    Raises MessageError for addresses and headers that must not be sent.
+    `from_email` and `reply_to` may carry names: `Jo Doe <jo@example.com>`; `reply_to` may list several. `lasting` are
+    pieces of text that many of the letters have. Raises MessageError for addresses and headers that must not be sent.
     """
 
-    def __init__(self, from_email: str, reply_to: str = "", headers: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        from_email: str,
+        reply_to: str = "",
+        headers: Mapping[str, str] | None = None,
+        lasting: Iterable[str] = (),
+    ) -> None:
         senders = _mailboxes("From", from_email)
         if len(senders) != 1:
             raise MessageError("From: give exactly one address.")
@@ -66,6 +76,7 @@ class Skeleton:
         self._fixed = "".join(fixed) + "MIME-Version: 1.0\r\n"
         self._taken = frozenset(name.lower() for name in headers or {})
         self._boundary = "=_" + secrets.token_hex(16)
+        self._quoted = Quoted(lasting)
 
     def build(self, letter: Letter, *, eight_bit: bool = False) -> bytes:
         """The finished message: CRLF line ends, no line over 998 bytes, text and HTML as alternatives.
@@ -84,15 +95,44 @@ class Skeleton:
             *[self._own_header(name, value) for name, value in letter.headers.items()],
             self._fixed,
         ]
-        bodies = [("plain", letter.text)] if letter.text or not letter.html else []
-        bodies += [("html", letter.html)] if letter.html else []
-        parts = [_part(subtype, body, eight_bit=eight_bit) for subtype, body in bodies]
+        has_text, has_html = any(letter.text), any(letter.html)
+        bodies = [("plain", letter.text)] if has_text or not has_html else []
+        bodies += [("html", letter.html)] if has_html else []
+        parts = [self._part(subtype, body, eight_bit=eight_bit) for subtype, body in bodies]
         return "".join(head).encode("ascii") + (parts[0] if len(parts) == 1 else self._alternatives(parts))
 
     def _own_header(self, name: str, value: str) -> str:
         if name.lower() in self._taken:
             raise MessageError(f"{name}: is already a header of the campaign; set it in one place only.")
         return _extra_header(name, value)
+
+    def _part(self, subtype: str, pieces: tuple[str, ...], *, eight_bit: bool) -> bytes:
+        """Headers, blank line and content of one text part; the content ends with a line end."""
+        body = "".join(pieces)
+        if "\r" in body:
+            body = body.replace("\r\n", "\n").replace("\r", "\n")
+            pieces = (body,)
+        if not body.endswith("\n"):
+            body += "\n"
+            pieces = (*pieces, "\n")
+        try:
+            data = body.encode()
+        except UnicodeEncodeError:
+            raise MessageError(f"The {subtype} part has characters that are no text; correct the template.") from None
+        encoding, data = self._transfer(data, pieces, characters=len(body), eight_bit=eight_bit)
+        head = f'Content-Type: text/{subtype}; charset="utf-8"\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n'
+        return head.encode() + data
+
+    def _transfer(self, data: bytes, pieces: tuple[str, ...], *, characters: int, eight_bit: bool) -> tuple[str, bytes]:
+        """The name of the cheapest encoding that survives the way, and `data`, which is these `pieces`, in it."""
+        has_nul, is_ascii = b"\x00" in data, len(data) == characters
+        if (is_ascii or eight_bit) and not has_nul and max(map(len, data.split(b"\n"))) <= MAX_LINE:
+            return ("7bit" if is_ascii else "8bit"), data.replace(b"\n", b"\r\n")
+        # Quoted-printable stays readable and searchable, but takes three characters for every byte beyond ASCII.
+        if not has_nul and (len(data) - characters) * 12 <= len(data):
+            return "quoted-printable", self._quoted.encode(pieces)
+        packed = binascii.b2a_base64(data.replace(b"\n", b"\r\n"), newline=False)
+        return "base64", b"\r\n".join([packed[i : i + 76] for i in range(0, len(packed), 76)]) + b"\r\n"
 
     def _alternatives(self, parts: list[bytes]) -> bytes:
         boundary = self._boundary
@@ -227,31 +267,3 @@ def _mailboxes(header: str, raw: str) -> list[str]:
     except AddressError as error:
         what = "sender address" if header == "From" else "address for answers"
         raise MessageError(f"{header}: {raw[:80]!r} is no valid {what} ({error.reason}); correct it.") from None
-
-
-def _part(subtype: str, body: str, *, eight_bit: bool) -> bytes:
-    """Headers, blank line and content of one text part; the content ends with a line end."""
-    if "\r" in body:
-        body = body.replace("\r\n", "\n").replace("\r", "\n")
-    if not body.endswith("\n"):
-        body += "\n"
-    body = body.replace("\n", "\r\n")
-    try:
-        data = body.encode()
-    except UnicodeEncodeError:
-        raise MessageError(f"The {subtype} part has characters that are no text; correct the template.") from None
-    encoding, data = _transfer(data, is_ascii=len(data) == len(body), eight_bit=eight_bit, characters=len(body))
-    head = f'Content-Type: text/{subtype}; charset="utf-8"\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n'
-    return head.encode() + data
-
-
-def _transfer(data: bytes, *, is_ascii: bool, eight_bit: bool, characters: int) -> tuple[str, bytes]:
-    """The name of the cheapest encoding that survives the way, and the data in it."""
-    has_nul = b"\x00" in data
-    if (is_ascii or eight_bit) and not has_nul and max(map(len, data.split(b"\r\n"))) <= MAX_LINE:
-        return ("7bit" if is_ascii else "8bit"), data
-    # Quoted-printable stays readable and searchable, but takes three characters for every byte beyond ASCII.
-    if not has_nul and (len(data) - characters) * 12 <= len(data):
-        return "quoted-printable", binascii.b2a_qp(data, istext=True)
-    packed = binascii.b2a_base64(data, newline=False)
-    return "base64", b"\r\n".join([packed[i : i + 76] for i in range(0, len(packed), 76)]) + b"\r\n"

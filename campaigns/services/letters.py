@@ -33,6 +33,7 @@ class Letters:
             campaign.from_email,
             campaign.reply_to,
             {"Precedence": "bulk", "List-Unsubscribe-Post": "List-Unsubscribe=One-Click"},
+            self.template.lasting,
         )
         self._context = {**campaign.context, "campaign": {"id": campaign.pk, "name": campaign.name}}
         self._tracker = tracker_of(campaign, self.template.content.html) if tracks else None
@@ -46,8 +47,8 @@ class Letters:
         Raises TemplateError or MessageError when it cannot be made.
         """
         letter = self._letter(row, link or unsubscribe_url(row.id))
-        if self._tracker is not None and letter.html:
-            letter = replace(letter, html=self._tracker.applied(letter.html, row.id))
+        if self._tracker is not None and any(letter.html):
+            letter = replace(letter, html=(self._tracker.applied("".join(letter.html), row.id),))
         sender = return_path(self._bounces, letter.message_id) if self._bounces else self._skeleton.sender.email
         return self._envelope(row.id, sender, letter)
 
@@ -83,8 +84,8 @@ class Letters:
             to=row.email,
             to_name=row.name,
             subject=rendered.subject,
-            html=rendered.html,
-            text=rendered.text,
+            html=rendered.html_pieces,
+            text=rendered.text_pieces,
             message_id=message_id(self._campaign_id, row.id, self._skeleton.sender.domain, self._key),
             date=timezone.now(),
             headers={"List-Unsubscribe": f"<{link}>"},

@@ -2,7 +2,8 @@
 
 Every node of the parsed template must be on the allow-list. Then the tree is rewritten so that whatever costs time or
 memory goes through the meter: loops, comparisons, slices and `~`. Keys are texts or whole numbers: to hash a list of
-lists would walk through all of it, where no meter counts. The names of the inserted filters cannot be written
+lists would walk through all of it, where no meter counts. What is printed as it stands in the context
+(`{{ recipient.name }}`) is looked up and escaped once for a mail. The names of the inserted filters cannot be written
 in a template.
 """
 
@@ -18,6 +19,7 @@ LOOP = "loop over"
 WEIGH = "weigh"
 CONCAT = "join up"
 SLICE = "cut out"
+SHOW = "show"
 MAX_NODES = 20_000
 LARGEST_NUMBER = 10**18
 TOO_LARGE = "a number is too large to be meant; write a smaller one"
@@ -30,6 +32,8 @@ _ALLOWED = (
     *(nodes.Add, nodes.Sub, nodes.Mul, nodes.Div, nodes.FloorDiv, nodes.Mod),
 )
 
+# That the context does not hold.
+_JINJAS_NAMES = {"caller", "kwargs", "loop", "range", "self", "varargs"}
 
 _WORDS: dict[type[nodes.Node], str] = {
     nodes.CallBlock: "call",
@@ -45,20 +49,28 @@ def harden(tree: nodes.Template, filters: Collection[str], tests: Collection[str
     size = sum(1 for _ in tree.find_all(nodes.Node))
     if size > MAX_NODES:
         raise TemplateSyntaxError(f"the template has too many tags ({size} parts, limit {MAX_NODES}); shorten it", 1)
-    hardened: nodes.Template = _Hardener(filters, tests).visit(tree)
+    own_names = {name.name for name in tree.find_all(nodes.Name) if name.ctx != "load"}
+    hardened: nodes.Template = _Hardener(filters, tests, own_names | _JINJAS_NAMES).visit(tree)
     return hardened
 
 
 class _Hardener(NodeTransformer):
-    def __init__(self, filters: Collection[str], tests: Collection[str]) -> None:
+    def __init__(self, filters: Collection[str], tests: Collection[str], own_names: Collection[str]) -> None:
         self._filters = filters
         self._tests = tests
+        # Those that the template gives a value to, somewhere in it.
+        self._own_names = own_names
 
     def generic_visit(self, node: nodes.Node, *args: Any, **kwargs: Any) -> nodes.Node:
         if not isinstance(node, _ALLOWED):
             word = _WORDS.get(type(node), type(node).__name__.lower())
             raise TemplateSyntaxError(f"“{word}” is not available in mail templates; remove it", node.lineno or 1)
         return super().generic_visit(node, *args, **kwargs)
+
+    def visit_Output(self, node: nodes.Output) -> nodes.Node:
+        self.generic_visit(node)
+        node.nodes = [self._shown(child) for child in node.nodes]
+        return node
 
     def visit_For(self, node: nodes.For) -> nodes.Node:
         if node.recursive:
@@ -132,6 +144,26 @@ class _Hardener(NodeTransformer):
         if node.expr2 is None:
             node.expr2 = nodes.Const("", lineno=node.lineno)
         return node
+
+    def _shown(self, printed: nodes.Expr) -> nodes.Expr:
+        path = _path(printed)
+        if not path or path[0] in self._own_names:
+            return printed
+        return _filter(SHOW, nodes.Const(path, lineno=printed.lineno))
+
+
+def _path(node: nodes.Node) -> tuple[str, ...]:
+    """(`recipient`, `name`) of what says `recipient.name` or `recipient["name"]`; empty for anything else."""
+    keys: list[str] = []
+    while not isinstance(node, nodes.Name):
+        if isinstance(node, nodes.Getattr):
+            keys.append(node.attr)
+        elif isinstance(node, nodes.Getitem) and isinstance(node.arg, nodes.Const) and isinstance(node.arg.value, str):
+            keys.append(node.arg.value)
+        else:
+            return ()
+        node = node.node
+    return (node.name, *reversed(keys))
 
 
 def _check_name(kind: str, name: str, known: Collection[str], line: int) -> None:

@@ -5,8 +5,6 @@ fails. The clock is only the backstop, and it is the thread's own: a busy machin
 """
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
@@ -22,12 +20,16 @@ class TooMuchWork(SecurityError):
 
 
 class Meter:
-    """The allowance of one part of one mail, and the names it asked for in vain (in order, once each)."""
+    """The allowance of one part of one mail, and the names it asked for in vain (in order, once each).
 
-    __slots__ = ("_deadline", "_left", "_look_at", "missing")
+    `shown` are the texts of what it has printed, by path.
+    """
+
+    __slots__ = ("_deadline", "_left", "_look_at", "missing", "shown")
 
     def __init__(self) -> None:
         self.missing: dict[str, None] = {}
+        self.shown: dict[tuple[str, ...], str] = {}
         self._left = WORK
         self._look_at = WORK - _LOOK_EVERY
         # Read at the first look: asking for a thread's time is a call of the system, and most mails never look.
@@ -72,10 +74,16 @@ def meter() -> Meter:
     return _current.get()
 
 
-@contextmanager
-def metering(running: Meter) -> Iterator[None]:
-    token = _current.set(running)
-    try:
-        yield
-    finally:
-        _current.reset(token)
+class metering:
+    """The block in which `running` is the meter."""
+
+    __slots__ = ("_before", "_running")
+
+    def __init__(self, running: Meter) -> None:
+        self._running = running
+
+    def __enter__(self) -> None:
+        self._before = _current.set(self._running)
+
+    def __exit__(self, *_error: object) -> None:
+        _current.reset(self._before)

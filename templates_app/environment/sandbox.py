@@ -1,15 +1,18 @@
 """The two environments: HTML escapes what is printed, TEXT (subject and text part) does not."""
 
+import re
 from typing import Any
 
 from jinja2 import nodes, pass_context
+from jinja2.compiler import CodeGenerator, Frame
 from jinja2.exceptions import SecurityError, TemplateRuntimeError, TemplateSyntaxError
 from jinja2.runtime import Context, LoopContext
 from jinja2.sandbox import ImmutableSandboxedEnvironment, safe_range
+from markupsafe import escape
 
 from templates_app.environment.data import Branch
 from templates_app.environment.filters import FILTERS_ALLOWED, TESTS_ALLOWED, bounded
-from templates_app.environment.grammar import TOO_LARGE, harden
+from templates_app.environment.grammar import SHOW, TOO_LARGE, harden
 from templates_app.environment.meter import meter
 from templates_app.environment.missing import Missing
 from templates_app.lines import legible
@@ -18,6 +21,7 @@ MAX_SOURCE = 512 * 1024
 _LONGEST_NAME = 200
 # Of the longest number that Python surely reads.
 _DIGITS = 640
+_HALF_CHARACTER = re.compile("[\ud800-\udfff]")
 _LOOP_ATTRIBUTES = "cycle depth depth0 first index index0 last length nextitem previtem revindex revindex0"
 
 
@@ -26,6 +30,9 @@ def printable(_context: Context, value: Any) -> Any:
     """What `{{ value }}` puts out. Taking the context keeps Jinja from calling this while it compiles."""
     if isinstance(value, str):
         meter().spend(len(value))
+        if not value.isascii():
+            # Half a character is no text: it cannot be encoded, and says so here.
+            value.encode()
     elif isinstance(value, Missing):
         return str(value)
     elif value is None:
@@ -36,16 +43,49 @@ def printable(_context: Context, value: Any) -> Any:
     return value
 
 
+@pass_context
+def show(context: Context, path: tuple[str, ...]) -> str:
+    """What `{{ … }}` puts out for a path into the context: the same text each time, escaped where that is due."""
+    spent = meter()
+    text = spent.shown.get(path)
+    if text is None:
+        value = context.resolve(path[0])
+        for key in path[1:]:
+            value = context.environment.getitem(value, key)
+        value = printable(context, value)
+        text = spent.shown[path] = str(escape(value) if context.eval_ctx.autoescape else value)
+    else:
+        spent.spend(len(text))
+    return text
+
+
+class _Generator(CodeGenerator):
+    """Puts nothing around what `show` has made ready."""
+
+    def _output_child_pre(self, node: nodes.Expr, frame: Frame, finalize: Any) -> None:
+        if not _is_shown(node):
+            super()._output_child_pre(node, frame, finalize)
+
+    def _output_child_post(self, node: nodes.Expr, frame: Frame, finalize: Any) -> None:
+        if not _is_shown(node):
+            super()._output_child_post(node, frame, finalize)
+
+
+def _is_shown(node: nodes.Expr) -> bool:
+    return isinstance(node, nodes.Filter) and node.name == SHOW
+
+
 class MailEnvironment(ImmutableSandboxedEnvironment):
     """Compiles only what `grammar` allows; looks up keys, never attributes or methods."""
 
+    code_generator_class = _Generator
     intercepted_binops = frozenset({"+", "-", "*", "/", "//", "%"})
 
     def __init__(self, *, autoescape: bool) -> None:
         # Unoptimised: folding constants would run filters, unmetered, while compiling.
         super().__init__(autoescape=autoescape, undefined=Missing, finalize=printable, optimized=False, cache_size=0)
         self.globals = {"range": safe_range}
-        self.filters: dict[str, Any] = {**FILTERS_ALLOWED}
+        self.filters: dict[str, Any] = {**FILTERS_ALLOWED, SHOW: show}
         self.tests: dict[str, Any] = {**TESTS_ALLOWED}
 
     def _generate(
@@ -56,6 +96,9 @@ class MailEnvironment(ImmutableSandboxedEnvironment):
     def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
         if len(source) > MAX_SOURCE:
             raise TemplateSyntaxError(f"longer than {MAX_SOURCE // 1024} KiB; shorten it", 1)
+        if half := _HALF_CHARACTER.search(source):
+            line = source.count("\n", 0, half.start()) + 1
+            raise TemplateSyntaxError("a character that is no text, but half of one; remove it", line)
         try:
             return super()._parse(source, name, filename)
         except ValueError:

@@ -24,7 +24,7 @@ def in_mail(rendered: Rendered) -> Iterator[Finding]:
         yield warning("subject-long", message, part="subject")
     if rendered.html.strip() and not rendered.text.strip():
         yield warning("text-missing", "The text part is empty. Write one, or words besides the images.", part="text")
-    for part, text in rendered._asdict().items():
+    for part, text in (("subject", rendered.subject), ("html", rendered.html), ("text", rendered.text)):
         if left := _LEFT_OVER.search(text):
             message = f"“{left[0]}” is in the finished mail as it stands. Correct it, or the value that holds it."
             yield warning("tag-left-over", message, part=part)

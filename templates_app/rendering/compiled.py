@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
-from jinja2 import Template
+from jinja2 import Template, nodes
 
 from templates_app.environment import HTML, TEXT, Meter, metering, plain
 from templates_app.errors import InvalidTemplate, RenderError, TemplateSyntaxProblem
@@ -24,10 +25,21 @@ _CACHED_VERSIONS = 128
 _BREAKS = re.compile(r"[ \x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
 
-class Rendered(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Rendered:
+    """A mail. `html_pieces` and `text_pieces` are what it was put together from: most are the template's `lasting`."""
+
     subject: str
-    html: str
-    text: str
+    html_pieces: tuple[str, ...]
+    text_pieces: tuple[str, ...]
+
+    @property
+    def html(self) -> str:
+        return "".join(self.html_pieces)
+
+    @property
+    def text(self) -> str:
+        return "".join(self.text_pieces)
 
 
 class CompiledTemplate:
@@ -39,12 +51,15 @@ class CompiledTemplate:
         found: list[Variable] = []
         implied: str | None = None
         self._parts: dict[str, Template] = {}
+        # What stands in it word for word, between its tags.
+        self.lasting: set[str] = set()
         sources = (("subject", content.subject, TEXT), ("html", html, HTML), ("text", content.text, TEXT))
         for part, source, environment in sources:
             try:
                 with naming(part):
                     tree = environment.parse(source)
                     found += variables_of(tree)
+                    self.lasting.update(data.data for data in tree.find_all(nodes.TemplateData))
                     if part == "html":
                         implied = text_source(html, tree)
                     self._parts[part] = environment.from_string(tree)
@@ -93,22 +108,21 @@ class CompiledTemplate:
             raise RenderError("context", f"{error}.") from None
         # Jinja would put its own names and these together again for each part.
         names = {**HTML.globals, **data}
-        subject = _one_line(self._render_part("subject", names, missing))
+        subject = _one_line("".join(self._render_part("subject", names, missing)))
         html = self._render_part("html", names, missing)
         if "text" not in self._parts:
-            text = html_to_text(html)
+            text: tuple[str, ...] = (html_to_text("".join(html)),)
         else:
             text = self._render_part("text", names, missing)
             if not self._text_is_own:
-                text = tidy(text)
+                text = (tidy("".join(text)),)
         return Rendered(subject, html, text), missing
 
-    def _render_part(self, part: str, names: dict[str, Any], missing: dict[str, str]) -> str:
+    def _render_part(self, part: str, names: dict[str, Any], missing: dict[str, str]) -> tuple[str, ...]:
         template, meter = self._parts[part], Meter()
         try:
             with metering(meter):
-                output = "".join(template.root_render_func(template.new_context(names, shared=True)))
-            size = len(output.encode())
+                pieces = tuple(template.root_render_func(template.new_context(names, shared=True)))
         except MemoryError:
             # That tells of this machine, not of the mail.
             raise
@@ -120,11 +134,11 @@ class CompiledTemplate:
                 _explain(error, template, has_lines=part != "html" or not self.content.is_mjml),
                 list(meter.missing),
             ) from None
-        if size > MAX_OUTPUT:
+        if _is_too_large(pieces):
             raise RenderError(part, f"larger than {MAX_OUTPUT // 1024} KiB; shorten the template or its values.")
         for name in meter.missing:
             missing.setdefault(name, part)
-        return output
+        return pieces
 
     def _imply_text(self, source: str | None) -> None:
         del self._parts["text"]
@@ -163,6 +177,12 @@ def _explain(error: BaseException, template: Template, *, has_lines: bool) -> st
     message = "nested too deeply" if isinstance(error, RecursionError) else str(error).rstrip(".")
     message = message or f"a fault of the kind {type(error).__name__}"
     return f"line {line}: {message}." if line else f"{message}."
+
+
+def _is_too_large(pieces: tuple[str, ...]) -> bool:
+    characters = sum(map(len, pieces))
+    # No character takes more than four bytes.
+    return characters * 4 > MAX_OUTPUT and sum(len(piece.encode()) for piece in pieces) > MAX_OUTPUT
 
 
 def _one_line(subject: str) -> str:

@@ -36,7 +36,9 @@ def preview(*, content: Content, context: Mapping[str, Any], lenient: bool = Fal
         rendered = compiled.render(context)
     findings = lint(content=content, context=context)
     return Preview(
-        *rendered,
+        rendered.subject,
+        rendered.html,
+        rendered.text,
         size=len(rendered.html.encode()),
         warnings=[str(finding) for finding in findings],
         findings=findings,

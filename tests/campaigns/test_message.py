@@ -20,8 +20,9 @@ UNSUBSCRIBE = f"<mailto:stop@example.com?subject=stop>, <https://example.com/uns
 
 
 def letter(**changes: Any) -> Letter:
-    values = {"to": "jo@example.com", "subject": "Hello", "html": "<p>Hello</p>", "text": "Hello"}
-    return Letter(**{**values, "message_id": "<1.2.abc@example.com>", "date": NOW, **changes})
+    values = {"to": "jo@example.com", "subject": "Hello", "html": "<p>Hello</p>", "text": "Hello", **changes}
+    parts = {part: (values[part],) for part in ("html", "text")}
+    return Letter(**{"message_id": "<1.2.abc@example.com>", "date": NOW, **values, **parts})
 
 
 def built(skeleton: Skeleton | None = None, *, eight_bit: bool = False, **changes: Any) -> tuple[bytes, EmailMessage]:

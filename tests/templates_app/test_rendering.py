@@ -16,7 +16,8 @@ def render(html="", context=None, *, subject="", text=""):
 
 def test_escapes_in_html_and_nowhere_else():
     mail = render("<b>{{ n }}</b>", {"n": "O'Brien & <Co>"}, subject="{{ n }}", text="{{ n }}")
-    assert mail == ("O'Brien & <Co>", "<b>O&#39;Brien &amp; &lt;Co&gt;</b>", "O'Brien & <Co>")
+    assert mail.subject == mail.text == "O'Brien & <Co>"
+    assert mail.html == "<b>O&#39;Brien &amp; &lt;Co&gt;</b>"
 
 
 def test_escapes_text_that_python_calls_safe():
@@ -129,9 +130,16 @@ def test_says_on_which_line_a_value_did_not_fit(html):
         render(html)
 
 
-def test_refuses_characters_that_cannot_be_sent():
+@pytest.mark.parametrize("html", ["{{ x }}", "{{ x }}{% for y in [1, 2] %}{{ x }}{% endfor %}", r"{{ '\ud800' }}"])
+def test_refuses_characters_that_cannot_be_sent(html):
     with pytest.raises(RenderError, match="surrogates"):
-        render("{{ x }}", {"x": "\ud800"})
+        render(html, {"x": "\ud800"})
+
+
+@pytest.mark.parametrize("part", ["subject", "html", "text"])
+def test_refuses_templates_whose_characters_cannot_be_sent(part):
+    with pytest.raises(InvalidTemplate, match="no text"):
+        compile_content(Content(**{"subject": "s", "html": "<p>h</p>", "text": "t", part: "a\n\ud800"}))
 
 
 def test_supports_what_templates_are_written_with():
@@ -177,7 +185,7 @@ def test_keeps_the_text_its_author_wrote():
 
 def test_shows_missing_values_when_lenient():
     rendered, missing = compile_content(Content("{{ s }}", "<p>{{ r.name }}</p>")).render_leniently({})
-    assert rendered == ("⟦s⟧", "<p>⟦r.name⟧</p>", "⟦r.name⟧")
+    assert (rendered.subject, rendered.html, rendered.text) == ("⟦s⟧", "<p>⟦r.name⟧</p>", "⟦r.name⟧")
     assert missing == {"s": "subject", "r.name": "html"}
 
 

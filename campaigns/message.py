@@ -20,6 +20,8 @@ FOLD_AT = 78
 _HEADER_NAME = re.compile(r"[A-Za-z0-9-]+")
 # Line ends would let a value write headers of its own; the other controls are never meant.
 _CONTROLS = re.compile("[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+# A name that needs neither quotes nor encoding (RFC 5322, 3.2.3; "=" may open an encoded word).
+_ATOMS = re.compile("[A-Za-z0-9!#$%&'*+/?^_`{|}~-]+(?: [A-Za-z0-9!#$%&'*+/?^_`{|}~-]+)*")
 _WORDS = re.compile(r"[ \t]*[^ \t]+")
 _MESSAGE_ID = re.compile(r"<?(0|[1-9]\d{0,18})\.(0|[1-9]\d{0,18})\.([0-9a-f]{16})@[^<>\s]+>?", re.ASCII)
 # Written by us, by the relay, or able to send the message elsewhere.
@@ -75,8 +77,8 @@ class Skeleton:
         fixed += [_extra_header(name, value) for name, value in (headers or {}).items()]
         self._fixed = "".join(fixed) + "MIME-Version: 1.0\r\n"
         self._taken = frozenset(name.lower() for name in headers or {})
-        self._boundary = "=_" + secrets.token_hex(16)
-        self._quoted = Quoted(lasting)
+        self._boundary = b"=_" + secrets.token_hex(16).encode()
+        self._quoted = Quoted([*lasting, "\n"])
 
     def build(self, letter: Letter, *, eight_bit: bool = False) -> bytes:
         """The finished message: CRLF line ends, no line over 998 bytes, text and HTML as alternatives.
@@ -136,11 +138,10 @@ class Skeleton:
 
     def _alternatives(self, parts: list[bytes]) -> bytes:
         boundary = self._boundary
-        while any(boundary.encode() in part for part in parts):
-            boundary = "=_" + secrets.token_hex(16)
-        mark = b"--" + boundary.encode()
-        opening = f'Content-Type: multipart/alternative; boundary="{boundary}"\r\n\r\n'.encode()
-        return opening + b"".join([mark + b"\r\n" + part + b"\r\n" for part in parts]) + mark + b"--\r\n"
+        while any(boundary in part for part in parts):
+            boundary = b"=_" + secrets.token_hex(16).encode()
+        opening = b'Content-Type: multipart/alternative; boundary="%b"\r\n\r\n' % boundary
+        return opening + b"".join([b"--%b\r\n%b\r\n" % (boundary, part) for part in parts]) + b"--%b--\r\n" % boundary
 
 
 def message_id(campaign_id: int, recipient_id: int, domain: str, key: bytes) -> str:
@@ -248,6 +249,8 @@ def _recipient(email: str, name: str) -> str:
         raise MessageError(f"To: {email[:80]!r} cannot be mailed ({error.reason}); correct the address.") from None
     if not name:
         return f"To: {address}\r\n"
+    if _ATOMS.fullmatch(name) and len(name) + len(address) <= FOLD_AT - len("To:  <>"):
+        return f"To: {name} <{address}>\r\n"
     return _folded("To", _mailbox("To", name, address))
 
 

@@ -13,7 +13,9 @@ from typing import NamedTuple
 _FULL = 75  # of 76 characters: one is left for the sign that the line goes on
 _SOFT_BREAK = b"=\r\n"
 _BLANKS = (b" ", b"\t")
-_LATE_BLANK = re.compile(rb"(?<=[^\n]{74})(=20|=09)(?=\n)")
+_LATE_BLANK = re.compile(rb"(=20|=09)(?=\n)(?<=[^\n]{77})")
+# What stands for itself, and is short: most of what differs between mails.
+_ITSELF = re.compile("[!-<>-~](?:[ -<>-~]{0,72}[!-<>-~])?")
 
 
 class _Piece(NamedTuple):
@@ -56,6 +58,8 @@ class Quoted:
 
 
 def _piece(text: str) -> _Piece:
+    if _ITSELF.fullmatch(text):
+        return _Piece(text.encode(), len(text), len(text), breaks=False)
     # Python's encoder does not look whether a blank that it encodes at the end of a line has room there.
     data = _LATE_BLANK.sub(rb"=\n\1", binascii.b2a_qp(text.encode(), istext=True)).replace(b"\n", b"\r\n")
     if text.endswith((" ", "\t")):

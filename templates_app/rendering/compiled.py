@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 from jinja2 import Template, nodes
+from jinja2.runtime import Context
 
 from templates_app.environment import HTML, TEXT, Meter, metering, plain
 from templates_app.errors import InvalidTemplate, RenderError, TemplateSyntaxProblem
@@ -120,9 +121,11 @@ class CompiledTemplate:
 
     def _render_part(self, part: str, names: dict[str, Any], missing: dict[str, str]) -> tuple[str, ...]:
         template, meter = self._parts[part], Meter()
+        # What `template.new_context(names, shared=True)` makes, without a list of globals that only imports ask for.
+        context = Context(template.environment, names, template.name, template.blocks)
         try:
             with metering(meter):
-                pieces = tuple(template.root_render_func(template.new_context(names, shared=True)))
+                pieces = tuple(template.root_render_func(context))
         except MemoryError:
             # That tells of this machine, not of the mail.
             raise

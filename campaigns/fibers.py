@@ -4,6 +4,7 @@ A thread per connection works too, but a mail is many short calls of the system,
 lock to another thread: between five of them that took as long as the work itself (docs/benchmarks.md).
 """
 
+import math
 import os
 import select
 import threading
@@ -73,8 +74,9 @@ class Loop:
                 self._poll.close()
                 os.close(self._bell)
 
-    def park(self, fiber: Fiber) -> None:
-        """Until the next `wake`, also one that came shortly before."""
+    def park(self, fiber: Fiber, deadline: float = math.inf) -> None:
+        """Until the next `wake`, also one that came shortly before, or until the deadline."""
+        fiber.deadline = deadline
         self._parked.append(fiber)
         self._home.switch()
 
@@ -100,9 +102,15 @@ class Loop:
         now = time.monotonic()
         if now - self._looked_at >= _LATE_SECONDS:
             self._looked_at = now
-            for descriptor, fiber in list(self._waiting.items()):
-                if now >= fiber.deadline and self._waiting.pop(descriptor, None) is not None:
-                    fiber.throw(TimeoutError)
+            self._end_waits(now)
+
+    def _end_waits(self, now: float) -> None:
+        for descriptor, fiber in list(self._waiting.items()):
+            if now >= fiber.deadline and self._waiting.pop(descriptor, None) is not None:
+                fiber.throw(TimeoutError)
+        for fiber in [parked for parked in self._parked if now >= parked.deadline]:
+            self._parked.remove(fiber)
+            fiber.switch()
 
 
 def park() -> None:
@@ -131,13 +139,18 @@ def wait(descriptor: int, events: int, deadline: float) -> None:
         raise TimeoutError
 
 
-def aside(function: Callable[[], T]) -> T:
-    """The answer of a function that blocks; a fiber lets the others go on meanwhile."""
+def aside(function: Callable[[], T], deadline: float) -> T:
+    """The answer of a function that blocks; TimeoutError at `deadline` (time.monotonic), without an end to its work.
+
+    A fiber lets the others of its loop go on meanwhile.
+    """
+    answer: Future[T] = _aside.submit(function)
     fiber = getcurrent()
     if not isinstance(fiber, Fiber):
-        return function()
-    answer: Future[T] = _aside.submit(function)
+        return answer.result(max(0.0, deadline - time.monotonic()))
     answer.add_done_callback(lambda _: fiber.loop.wake())
     while not answer.done():
-        fiber.loop.park(fiber)
+        if time.monotonic() >= deadline:
+            raise TimeoutError
+        fiber.loop.park(fiber, deadline)
     return answer.result()

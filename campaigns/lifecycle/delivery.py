@@ -8,6 +8,7 @@ from typing import Any
 
 from campaigns.lifecycle.sql import COUNT, TALLY, rows, shard
 from campaigns.states import RecipientState
+from queue_core import prepared
 from queue_core.texts import shorten
 
 _MAX_DETAIL = 500
@@ -144,7 +145,7 @@ def settle_and_lease(
     if wish is None:
         settle(token, settled)
         return [], None
-    taken = rows(
+    taken = prepared.rows(
         _statement(settles=bool(settled), leases=True),
         [
             *(_settling(token, settled) if settled else []),
@@ -162,7 +163,7 @@ def settle(token: uuid.UUID, settled: Sequence[Settled]) -> int:
     """Write outcomes of recipients this lease holds. Returns how many it held."""
     if not settled:
         return 0
-    held = rows(_statement(settles=True, leases=False), [*_settling(token, settled), shard(), shard()])
+    held = prepared.rows(_statement(settles=True, leases=False), [*_settling(token, settled), shard(), shard()])
     return int(held[0][0])
 
 

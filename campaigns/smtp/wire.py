@@ -155,7 +155,7 @@ def _connected(transport: Transport) -> socket.socket:
     """A socket that never blocks, connected to the first of the host's addresses that answers. Raises OSError."""
     look_up = partial(socket.getaddrinfo, transport.host, transport.port, type=socket.SOCK_STREAM)
     failure: OSError | None = None
-    for family, kind, protocol, _, address in fibers.aside(look_up):
+    for family, kind, protocol, _, address in fibers.aside(look_up, time.monotonic() + transport.timeout):
         attempt = socket.socket(family, kind, protocol)
         try:
             attempt.setblocking(False)

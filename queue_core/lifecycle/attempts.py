@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from queue_core import prepared
 from queue_core.errors import LONGEST_DELAY
 from queue_core.lifecycle import sql
 from queue_core.lifecycle.room import refund
@@ -191,7 +192,7 @@ def finish(ended: Sequence[Ended]) -> set[int]:
         sql.array(min(e.delay, LONGEST_DELAY) for e in ended),
         "[" + ",".join(f'{{"id":{e.task.id},"value":{e.result}}}' for e in ended if e.result is not None) + "]",
     ]
-    return {row[0] for row in sql.rows(_FINISH, params)}
+    return {row[0] for row in prepared.rows(_FINISH, params)}
 
 
 LOST = "The worker was lost while running this task"

@@ -8,6 +8,7 @@ from operator import itemgetter
 
 from django.db import transaction
 
+from queue_core import prepared
 from queue_core.lanes import PLAIN, type_in
 from queue_core.lifecycle import sql
 from queue_core.lifecycle.attempts import Claimed
@@ -70,7 +71,7 @@ def take(spots: Sequence[Spot], limit: int, taker: Taker) -> list[Claimed]:
     others = [list(taker.held)] if taker.held else []
     places = [[s.queue for s in spots], [s.lane for s in spots], sql.array(s.most for s in spots)]
     params = [*places, *others, taker.worker_id, limit, taker.worker_id, taker.lease]
-    rows = sorted(sql.rows(_CLAIM_OTHERS if taker.held else _CLAIM_ANY, params), key=_PLACE)
+    rows = sorted(prepared.rows(_CLAIM_OTHERS if taker.held else _CLAIM_ANY, params), key=_PLACE)
     batch, heard_at = [Claimed(*row[1:]) for row in rows], time.monotonic()
     for task in batch:
         task.claimed_at = heard_at

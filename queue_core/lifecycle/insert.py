@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from queue_core import prepared
 from queue_core.lifecycle import sql
 
 
@@ -78,14 +79,14 @@ def _insert_one(t: NewTask) -> list[int]:
     values: list[Any] = [t.name, t.queue, t.payload, t.priority, t.max_attempts, t.max_crashes, t.unique_key, *due]
     values += ["blocked" if t.waits_for else "queued", t.expires_at, t.lane, list(t.tags)]
     values += [t.waits_for, t.step is not None, t.workflow_id, t.step, t.context]
-    return [row[0] for row in sql.rows(f"{_INSERT_ONE}{conflict} RETURNING id", values)]
+    return [row[0] for row in prepared.rows(f"{_INSERT_ONE}{conflict} RETURNING id", values)]
 
 
 def insert(tasks: Sequence[NewTask]) -> list[int]:
     """Insert rows and return their ids in order; one whose unique key belongs to a live task is left out."""
     if len(tasks) == 1:
         return _insert_one(tasks[0])
-    rows = sql.rows(
+    rows = prepared.rows(
         _INSERT,
         [
             [t.name for t in tasks],

@@ -199,3 +199,22 @@ def test_a_connection_that_was_idle_for_long_is_closed_and_not_used(monkeypatch:
     assert pool.borrow("b") is not None
     assert first.closed  # type: ignore[attr-defined]
     assert pool.borrow("a") is not first
+
+
+def test_a_quiet_process_keeps_no_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("campaigns.mailer.pool._IDLE_SECONDS", 0.2)
+    closed = threading.Event()
+
+    class Line:
+        def close(self) -> None:
+            closed.set()
+
+    pool: Pool[str] = Pool(lambda transport: Line())  # type: ignore[arg-type,return-value]
+    first = pool.borrow("a")
+    pool.give_back("a", first)
+    time.sleep(0.1)
+    assert pool.borrow("a") is first
+    pool.give_back("a", first)
+    assert not closed.is_set()
+    assert closed.wait(5)
+    assert pool.borrow("a") is not first

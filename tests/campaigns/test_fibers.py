@@ -129,16 +129,35 @@ def test_what_blocks_is_done_aside_and_the_others_go_on() -> None:
     seen: list[str] = []
 
     def looks_up() -> None:
-        seen.append(fibers.aside(lambda: (time.sleep(0.3), "found")[1]))
+        seen.append(fibers.aside(lambda: (time.sleep(0.3), "found")[1], soon()))
 
     def fails() -> None:
         with pytest.raises(OSError, match="no such name"):
-            fibers.aside(lambda: (_ for _ in ()).throw(OSError("no such name")))
+            fibers.aside(lambda: (_ for _ in ()).throw(OSError("no such name")), soon())
         seen.append("failed")
 
     run(looks_up, fails, lambda: seen.append("meanwhile"))
     assert (sorted(seen[:2]), seen[2:]) == (["failed", "meanwhile"], ["found"])
-    assert fibers.aside(lambda: 3) == 3
+    assert fibers.aside(lambda: 3, soon()) == 3
+
+
+def test_what_blocks_for_too_long_is_left_behind() -> None:
+    held, seen = threading.Event(), []
+
+    def looks_up() -> None:
+        with pytest.raises(TimeoutError):
+            fibers.aside(held.wait, time.monotonic() + 0.1)
+        seen.append("gave up")
+
+    began = time.monotonic()
+    try:
+        run(looks_up, lambda: seen.append("meanwhile"))
+        with pytest.raises(TimeoutError):
+            fibers.aside(held.wait, time.monotonic() + 0.1)
+    finally:
+        held.set()
+    assert seen == ["meanwhile", "gave up"]
+    assert time.monotonic() - began < 3
 
 
 def test_only_a_fiber_can_be_parked() -> None:

@@ -1,6 +1,7 @@
 """A mail of the bounce mailbox by its structure: RFC 3464 reports, RFC 5965 complaints, RFC 3834 answers."""
 
 import email
+import logging
 import re
 from collections.abc import Iterator
 from dataclasses import replace
@@ -8,6 +9,8 @@ from email.message import Message
 
 from campaigns.bounces import prose
 from campaigns.bounces.notice import Kind, Notice, failure, status_of
+
+_log = logging.getLogger(__name__)
 
 # Reports carry the original at the end; what says why comes first. A longer mail is read so far.
 MAX_BYTES = 512 * 1024
@@ -35,8 +38,13 @@ def parse(raw: bytes) -> Notice:
     raw = raw[:MAX_BYTES]
     if len(_LEVEL.findall(raw)) > _MAX_LEVELS:
         return Notice(Kind.UNKNOWN)
-    mail = email.message_from_bytes(raw)
-    return replace(_read(mail), references=_references(mail))
+    try:
+        mail = email.message_from_bytes(raw)
+        return replace(_read(mail), references=_references(mail))
+    except Exception:
+        # Anybody may write to the mailbox, and one mail must not keep all others from being read.
+        _log.exception("A mail of the bounce mailbox cannot be read; it is left for a person.")
+        return Notice(Kind.UNKNOWN)
 
 
 def _read(mail: Message) -> Notice:
@@ -53,10 +61,16 @@ def _read(mail: Message) -> Notice:
 
 
 def _parts(mail: Message) -> list[Message]:
-    payload = mail.get_payload()
-    if mail.get_content_maintype() != "multipart" or not isinstance(payload, list):
+    if mail.get_content_maintype() != "multipart" or not mail.is_multipart():
         return [mail]
-    return [part for part in payload if isinstance(part, Message)]
+    return _inner(mail)
+
+
+def _inner(part: Message) -> list[Message]:
+    """What the parser found inside of a part; none where it is text."""
+    # Asked of a text, `get_payload` would decode it by the charset that the mail names, which may be anything.
+    payload = part.get_payload() if part.is_multipart() else []
+    return [found for found in payload if isinstance(found, Message)] if isinstance(payload, list) else []
 
 
 def _delivery_report(part: Message) -> Notice:
@@ -89,14 +103,11 @@ def _complaint(part: Message) -> Notice:
 
 def _blocks(part: Message) -> Iterator[Message]:
     """The groups of fields of a report, whichever way the parser has cut them."""
-    payload = part.get_payload()
-    groups = payload if isinstance(payload, list) else [email.message_from_string(str(payload))]
+    groups = _inner(part) if part.is_multipart() else [email.message_from_string(prose.text_of(part))]
     for group in groups[: _MAX_RECIPIENTS + 1]:
-        if isinstance(group, Message):
-            yield group
-            rest = group.get_payload()
-            for text in re.split(r"\n\s*\n", rest)[:_MAX_RECIPIENTS] if isinstance(rest, str) else []:
-                yield email.message_from_string(text.lstrip())
+        yield group
+        for text in re.split(r"\n\s*\n", prose.text_of(group))[:_MAX_RECIPIENTS]:
+            yield email.message_from_string(text.lstrip())
 
 
 def _field(fields: Message, name: str) -> str:
@@ -148,7 +159,6 @@ def _original_ids(part: Message) -> list[str]:
 
 
 def _headers_of(part: Message) -> list[Message]:
-    payload = part.get_payload()
-    if isinstance(payload, list):
-        return [message for message in payload[:1] if isinstance(message, Message)]
+    if part.is_multipart():
+        return _inner(part)[:1]
     return [email.message_from_string(prose.text_of(part).lstrip())]

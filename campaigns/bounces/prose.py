@@ -41,7 +41,10 @@ def original_ids(part: Message) -> list[str]:
 
 
 def text_of(part: Message) -> str:
-    """The beginning of a part's text, with plain line ends; bytes that are no text are replaced."""
+    """The beginning of a part's text, with plain line ends; bytes that are no text are replaced.
+
+    It is read as UTF-8 whatever charset the part names: what is looked for in it is ASCII.
+    """
     payload = part.get_payload(decode=True)
     data = payload if isinstance(payload, bytes) else b""
     return data[:_MAX_TEXT].decode("utf-8", "replace").replace("\r\n", "\n")

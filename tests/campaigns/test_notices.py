@@ -122,6 +122,41 @@ HOSTILE = {
 }
 
 
+CHARSETS = {
+    "extended": b"charset*=x'y'z",
+    "NUL": b'charset="a\0b"',
+    "idna": b"charset=idna",
+    "puny": b"charset=punycode",
+}
+
+
+@pytest.mark.parametrize("charset", CHARSETS)
+@pytest.mark.parametrize(
+    "kind", [b"text/plain", b"multipart/report", b"message/feedback-report", b"text/rfc822-headers"]
+)
+def test_no_charset_can_hurt(caplog: pytest.LogCaptureFixture, kind: bytes, charset: str) -> None:
+    named = b"Content-Type: " + kind + b"; " + CHARSETS[charset] + b"\n\n\xff hello\n"
+    for raw in (named, b"Content-Type: multipart/mixed; boundary=w\n\n--w\n" + named + b"--w--\n"):
+        assert parse(b"To: bounces@x.example\n" + raw).kind is Kind.UNKNOWN
+    assert not caplog.records
+
+
+def test_a_report_whose_charset_is_none_counts() -> None:
+    raw = notices.report(ID).replace(b"charset=us-ascii", b"charset*=x'y'z").replace(b"I'm sorry", b"\xff")
+    assert parse(raw).kind is Kind.HARD
+
+
+def test_what_the_parser_cannot_read_is_for_a_person(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(raw: bytes) -> None:
+        raise TypeError("a quirk")
+
+    monkeypatch.setattr("email.message_from_bytes", fail)
+    assert parse(notices.report(ID)).kind is Kind.UNKNOWN
+    assert "left for a person" in caplog.text
+
+
 @pytest.mark.parametrize("name", HOSTILE)
 def test_no_mail_can_hurt(name: str) -> None:
     began = time.process_time()

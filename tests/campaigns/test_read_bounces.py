@@ -48,6 +48,14 @@ def test_what_was_understood_is_removed_and_the_rest_is_left_for_a_person(kind: 
     assert Suppression.objects.get().key == ann.key
 
 
+@SERVERS
+def test_a_mail_that_no_parser_likes_does_not_keep_others_from_being_read(kind: Kind, ann: Recipient) -> None:
+    odd = b"From: a@b.c\r\nTo: bounces@x.example\r\nContent-Type: text/plain; charset*=x'y'z\r\n\r\n\xff hello\r\n"
+    with kind([odd, notices.report(id_of(ann)), odd]) as server:
+        assert services.read_bounces(server.url())["hard"] == 1
+        assert [mail.content for mail in server.mails.values()] == [odd, odd]
+
+
 def test_a_mail_set_aside_is_not_read_again_over_imap(ann: Recipient) -> None:
     with ImapServer([LETTER]) as server:
         assert services.read_bounces(server.url())["set_aside"] == 1

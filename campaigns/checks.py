@@ -10,6 +10,7 @@ from django.core.checks import CheckMessage, Error, register
 from campaigns import conf, mailer
 from campaigns.addresses import AddressError, parse_address
 from campaigns.bounces.mailbox import MailboxError, parse_url
+from campaigns.message import BOUNCE_NAME_MAX
 from campaigns.services.chunk import CONDUCT, DELIVER
 from campaigns.services.import_file import FORGET_FILE
 from campaigns.services.oversee import OVERSEE
@@ -49,7 +50,7 @@ def check_bounces(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     found: list[CheckMessage] = []
     try:
         if settings.BOUNCE_ADDRESS:
-            parse_address(settings.BOUNCE_ADDRESS)
+            _check_bounce_address(settings.BOUNCE_ADDRESS)
     except AddressError as exc:
         found.append(Error(f"BOUNCE_ADDRESS cannot be used: {exc.reason}.", id="campaigns.E005"))
     try:
@@ -58,6 +59,15 @@ def check_bounces(app_configs: Any, **kwargs: Any) -> list[CheckMessage]:
     except MailboxError as exc:
         found.append(Error(f"BOUNCE_MAILBOX_URL cannot be used: {exc}", id="campaigns.E006"))
     return found
+
+
+def _check_bounce_address(raw: str) -> None:
+    """Raises AddressError."""
+    name = parse_address(raw).email.rpartition("@")[0]
+    if len(name) > BOUNCE_NAME_MAX:
+        raise AddressError(
+            f"its name has {len(name)} characters, and with a reference there is room for {BOUNCE_NAME_MAX}"
+        )
 
 
 @register("campaigns")

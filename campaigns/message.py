@@ -16,6 +16,8 @@ from campaigns.quoted import Quoted
 
 MAX_LINE = 998  # bytes without CRLF, RFC 5322, 2.1.1
 FOLD_AT = 78
+# RFC 5321 allows 64 before the @: a +, 7 digits of a campaign, 11 of a recipient, 16 of the mac and two points go off.
+BOUNCE_NAME_MAX = 27
 
 _HEADER_NAME = re.compile(r"[A-Za-z0-9-]+")
 # Line ends would let a value write headers of its own; the other controls are never meant.

@@ -14,6 +14,7 @@ from campaigns import services
 from campaigns.bounces import MAX_BYTES
 from campaigns.bounces.mailbox import MailboxError, parse_url
 from campaigns.checks import check_bounces
+from campaigns.message import message_id, return_path
 from campaigns.models import CampaignEvent, Recipient, Suppression
 from campaigns.tasks import read_bounces_task
 from tests.campaigns import notices
@@ -143,9 +144,17 @@ def test_a_url_that_cannot_work_is_refused_at_the_start(url: str, settings: Any)
     assert [error.id for error in check_bounces(None)] == (["campaigns.E006"] if url else [])
 
 
-def test_a_bounce_address_that_is_none_is_refused_at_the_start(settings: Any) -> None:
-    settings.BOUNCE_ADDRESS = "bounces"
+@pytest.mark.parametrize("address", ["bounces", "newsletter-bounces-of-emea-12@example.com"])
+def test_a_bounce_address_that_cannot_work_is_refused_at_the_start(address: str, settings: Any) -> None:
+    settings.BOUNCE_ADDRESS = address
     assert [error.id for error in check_bounces(None)] == ["campaigns.E005"]
+
+
+def test_a_bounce_address_of_27_characters_leaves_room_for_the_largest_numbers(settings: Any) -> None:
+    settings.BOUNCE_ADDRESS = f"{'b' * 27}@example.com"
+    assert check_bounces(None) == []
+    sender = return_path(settings.BOUNCE_ADDRESS, message_id(10**7 - 1, 10**11 - 1, "example.com", b"key"))
+    assert len(sender.partition("@")[0]) == 64
 
 
 def test_the_command_and_the_task_read_the_mailbox_of_the_settings(settings: Any, ann: Recipient) -> None:

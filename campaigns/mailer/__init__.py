@@ -4,7 +4,7 @@ from functools import cache
 
 from django.conf import settings
 
-from campaigns.mailer.backend import REFERENCE, Backend, BackendSender, is_backend
+from campaigns.mailer.backend import REFERENCE, Backend, BackendSender, is_backend, writes_files
 from campaigns.mailer.crew import Crew, Report, Work
 from campaigns.mailer.pool import Pool, Sender
 from campaigns.mailer.route import SECRET, Route, route_of
@@ -30,6 +30,7 @@ __all__ = [
     "routes",
     "signers_of",
     "transport",
+    "writes_files",
 ]
 
 SETTING_KEY = "smtp-url"

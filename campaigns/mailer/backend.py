@@ -2,6 +2,7 @@
 
 import email
 import email.policy
+import inspect
 import json
 import smtplib
 import traceback
@@ -13,6 +14,7 @@ from typing import Any
 
 import requests
 from anymail.backends.base import AnymailBaseBackend
+from anymail.backends.base_requests import AnymailRequestsBackend
 from anymail.exceptions import (
     AnymailConfigurationError,
     AnymailError,
@@ -24,6 +26,8 @@ from anymail.exceptions import (
 from django.core.exceptions import ImproperlyConfigured
 from django.core.mail import EmailMultiAlternatives, get_connection
 from django.core.mail.backends.base import BaseEmailBackend
+from django.core.mail.backends.filebased import EmailBackend as FileBackend
+from django.core.mail.backends.smtp import EmailBackend as SmtpBackend
 from django.utils.module_loading import import_string
 from urllib3.exceptions import NewConnectionError
 
@@ -45,11 +49,15 @@ _REFUSALS = {401, 402, 403, 404, 407, 429, 503}
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """`path` is the dotted path of an e-mail backend, `options` the JSON of its arguments, with their secret."""
+    """`path` is the dotted path of an e-mail backend, `options` the JSON of its arguments, with their secret.
+
+    `timeout` (seconds) is for a backend that takes one, unless the options name another.
+    """
 
     path: str
     options: str = field(default="{}", repr=False)
     connections: int = 4
+    timeout: float = 30.0
 
 
 class _Signed(EmailMultiAlternatives):
@@ -83,7 +91,7 @@ class BackendSender:
     def open(self) -> BaseEmailBackend:
         """The backend, connected; raises whatever it raises."""
         if self._connection is None:
-            connection = get_connection(self._transport.path, **json.loads(self._transport.options))
+            connection = get_connection(self._transport.path, **arguments(self._transport))
             connection.open()
             self._connection = connection
         return self._connection
@@ -124,17 +132,49 @@ def is_backend(path: str) -> bool:
     return isinstance(found, type) and issubclass(found, BaseEmailBackend)
 
 
+def arguments(transport: Backend) -> dict[str, Any]:
+    """What the backend is made with."""
+    options: dict[str, Any] = json.loads(transport.options)
+    # Django's own backend would wait for ever, and with it a worker.
+    return {"timeout": transport.timeout, **options} if _takes_timeout(import_string(transport.path)) else options
+
+
+def _takes_timeout(backend: type[BaseEmailBackend]) -> bool:
+    """Whether the backend has an argument of that name, itself or by handing on what it does not know."""
+    if issubclass(backend, AnymailRequestsBackend):
+        return True  # without naming it
+    for owner in backend.__mro__:
+        if "__init__" not in vars(owner):
+            continue
+        parameters = inspect.signature(vars(owner)["__init__"]).parameters
+        if "timeout" in parameters:
+            return True
+        if all(parameter.kind is not inspect.Parameter.VAR_KEYWORD for parameter in parameters.values()):
+            return False
+    return False
+
+
+def writes_files(path: str) -> bool:
+    """Whether this backend is Django's that writes mails into files, or made of it."""
+    return issubclass(import_string(path), FileBackend)
+
+
 def as_django(envelope: Envelope, connection: BaseEmailBackend | None = None) -> EmailMultiAlternatives:
     """The finished message in Django's form, its texts, headers and Message-ID kept."""
     parsed: Parsed = email.message_from_bytes(envelope.data, policy=email.policy.default)
     plain, html = parsed.get_body(("plain",)), parsed.get_body(("html",))
+    headers = {name: str(value) for name, value in parsed.items() if name.lower() not in _NOT_HEADERS}
+    sender = str(parsed["From"])
+    if isinstance(connection, SmtpBackend):
+        # Django's way to an envelope of its own. Services have theirs, and other backends may take it for the author.
+        headers["From"], sender = sender, envelope.mail_from
     message = _Signed(
         subject=str(parsed["Subject"] or ""),
         body=plain.get_content() if plain is not None else "",
-        from_email=str(parsed["From"]),
+        from_email=sender,
         to=[str(parsed["To"])],
         reply_to=[str(parsed["Reply-To"])] if parsed["Reply-To"] else None,
-        headers={name: str(value) for name, value in parsed.items() if name.lower() not in _NOT_HEADERS},
+        headers=headers,
         connection=connection,
     )
     message.sign = envelope.sign

@@ -54,7 +54,7 @@ def _secret(row: MailTransport) -> str:
 def _transport(row: MailTransport, secret: str) -> Transport | Backend:
     if row.kind == TransportKind.DJANGO:
         options = {name: secret if value == SECRET else value for name, value in row.options.items()}
-        return Backend(row.backend, json.dumps(options), row.connections)
+        return Backend(row.backend, json.dumps(options), row.connections, row.timeout)
     return Transport(
         host=row.host,
         port=row.port,

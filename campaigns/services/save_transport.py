@@ -3,6 +3,7 @@
 import re
 from typing import Any
 
+from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.db.models import ProtectedError
 
@@ -155,5 +156,8 @@ def _backend_errors(row: MailTransport) -> dict[str, list[str]]:
         return {"options": ["With fail_silently nobody would hear that a mail was not taken: leave it out."]}
     if "file_path" in row.options:
         # Whoever may edit transports must not write files wherever this process may.
-        return {"options": ["Say where a backend writes files by the setting EMAIL_FILE_PATH, not by file_path."]}
+        return {"options": ["Leave file_path out: the environment variable EMAIL_FILE_PATH says where files go."]}
+    if mailer.writes_files(row.backend) and not getattr(settings, "EMAIL_FILE_PATH", None):
+        text = "It writes mails into files: set the environment variable EMAIL_FILE_PATH to a folder, and restart."
+        return {"backend": [text]}
     return {}

@@ -108,6 +108,8 @@ SMTP_IS_CATCHER = not env.text("SMTP_URL", "")
 DEFAULT_FROM_EMAIL = env.text(
     "DEFAULT_FROM_EMAIL", "Posthaste <posthaste@example.com>" if SMTP_IS_CATCHER else "webmaster@localhost"
 )
+# Where a transport with Django's file backend writes mails; None: there can be no such transport.
+EMAIL_FILE_PATH = env.text("EMAIL_FILE_PATH", "") or None
 # Encrypt the secrets of transports in the database: the first for new ones, all for reading. Empty: SECRET_KEY.
 VAULT_KEYS = env.words("VAULT_KEYS", [])
 # Where recipients reach this installation: unsubscribe links are built on it.

@@ -1,14 +1,17 @@
 """Transports as rows: secrets, failover, the breaker, any Django backend; row by row what became of the mail."""
 
 import smtplib
+import socket
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 from anymail.exceptions import AnymailAPIError, AnymailConfigurationError, AnymailRequestsAPIError
 from django.core import mail
+from django.core.mail.backends.smtp import EmailBackend as SmtpBackend
 from django.db import connection
 from django.test import Client
 from django.utils import timezone
@@ -16,7 +19,7 @@ from django.utils import timezone
 from campaigns import breaker, lifecycle, mailer, services, vault
 from campaigns.checks import check_addresses
 from campaigns.errors import TransportRefused
-from campaigns.mailer.backend import judge
+from campaigns.mailer.backend import Backend, arguments, judge
 from campaigns.models import Campaign, MailBreaker, MailTransport, Recipient
 from campaigns.services.conduct import conduct
 from queue_core.errors import Snooze
@@ -27,6 +30,7 @@ from tests.factories import CampaignFactory, UserFactory, add_recipients
 pytestmark = pytest.mark.django_db(transaction=True)
 Work = Callable[..., None]
 LOCMEM = "django.core.mail.backends.locmem.EmailBackend"
+DJANGO_SMTP = "django.core.mail.backends.smtp.EmailBackend"
 FILEBASED = "django.core.mail.backends.filebased.EmailBackend"
 
 
@@ -114,6 +118,7 @@ def test_a_secret_may_come_from_the_environment(smtp: SmtpServer, monkeypatch: p
         ({"kind": "django", "backend": "no.such.Backend"}, "backend"),
         ({"kind": "django", "backend": LOCMEM, "options": [1]}, "options"),
         ({"kind": "django", "backend": FILEBASED, "options": {"file_path": "/etc/cron.d"}}, "options"),
+        ({"kind": "django", "backend": FILEBASED}, "backend"),
     ],
 )
 def test_a_transport_that_cannot_work_is_refused_by_field(smtp: SmtpServer, values: dict[str, Any], field: str) -> None:
@@ -226,6 +231,67 @@ def test_a_django_backend_is_a_transport(work: Work, settings: Any) -> None:
     assert "Hello Reader 0" in message.alternatives[0][0]
     assert message.extra_headers["List-Unsubscribe-Post"] == "List-Unsubscribe=One-Click"
     assert message.extra_headers["Message-ID"].startswith(f"<{campaign.pk}.")
+
+
+def through_django(port: int, **values: Any) -> MailTransport:
+    options = {"host": "127.0.0.1", "port": port}
+    return services.save_transport(name="d", kind="django", backend=DJANGO_SMTP, options=options, **values)
+
+
+def test_mail_through_djangos_own_backend_comes_back_to_the_bounce_address(
+    smtp: SmtpServer, work: Work, settings: Any
+) -> None:
+    settings.BOUNCE_ADDRESS = "bounces@example.org"
+    through_django(smtp.port, connections=1)
+    campaign = launched(1, from_email="Tëam <team@example.com>")
+    work()
+    (sender,) = [said for said in smtp.commands if said.startswith("mail from")]
+    assert sender.startswith(f"mail from:<bounces+{campaign.pk}.")
+    assert b"From: =?utf-8?" in smtp.bodies[0]
+    assert b"<team@example.com>" in smtp.bodies[0]
+
+
+def test_a_django_backend_waits_no_longer_than_the_transport_says(work: Work) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        through_django(silent.getsockname()[1], timeout=1.0)
+        campaign = launched(3)
+        work()
+    assert ledger(campaign) == [("pending", None)] * 3
+    assert MailBreaker.objects.get().failures == 1
+
+
+class _HandsOn(SmtpBackend):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+
+
+class _TakesNone(SmtpBackend):
+    def __init__(self, host: str = "") -> None:
+        super().__init__(host=host)
+
+
+@pytest.mark.parametrize(
+    ("path", "options", "timeout"),
+    [
+        (DJANGO_SMTP, "{}", 5.0),
+        (DJANGO_SMTP, '{"timeout": 7}', 7),
+        ("anymail.backends.postmark.EmailBackend", '{"server_token": "x"}', 5.0),
+        (f"{__name__}._HandsOn", "{}", 5.0),
+        (f"{__name__}._TakesNone", "{}", None),
+        (LOCMEM, "{}", None),
+    ],
+)
+def test_the_timeout_goes_to_backends_that_take_one(path: str, options: str, timeout: float | None) -> None:
+    assert arguments(Backend(path, options, timeout=5.0)).get("timeout") == timeout
+
+
+def test_mails_may_go_to_files_where_the_setting_says(work: Work, settings: Any, tmp_path: Path) -> None:
+    settings.EMAIL_FILE_PATH = str(tmp_path)
+    services.save_transport(name="files", kind="django", backend=FILEBASED, connections=1)
+    campaign = launched(2)
+    work()
+    assert ledger(campaign) == [("sent", 250)] * 2
+    assert b"Hello Reader 0" in b"".join(path.read_bytes() for path in tmp_path.iterdir())
 
 
 def test_we_introduce_ourselves_by_the_name_of_the_setting(smtp: SmtpServer, settings: Any) -> None:

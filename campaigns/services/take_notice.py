@@ -41,7 +41,7 @@ def take_notice(raw: bytes) -> Taken:
     """Read a bounce or complaint (any bytes) and act on it: an event, the recipient's state, the suppression list.
 
     Only a notice with a signed reference of ours changes anything, and only for the recipient of that mail; the same
-    notice twice counts once. Delays, receipts and automatic answers change nothing.
+    notice twice counts once, for each time the mail was sent. Delays, receipts and automatic answers change nothing.
     """
     return act_on(parse(raw))
 
@@ -57,7 +57,8 @@ def act_on(notice: Notice) -> Taken:
             return Taken(notice, recipient.pk)
         if recipient.state == RecipientState.SENDING:
             return Taken(notice, recipient.pk, early=True)
-        source = f"{notice.kind}:{recipient.pk}"
+        # A mail that was sent again may come back again. All mails of a row have one Message-ID; its attempts differ.
+        source = f"{notice.kind}:{recipient.pk}:{recipient.attempts}"
         new = lifecycle.record_events([Happened(recipient.pk, kind, notice.code, _detail(notice), source_id=source)])
         return Taken(notice, recipient.pk, bool(new), bool(new) and _suppress(recipient, notice))
 

@@ -1,6 +1,7 @@
 """What a mail that came back does to the recipient it is about."""
 
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from campaigns.services.suppress import keep_off
 from campaigns.smtp import Envelope
 from campaigns.states import SuppressionReason
 from tests.campaigns import notices
+from tests.campaigns.smtp_server import DROP, SmtpServer
 from tests.factories import CampaignFactory, add_recipients
 
 pytestmark = pytest.mark.django_db
@@ -47,6 +49,24 @@ def test_a_hard_bounce_takes_the_mail_back_and_suppresses_the_address() -> None:
     (entry,) = Suppression.objects.values_list("email", "reason", "source", "campaign")
     assert entry == (ann.email, "bounced", "bounce 5.1.1", ann.campaign_id)
     assert lifecycle.counts(ann.campaign_id)["bounced"] == 1
+
+
+def test_a_mail_that_was_sent_again_may_come_back_again(smtp: SmtpServer, work: Callable[..., None]) -> None:
+    smtp.script(dot=[DROP])
+    campaign = CampaignFactory.create()
+    (ann,) = add_recipients(campaign, 1)
+    services.launch(campaign)
+    work()
+    assert state(ann)[0] == "unconfirmed"
+    services.send_again(campaign)
+    raw = notices.report(id_of(ann), **FULL)
+    assert services.take_notice(raw).new
+    assert state(ann)[0] == "pending"
+    work(wait=False)
+    assert state(ann)[0] == "sent"
+    assert [services.take_notice(raw).new for _ in range(2)] == [True, False]
+    assert state(ann)[0] == "bounced"
+    assert SoftBounce.objects.get().count == 2
 
 
 def test_the_same_notice_twice_counts_once() -> None:

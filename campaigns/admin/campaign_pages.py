@@ -18,7 +18,6 @@ from campaigns.intake.options import DELIMITERS
 from campaigns.models import Campaign
 from campaigns.states import CAMPAIGN_TRANSITIONS, PreflightLevel
 from queue_core.admin.ledger import actor, demand, find, page
-from queue_core.services.outcome import plural
 from queue_core.texts import grouped
 
 _SHOWN_REJECTED = 100
@@ -46,23 +45,22 @@ def launch(model_admin: ModelAdmin, request: HttpRequest, pk: int) -> HttpRespon
     if not checked["is_ready"]:
         messages.error(request, "This campaign cannot be launched yet: see what blocks it below.")
         return _back_to(campaign)
-    now = services.status(campaign)
-    audience = plural(now["pending"], "recipient")
+    now = services.mailable(campaign, _LOOKED_AT)
     return page(
         model_admin,
         request,
         "campaigns/admin/launch.html",
         title=f"Launch {campaign}",
         original=campaign,
-        question=f"Mail “{campaign.name}” to {audience} now?",
+        question=f"Mail “{campaign.name}” to {now.words} now?",
         facts=[
-            ("Recipients", grouped(now["pending"])),
-            ("Suppressed, not mailed", grouped(now["suppressed"])),
+            ("Recipients", now.number),
+            ("Suppressed, not mailed", grouped(now.suppressed)),
             ("Template", f"{campaign.template}, {campaign.template.version}"),
             ("From", campaign.from_email),
             ("Replies to", campaign.reply_to or "the sender"),
         ],
-        button=f"Launch: mail {audience}",
+        button=f"Launch: mail {now.words}",
         variant="primary",
         back=_page_of(campaign),
         **checked,

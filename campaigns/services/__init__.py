@@ -17,6 +17,7 @@ from campaigns.services.import_suppressions import SOURCE_MAX, import_suppressio
 from campaigns.services.lacking import export_lacking, who_lacks
 from campaigns.services.launch import launch
 from campaigns.services.limit_domain import delete_domain_limit, edit_domain_limit, limit_domain
+from campaigns.services.mailable import Mailable, mailable
 from campaigns.services.merge import demand_draft
 from campaigns.services.pause import cancel, pause, resume
 from campaigns.services.preflight import preflight, problems
@@ -50,6 +51,7 @@ from campaigns.services.upload_import import edit_import, import_sample, upload_
 
 __all__ = [
     "SOURCE_MAX",
+    "Mailable",
     "MessagePreview",
     "Report",
     "Taken",
@@ -89,6 +91,7 @@ __all__ = [
     "launch_as_planned",
     "launch_due",
     "limit_domain",
+    "mailable",
     "mark_sent",
     "pause",
     "preflight",

@@ -8,10 +8,10 @@ from campaigns.errors import NotReady, WrongState
 from campaigns.models import Campaign
 from campaigns.services.chunk import submit_chunks, submit_conductor
 from campaigns.services.launch_task import withdraw_launch
+from campaigns.services.mailable import mailable
 from campaigns.services.preflight import problems
-from campaigns.states import CAMPAIGN_TRANSITIONS, RecipientState
+from campaigns.states import CAMPAIGN_TRANSITIONS
 from queue_core.services import Actor, audit
-from queue_core.services.outcome import plural
 
 
 def launch(campaign: Campaign, *, by: Actor | None = None) -> Campaign:
@@ -28,18 +28,17 @@ def launch(campaign: Campaign, *, by: Actor | None = None) -> Campaign:
         found = problems(locked)
         if found:
             raise NotReady(found)
-        people = lifecycle.counts(locked.pk)
+        now = mailable(locked)
         lifecycle.move_campaign(
             "launch",
             locked.pk,
             template_version=locked.template.current_version,
-            total=sum(people.values()),
+            total=sum(lifecycle.counts(locked.pk).values()),
             launched_at=timezone.now(),
             launched_by_id=audit.user_id(by),
             trouble="",
         )
-        message = f"Launched: {plural(people[RecipientState.PENDING], 'recipient')} to mail."
-        audit.record(Campaign, [locked.pk], message, by=by, name=locked.name)
+        audit.record(Campaign, [locked.pk], f"Launched: {now.words} to mail.", by=by, name=locked.name)
         submit_chunks(locked.pk)
         submit_conductor(locked.pk)
     locked.refresh_from_db()

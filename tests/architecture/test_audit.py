@@ -57,6 +57,7 @@ NOT_OF_PERSONS = {
     | {"pull_progress"},
     "campaigns": {
         "campaign_stats",
+        "mailable",
         "export_campaign",
         "export_lacking",
         "who_lacks",

@@ -1,16 +1,19 @@
 import json
+from importlib import import_module
 from io import StringIO
 
 import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
+from django.test import Client
+from django.urls import reverse
 
 from campaigns import breaker, mailer, services
 from campaigns.models import Campaign, Recipient
 from campaigns.services.preflight import CHECKS, CHECKS_OF_PEOPLE
 from queue_core.services.outcome import plural
 from templates_app.services import archive_template
-from tests.factories import CampaignFactory, TemplateFactory, add_recipients
+from tests.factories import CampaignFactory, TemplateFactory, UserFactory, add_recipients
 
 pytestmark = pytest.mark.django_db
 
@@ -100,6 +103,31 @@ def test_an_audience_that_is_suppressed_blocks(when: str) -> None:
     services.suppress("r1@example.com")
     assert levels(campaign)["audience"] == "block"
     assert "all are on the suppression list" in message(campaign, "audience")
+
+
+def test_who_was_suppressed_after_the_import_is_not_counted_as_to_mail(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    services.suppress("r4@example.com")
+    campaign = CampaignFactory.create()
+    add_recipients(campaign, 5)
+    services.suppress("r0@example.com")
+    item = next(item for item in services.preflight(campaign) if item.code == "audience")
+    assert (item.message, item.detail) == (
+        "3 recipients to mail.",
+        "Not mailed, for being on the suppression list: 2.",
+    )
+    client.force_login(UserFactory(is_superuser=True))
+    page = client.get(reverse("admin:campaigns_campaign_launch", args=[campaign.pk])).context
+    assert page["question"] == f"Mail “{campaign.name}” to 3 recipients now?"
+    assert page["facts"][:2] == [("Recipients", "3"), ("Suppressed, not mailed", "2")]
+    monkeypatch.setattr(import_module("campaigns.services.mailable"), "LOOKED_AT_MAX", 3)
+    item = next(item for item in services.preflight(campaign) if item.code == "audience")
+    assert item.message == "At most 3 recipients to mail."
+    assert item.detail.endswith("Only the first 3 were looked up there.")
+    out = StringIO()
+    call_command("launch_campaign", str(campaign.pk), stdout=out)
+    assert "to at most 3 recipients." in out.getvalue()
 
 
 def test_an_archived_template_blocks(campaign) -> None:

@@ -78,6 +78,7 @@ class Command(BaseCommand):
         self.stdout.write(f"Campaign {made.pk} “{made.name}” will be launched at {in_words(at, made.timezone)}.")
 
     def launch(self, campaign: Campaign, as_json: bool) -> None:
+        audience = services.mailable(campaign)
         try:
             launched = services.launch(campaign, by=ACTOR)
         except CampaignError as exc:
@@ -86,6 +87,6 @@ class Command(BaseCommand):
             self.stdout.write(json.dumps({"id": launched.pk, "state": launched.state, "total": launched.total}))
             return
         self.stdout.write(
-            f"Launched campaign {launched.pk} “{launched.name}” to {plural(launched.total, 'recipient')}. "
+            f"Launched campaign {launched.pk} “{launched.name}” to {audience.words}. "
             f"Watch it: manage.py campaign_status --campaign {launched.pk} --watch"
         )

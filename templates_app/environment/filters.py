@@ -166,7 +166,8 @@ _OWN: dict[str, Function] = {
     "safe_url": safe_url,
     "sum": total,
 }
-_INSERTED: dict[str, Function] = {
+# By the rewritten tree only: no template may name them.
+FILTERS_INSERTED: dict[str, Function] = {
     grammar.CONCAT: join_up,
     grammar.LOOP: loop_over,
     grammar.SLICE: cut_out,
@@ -180,7 +181,6 @@ FILTERS_ALLOWED: dict[str, Function] = {
     },
     "d": do_default,
     "default": do_default,
-    **_INSERTED,
 }
 
 # Those that only look at what a value is, and must see a missing one.

@@ -3,8 +3,8 @@
 Every node of the parsed template must be on the allow-list. Then the tree is rewritten so that whatever costs time or
 memory goes through the meter: loops, comparisons, slices and `~`. Keys are texts or whole numbers: to hash a list of
 lists would walk through all of it, where no meter counts. What is printed as it stands in the context
-(`{{ recipient.name }}`) is looked up and escaped once for a mail. The names of the inserted filters cannot be written
-in a template.
+(`{{ recipient.name }}`) is looked up and escaped once for a mail. No template may name the inserted filters: neither
+after a `|`, nor as a text in `|map("…")`, where the environment looks as well.
 """
 
 import math
@@ -31,6 +31,12 @@ _ALLOWED = (
     *(nodes.Concat, nodes.Compare, nodes.Operand, nodes.Not, nodes.And, nodes.Or, nodes.Neg, nodes.Pos),
     *(nodes.Add, nodes.Sub, nodes.Mul, nodes.Div, nodes.FloorDiv, nodes.Mod),
 )
+
+# The filters that are given the name of another filter, or of a test, and as which of their arguments.
+_NAMED_BY = {
+    **{"map": ("filter", 0), "select": ("test", 0), "reject": ("test", 0)},
+    **{"selectattr": ("test", 1), "rejectattr": ("test", 1)},
+}
 
 # That the context does not hold.
 _JINJAS_NAMES = {"caller", "kwargs", "loop", "range", "self", "varargs"}
@@ -85,6 +91,11 @@ class _Hardener(NodeTransformer):
 
     def visit_Filter(self, node: nodes.Filter) -> nodes.Node:
         _check_name("filter", node.name, self._filters, node.lineno)
+        kind, place = _NAMED_BY.get(node.name, ("", 0))
+        named = node.args[place] if kind and place < len(node.args) else None
+        # What is no plain text is only known, and looked up, when it runs.
+        if isinstance(named, nodes.Const):
+            _check_name(kind, named.value, self._filters if kind == "filter" else self._tests, named.lineno)
         return self.generic_visit(node)
 
     def visit_Test(self, node: nodes.Test) -> nodes.Node:

@@ -81,11 +81,47 @@ def test_finds_nothing_behind_the_values(html):
         "{% if 0 %}{{ -1e999 }}{% endif %}",
         "{{ {[1]: 1} }}",
         "{{ {name: 1}|length }}",
+        '{{ name|weigh }}{{ ["name"]|show }}',
+        '{{ ["ab"]|map("loop over", -1000000)|list }}',
+        '{{ ["name"]|map("show")|list }}',
+        '{{ [1]|map("nope")|list }}',
+        '{{ [1]|select("nope")|list }}',
+        '{{ [{"a": 1}]|selectattr("a", "nope")|list }}',
+        "{{ [1]|map(1)|list }}",
     ],
 )
 def test_refuses_to_compile(html):
     with pytest.raises(InvalidTemplate):
         attack(html)
+
+
+@pytest.mark.parametrize("name", ["loop over", "weigh", "cut out", "join up", "show"])
+@pytest.mark.parametrize(
+    "use",
+    [
+        '{{% set f = "{0}" %}}{{{{ ["ab"]|map(f, -1000000000000000)|list|length }}}}',
+        '{{% for f in ["{0}"] %}}{{{{ ["ab"]|map("map", f)|list|length }}}}{{% endfor %}}',
+        '{{{{ [["ab"]]|map("map", "{0}", -1000000000000000)|list|length }}}}',
+        '{{{{ [["ab"]]|map(*["map", "{0}"])|list|length }}}}',
+        '{{{{ "ab"|map(value="{0}") }}}}',
+    ],
+)
+def test_calls_no_filter_that_is_inserted_by_its_name(use, name):
+    with pytest.raises(TemplateError):
+        attack(use.format(name))
+
+
+@pytest.mark.parametrize(
+    "html",
+    [
+        '{{ [" a"]|map("upper")|map("trim")|join }}',
+        '{{ [{"a": 1}]|map(attribute="a")|join }}',
+        '{{ [0, 1]|select|join }}{{ [0, 1]|select("odd")|join }}',
+        '{{ [{"a": 1}]|selectattr("a")|list|length }}{{ [{"a": 1}]|selectattr("a", "gt", 0)|list|length }}',
+    ],
+)
+def test_filters_named_by_a_text_are_called(html):
+    assert attack(html).html in ("A", "1", "11")
 
 
 DOUBLE_LIST = "{% set a = [1] %}{% set b = [1] %}" + "{% set a = [a, a] %}{% set b = [b, b] %}" * 60

@@ -4,21 +4,24 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 
-from campaigns.smtp.outcome import MAX_TEXT, NO_SUCH_MAILBOX
+from campaigns.smtp import Outcome, Stage, Verdict
+from campaigns.smtp.outcome import MAX_TEXT, Reply, blames_us, tells
 
 _STATUS = re.compile(r"(?<![\d.])([245]\.\d{1,3}\.\d{1,3})(?![\d.])", re.ASCII)
-_CODE = re.compile(r"(?<![\d.])([245]\d\d)(?=[ -])", re.ASCII)
-_NO_MAILBOX_CODES = (550, 551, 553)
+# Where the words of a server begin: at once, or after who said it, as in "smtp; 550" and "host [192.0.2.7]: 550".
+_CODE = re.compile(r"(?:^|[;:])\s*([245]\d\d)(?=[ -]|$)", re.ASCII | re.MULTILINE)
 
 
 class Kind(StrEnum):
-    """HARD: there is no such mailbox. SOFT: returned for another reason. DELAYED: the server goes on trying.
+    """HARD: there is no such mailbox. REFUSED: returned because of us, such as by policy or a blocklist.
 
-    DELIVERED: it arrived, or went on. COMPLAINED: its reader called it spam. AUTO_REPLY: a machine answered, such as a
-    holiday notice or a receipt. UNKNOWN: none of these; a person may want to see it.
+    SOFT: returned for another reason. DELAYED: the server goes on trying. DELIVERED: it arrived, or went on.
+    COMPLAINED: its reader called it spam. AUTO_REPLY: a machine answered, such as a holiday notice or a receipt.
+    UNKNOWN: none of these; a person may want to see it.
     """
 
     HARD = "hard"
+    REFUSED = "refused"
     SOFT = "soft"
     DELAYED = "delayed"
     DELIVERED = "delivered"
@@ -43,19 +46,35 @@ class Notice:
 
 
 def failure(status: str, diagnostic: str, recipient: str = "") -> Notice:
-    """A delivery that failed for good, with what is known of the reason.
+    """A delivery that failed for good, judged as the same words are in an SMTP conversation.
 
     Hard is only what says that the mailbox does not exist: a full one, a policy or a time-out says nothing about that.
     """
     found = _CODE.search(diagnostic)
     code = int(found[1]) if found else None
-    if not status or status.endswith(".0.0"):  # says nothing; the words of the server may
+    if not tells(status):  # the words of the server may
         said = _STATUS.search(diagnostic)
         status = said[1] if said else status
-    vague = not status or status.endswith(".0.0")
-    hard = code in _NO_MAILBOX_CODES if vague else status in NO_SUCH_MAILBOX
-    text = " ".join(diagnostic.split())[:MAX_TEXT] or status
-    return Notice(Kind.HARD if hard else Kind.SOFT, (), recipient, status, code, text)
+    # Before the code stands who said it, and the name of a host may be any word.
+    words = _on_one_line(diagnostic[found.end() :] if found else diagnostic)
+    text = _on_one_line(diagnostic) or status
+    return Notice(_kind(status, code, words), (), recipient, status, code, text)
+
+
+def _on_one_line(text: str) -> str:
+    return " ".join(text.split())[:MAX_TEXT]
+
+
+def _kind(status: str, code: int | None, words: str) -> Kind:
+    reply = Reply(code or (450 if status.startswith("4.") else 550), status, words)
+    said = Outcome.of(Stage.RCPT, reply)
+    if said.hard:
+        return Kind.HARD
+    # Put off until the server gave up: by a policy (4.7), or in words; a full mailbox (4.2) is nobody's blame.
+    gave_up_on_us = said.verdict is Verdict.DEFERRED and (
+        status.startswith("4.7.") or (not status.startswith("4.2.") and blames_us(words))
+    )
+    return Kind.REFUSED if said.verdict is Verdict.BLOCKED or gave_up_on_us else Kind.SOFT
 
 
 def status_of(field: str) -> str:

@@ -30,7 +30,7 @@ _ACTIONS = {"delayed": Kind.DELAYED, "delivered": Kind.DELIVERED, "relayed": Kin
 _COMPLAINTS = {"abuse", "fraud", "virus", "opt-out", "other"}
 _AUTO_HEADERS = ("X-Autoreply", "X-Autorespond", "X-Autoresponder")
 # A mail of ours has one recipient; several mean an alias, which is only as bad as the best of them.
-_MILDEST = (Kind.DELIVERED, Kind.DELAYED, Kind.SOFT, Kind.HARD)
+_MILDEST = (Kind.DELIVERED, Kind.DELAYED, Kind.REFUSED, Kind.SOFT, Kind.HARD)
 
 
 def parse(raw: bytes) -> Notice:

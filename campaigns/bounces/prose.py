@@ -25,7 +25,9 @@ def read(mail: Message, parts: list[Message]) -> Notice | None:
     if addresses:
         return failure("", said[said.index(f"<{addresses[0]}>:") :].partition("\n")[2], addresses[0])
     if failed and _CUT.search(text):
-        return failure("", said, failed.split(",")[0].strip()[:320])
+        address = failed.split(",")[0].strip()[:320]
+        # What the server wrote of its own comes before; where its text does not name the address, all of it counts.
+        return failure("", said.partition(address)[2] or said, address)
     return None
 
 

@@ -14,7 +14,10 @@ from campaigns.models import Recipient
 from campaigns.services.suppress import keep_off
 from campaigns.states import EventKind, RecipientState, SuppressionReason
 
-_EVENTS = {Kind.HARD: EventKind.BOUNCED, Kind.SOFT: EventKind.BOUNCED, Kind.COMPLAINED: EventKind.COMPLAINED}
+_EVENTS = {
+    **dict.fromkeys((Kind.HARD, Kind.SOFT, Kind.REFUSED), EventKind.BOUNCED),
+    Kind.COMPLAINED: EventKind.COMPLAINED,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,9 @@ def _detail(notice: Notice) -> str:
 
 def _suppress(recipient: Recipient, notice: Notice) -> bool:
     """Onto the list, where the notice is reason enough. Returns whether it was put there; an earlier reason stays."""
+    if notice.kind is Kind.REFUSED:
+        # A blocklist that lasts would take everybody at that provider off for good, who can help it least.
+        return False
     if notice.kind is Kind.SOFT and _soft_bounces(recipient.key) < conf.get("SOFT_BOUNCES"):
         return False
     complained = notice.kind is Kind.COMPLAINED

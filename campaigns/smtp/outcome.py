@@ -25,11 +25,20 @@ _US = re.compile(
     r"|\bmessages from \d|\baccess denied\b",
     re.IGNORECASE,
 )
+# Servers answer 5.1.x for the address at either end of a mail.
+_SENDER = re.compile(
+    r"\bsender (?:address|domain|e-?mail|rejected|denied|blocked|unknown|invalid|not\b|verif)"
+    r"|\b(?:invalid|unknown|bad|forged|unverified) sender\b|\bfrom address\b|\breturn[- ]?path\b"
+    r"|\b(?:your|sender'?s?) (?:e-?mail )?domain\b",
+    re.IGNORECASE,
+)
 # We are not logged in, or server and client do not understand each other: no recipient can help it.
 _OUR_CODES = {421, 500, 502, 503, 504, 530, 534, 535, 538}
 _BAD_SENDER = {"5.1.7", "5.1.8"}
 _TOO_BIG = "5.3.4"
-NO_SUCH_MAILBOX = {"5.1.0", "5.1.1", "5.1.2", "5.1.3", "5.1.4", "5.1.6", "5.1.10", "5.2.1"}
+_NO_SUCH_MAILBOX = {"5.1.1", "5.1.2", "5.1.3", "5.1.4", "5.1.6", "5.1.10", "5.2.1"}
+# "Some address", of sender or recipient.
+_ANY_ADDRESS = "5.1.0"
 
 
 class Stage(StrEnum):
@@ -112,8 +121,8 @@ class Outcome:
         """
         if self.verdict is not Verdict.REJECTED:
             return False
-        if self.enhanced:
-            return self.enhanced in NO_SUCH_MAILBOX
+        if tells(self.enhanced):
+            return self.enhanced in _NO_SUCH_MAILBOX
         return self.stage is Stage.RCPT and self.code in (550, 551, 553) and bool(_NOBODY.search(self.text))
 
     @property
@@ -122,7 +131,7 @@ class Outcome:
         return (
             self.verdict is Verdict.REJECTED
             and self.code in (550, 551, 553, 554)
-            and not self.enhanced
+            and not tells(self.enhanced)
             and not _NOBODY.search(self.text)
         )
 
@@ -145,8 +154,22 @@ def classify(stage: Stage, code: int, enhanced: str = "", text: str = "") -> Ver
     return Verdict.DEFERRED if 400 <= code < 500 else Verdict.REJECTED
 
 
+def tells(enhanced: str) -> bool:
+    """Whether an RFC 3463 code says why; x.0.0 and 5.1.0 are what servers write that do not know or do not say."""
+    return enhanced not in ("", _ANY_ADDRESS) and not enhanced.endswith(".0.0")
+
+
+def blames_us(text: str) -> bool:
+    """Whether the words of a refusal are about who sends, or what, and not about the mailbox."""
+    return bool(_SENDER.search(text)) or (bool(_US.search(text)) and not _NOBODY.search(text))
+
+
 def _is_about_us(code: int, enhanced: str, text: str) -> bool:
     # 4.3: the state of their system (disk, load), which no recipient can help.
     if code in _OUR_CODES or enhanced.startswith(("5.7.", "4.3.")) or enhanced in _BAD_SENDER:
         return True
-    return code >= 500 and not enhanced and bool(_US.search(text)) and not _NOBODY.search(text)
+    if code < 500:
+        return False
+    if enhanced in _NO_SUCH_MAILBOX:
+        return bool(_SENDER.search(text))
+    return not tells(enhanced) and blames_us(text)

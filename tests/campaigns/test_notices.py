@@ -31,17 +31,42 @@ def test_the_original_may_be_whole_or_its_headers_only(original: str, ends: byte
         ("5.1.1 (bad destination mailbox address)", "", Kind.HARD),
         ("5.2.1", "smtp; 550 disabled", Kind.HARD),
         ("5.2.2", "smtp; 552 5.2.2 mailbox full", Kind.SOFT),
-        ("5.7.1", "smtp; 550 5.7.1 listed as spam", Kind.SOFT),
+        ("5.7.1", "smtp; 550 5.7.1 listed as spam", Kind.REFUSED),
         ("4.4.7", "smtp; 451 too long in the queue", Kind.SOFT),
         ("5.0.0", "smtp; 550 5.1.1 no such user", Kind.HARD),
-        ("5.0.0", "smtp; 550-5.7.26 unauthenticated", Kind.SOFT),
+        ("5.0.0", "smtp; 550-5.7.26 unauthenticated", Kind.REFUSED),
         ("5.0.0", "smtp; 550 no such user", Kind.HARD),
         ("5.0.0", "smtp; 554 no", Kind.SOFT),
+        ("5.0.0", "smtp; 550 No", Kind.SOFT),
+        ("5.0.0", "no such user", Kind.HARD),
+        ("5.0.0", "x-postfix; quota of 500 MB exceeded: 552 full", Kind.SOFT),
+        ("4.0.0", "smtp; 450 user unknown", Kind.SOFT),
         ("rubbish", "rubbish [10.5.1.1] 5.5.5.5 1550 x", Kind.SOFT),
     ],
 )
 def test_only_a_mailbox_that_is_not_there_is_a_hard_bounce(status: str, diagnostic: str, kind: Kind) -> None:
     assert parse(notices.report(ID, status=status, diagnostic=diagnostic)).kind is kind
+
+
+@pytest.mark.parametrize(
+    ("status", "diagnostic"),
+    [
+        ("5.0.0", "smtp; 550 Blocked - see https://www.spamhaus.org/query/ip/192.0.2.1"),
+        ("5.0.0", "smtp; 550 Message rejected as spam"),
+        ("5.0.0", "smtp; 550 Access denied, your server is on our blacklist"),
+        ("5.0.0", "smtp; 553 sorry, your domain is not allowed"),
+        ("5.0.0", "smtp; 550 DMARC policy"),
+        ("5.0.0", "smtp; 551 relaying denied"),
+        ("5.1.0", "smtp; 550 5.1.0 <us@example.com> sender rejected : invalid sender domain"),
+        ("5.1.1", "smtp; 550 5.1.1 Sender address rejected: Domain not found"),
+        ("", "blocked using a list"),
+        ("4.7.1", "smtp; 450 4.7.1 come back later"),
+        ("4.4.7", "x; delivery time expired: 451 messages from your IP are blocked"),
+        ("4.3.1", "smtp; 452 4.3.1 disk full"),
+    ],
+)
+def test_a_refusal_of_us_says_nothing_about_the_mailbox(status: str, diagnostic: str) -> None:
+    assert parse(notices.report(ID, status=status, diagnostic=diagnostic)).kind is Kind.REFUSED
 
 
 @pytest.mark.parametrize(
@@ -93,6 +118,13 @@ def test_the_bounces_of_qmail_and_exim_are_read_too(raw: bytes) -> None:
     found = parse(raw)
     assert (found.kind, found.recipient, found.status, found.code) == (Kind.HARD, "ann@example.net", "5.1.1", 550)
     assert found.references == (ID,)
+
+
+def test_the_text_of_exim_is_that_of_the_refusal() -> None:
+    raw = notices.exim(ID).replace(b"host mail.example.net", b"host relay.example.net")
+    full = parse(raw.replace(b"550 5.1.1 No such user here", b"552 mailbox full"))
+    assert (full.kind, full.code) == (Kind.SOFT, 552)
+    assert full.text.startswith("SMTP error from remote mail server")
 
 
 def test_the_envelope_it_came_back_to_counts_before_what_the_mail_quotes() -> None:

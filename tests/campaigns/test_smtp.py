@@ -519,7 +519,6 @@ def test_reply_is_classified_by_stage_and_code(stage: str, code: int, enhanced: 
         ("550 Unknown user", "rejected", True, False),
         ("550 No such user here", "rejected", True, False),
         ("550 sorry, no mailbox here by that name. (#5.1.1)", "rejected", True, False),
-        ("550 #5.1.0 Address rejected.", "rejected", True, False),
         ("550 unrouteable address", "rejected", True, False),
         ("550 User <jo@example.com> doesn't exist", "rejected", True, False),
         ("551 this mailbox is disabled", "rejected", True, False),
@@ -530,10 +529,18 @@ def test_reply_is_classified_by_stage_and_code(stage: str, code: int, enhanced: 
         ("550 Rejected because 192.0.2.1 is in a black list at zen.spamhaus.org", "blocked", False, False),
         ("554 rejected due to spam content", "blocked", False, False),
         ("550 SPF check failed", "blocked", False, False),
+        ("554 5.0.0 rejected due to spam content", "blocked", False, False),
+        # Or of the sender's, which some tell by the codes for recipients.
+        ("550 5.1.0 <us@example.com> sender rejected : invalid sender domain", "blocked", False, False),
+        ("550 5.1.1 Sender address rejected: Domain not found", "blocked", False, False),
+        ("550 5.1.2 Your domain is not found in DNS", "blocked", False, False),
+        ("550 Sender verify failed", "blocked", False, False),
         # It might be either.
         ("550 Requested action not taken: mailbox unavailable", "rejected", False, True),
         ("550 No", "rejected", False, True),
         ("550", "rejected", False, True),
+        ("550 #5.1.0 Address rejected.", "rejected", False, True),
+        ("554 5.0.0 Service unavailable", "rejected", False, True),
         # A version or an address is no enhanced code.
         ("550 5.1.1.7 is not welcome", "rejected", False, True),
         ("550 look at 10.5.1.1", "rejected", False, True),

@@ -95,6 +95,16 @@ def test_soft_bounces_of_several_campaigns_suppress_in_the_end() -> None:
     assert Suppression.objects.get().source == "repeated soft bounces 5.2.2"
 
 
+def test_refusals_of_us_suppress_nobody_however_many_campaigns_they_come_from() -> None:
+    blocked = {"status": "5.7.1", "diagnostic": "smtp; 550 5.7.1 client [192.0.2.1] blocked using zen.spamhaus.org"}
+    rows = [sent()[0] for _ in range(4)]
+    for row in rows:
+        assert services.take_notice(notices.report(id_of(row), **blocked)).new
+    assert [state(row)[0] for row in rows] == ["bounced"] * 4
+    assert not Suppression.objects.exists()
+    assert not SoftBounce.objects.exists()
+
+
 def test_soft_bounces_of_long_ago_are_forgotten() -> None:
     rows = [sent()[0] for _ in range(4)]
     for row in rows[:2]:

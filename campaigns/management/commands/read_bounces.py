@@ -43,7 +43,7 @@ class Command(BaseCommand):
 def _sentence(counts: dict[str, int]) -> str:
     if not counts:
         return "There was no mail to read."
-    kinds = ("hard", "soft", "complained", "delayed", "delivered", "auto_reply", "unknown")
+    kinds = ("hard", "soft", "refused", "complained", "delayed", "delivered", "auto_reply", "unknown")
     found = ", ".join(f"{counts[kind]} {kind.replace('_', ' ')}" for kind in kinds if kind in counts)
     results = {"new": "news", "suppressed": "suppressed", "set_aside": "for a person to look at", "early": "too early"}
     then = "; ".join(f"{counts[name]} {text}" for name, text in results.items() if name in counts)

@@ -1,5 +1,6 @@
 """take_report: what a mail service tells by its webhook about one of our mails, in the words of django-anymail."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from anymail.signals import AnymailTrackingEvent, EventType, RejectReason
@@ -17,8 +18,42 @@ from campaigns.states import EventKind
 
 _FAILED = {EventType.BOUNCED, EventType.REJECTED, EventType.FAILED}
 _READ = {EventType.OPENED: EventKind.OPENED, EventType.CLICKED: EventKind.CLICKED}
-# What a service says without the words of a mail server.
-_NO_SUCH_MAILBOX = {RejectReason.INVALID, RejectReason.BOUNCED}
+# What a service says in a word of its own, which django-anymail's “bounced” and “spam” do not tell apart: whether an
+# address is dead for good, and whether it was its reader, or a filter, that said spam.
+_OWN_WORDS: dict[str, dict[tuple[str, str], Kind]] = {
+    "Amazon SES": {("bounceType", "Permanent"): Kind.HARD},
+    "Brevo": {("event", "hard_bounce"): Kind.HARD},
+    "Mailgun": {
+        ("reason", "suppress-bounce"): Kind.HARD,
+        ("reason", "suppress-complaint"): Kind.COMPLAINED,
+        ("code", "607"): Kind.COMPLAINED,
+    },
+    "Mailjet": {
+        ("error", "user unknown"): Kind.HARD,
+        ("error", "mailbox inactive"): Kind.HARD,
+        ("error", "spam reporter"): Kind.COMPLAINED,
+    },
+    "Mailtrap": {("event", "bounce"): Kind.HARD},
+    "Mandrill": {("event", "hard_bounce"): Kind.HARD},
+    "Postmark": {
+        ("Type", "HardBounce"): Kind.HARD,
+        ("SuppressionReason", "HardBounce"): Kind.HARD,
+        ("Type", "SpamNotification"): Kind.REFUSED,
+    },
+    "Resend": {("type", "Permanent"): Kind.HARD},
+    "SendGrid": {("type", "bounce"): Kind.HARD, ("reason", "Bounced Address"): Kind.HARD},
+    "SparkPost": {("bounce_class", "10"): Kind.HARD, ("bounce_class", "30"): Kind.HARD},
+    "Unisender Go": {
+        ("delivery_status", "err_user_unknown"): Kind.HARD,
+        ("delivery_status", "err_user_inactive"): Kind.HARD,
+    },
+}
+_REASONS = {
+    RejectReason.INVALID: Kind.HARD,
+    RejectReason.BLOCKED: Kind.REFUSED,
+    RejectReason.SPAM: Kind.REFUSED,
+}
+_LEVELS = 5
 _TEXT_MAX = 500
 
 
@@ -39,7 +74,7 @@ def take_report(event: AnymailTrackingEvent, service: str) -> bool:
     if event.event_type == EventType.UNSUBSCRIBED or event.reject_reason == RejectReason.UNSUBSCRIBED:
         found = recipient_of_references(references)
         return found is not None and unsubscribe(found, source=service)
-    notice = _notice(event, references)
+    notice = _notice(event, service, references)
     if notice is None:
         return False
     taken = act_on(notice)
@@ -66,16 +101,31 @@ def _record(recipient: Recipient | None, event: AnymailTrackingEvent, service: s
         return bool(lifecycle.record_events([happened]))
 
 
-def _notice(event: AnymailTrackingEvent, references: tuple[str, ...]) -> Notice | None:
+def _notice(event: AnymailTrackingEvent, service: str, references: tuple[str, ...]) -> Notice | None:
     text = " ".join(str(event.mta_response or event.description or event.reject_reason or "").split())[:_TEXT_MAX]
-    if event.event_type == EventType.COMPLAINED or event.reject_reason == RejectReason.SPAM:
-        return Notice(Kind.COMPLAINED, references, text=text)
+    own = _own_word(event.esp_event, service)
+    if event.event_type == EventType.COMPLAINED or own is Kind.COMPLAINED:
+        return Notice(Kind.REFUSED if own is Kind.REFUSED else Kind.COMPLAINED, references, text=text)
     if event.event_type not in _FAILED:
         return None
     told = failure("", text)
-    if told.status or told.code:
-        kind = told.kind
-    else:
-        is_hard = event.reject_reason in _NO_SUCH_MAILBOX and "soft" not in text.lower()
-        kind = Kind.HARD if is_hard else Kind.SOFT
+    kind = told.kind
+    if kind is Kind.SOFT:  # the words of the server leave it open
+        kind = own or _REASONS.get(event.reject_reason, kind)
     return Notice(kind, references, status=told.status, code=told.code, text=text)
+
+
+def _own_word(said: Any, service: str) -> Kind | None:
+    words = _OWN_WORDS.get(service, {})
+    return next((words[pair] for pair in _pairs(said, _LEVELS) if pair in words), None)
+
+
+def _pairs(said: Any, levels: int) -> Iterator[tuple[str, str]]:
+    """The texts of an event under their names, at any level: each service has a shape of its own."""
+    if not isinstance(said, dict) or not levels:
+        return
+    for name, value in said.items():
+        if isinstance(value, str):
+            yield name, value
+        else:
+            yield from _pairs(value, levels - 1)

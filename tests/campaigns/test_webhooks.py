@@ -9,6 +9,12 @@ from typing import Any
 
 import pytest
 from anymail.signals import AnymailTrackingEvent
+from anymail.webhooks.amazon_ses import AmazonSESTrackingWebhookView
+from anymail.webhooks.brevo import BrevoTrackingWebhookView
+from anymail.webhooks.mailjet import MailjetTrackingWebhookView
+from anymail.webhooks.mandrill import MandrillCombinedWebhookView
+from anymail.webhooks.sendgrid import SendGridTrackingWebhookView
+from anymail.webhooks.sparkpost import SparkPostTrackingWebhookView
 from django.conf import settings
 from django.core.mail import EmailMultiAlternatives
 from django.test import Client
@@ -72,8 +78,9 @@ def test_a_hard_bounce_moves_the_recipient_and_suppresses_the_address(campaign: 
     assert counts_by_scan(campaign)["bounced"] == 1
 
 
-def test_a_soft_bounce_suppresses_nobody_at_once(person: Recipient) -> None:
-    assert post(POSTMARK, bounce(person, "SoftBounce")) == 200
+@pytest.mark.parametrize("words", ["mailbox is full, soft", "Mailbox is over quota", "", "smtp;550 No"])
+def test_a_soft_bounce_suppresses_nobody_at_once(person: Recipient, words: str) -> None:
+    assert post(POSTMARK, bounce(person, "SoftBounce", Details=words)) == 200
     assert kinds() == ["bounced"]
     assert not Suppression.objects.exists()
 
@@ -83,6 +90,75 @@ def test_a_complaint_suppresses_and_leaves_the_mail_sent(person: Recipient) -> N
     assert post(POSTMARK, body) == 200
     person.refresh_from_db()
     assert (person.state, kinds(), Suppression.objects.get().reason) == ("sent", ["complained"], "complained")
+
+
+def told_by(service: str, person: Recipient, **said: Any) -> AnymailTrackingEvent:
+    """The event in the words of a service, as django-anymail reads it."""
+    mark = {REFERENCE: reference(person)}
+    if service == "Amazon SES":
+        mail = {"headers": [{"name": "X-Metadata", "value": json.dumps(mark)}]}
+        bounced = {"bouncedRecipients": [{"emailAddress": "x@y.example", "diagnosticCode": said.pop("diag", None)}]}
+        event = {"notificationType": "Bounce", "mail": mail, "bounce": {**bounced, **said}}
+        reader: Any = object.__new__(AmazonSESTrackingWebhookView)
+        return reader.esp_to_anymail_events(event, {"MessageId": "1"})[0]
+    if service == "SparkPost":
+        event = {"type": "bounce", "timestamp": "1460989507", "rcpt_meta": mark, **said}
+        whole = {"msys": {"message_event": event}}
+        return SparkPostTrackingWebhookView().esp_to_anymail_event("message_event", event, whole)
+    if service == "Mailjet":
+        event = {"event": "bounce", "time": 1460989507, "Payload": json.dumps(mark), **said}
+        return MailjetTrackingWebhookView().esp_to_anymail_event(event)
+    if service == "SendGrid":
+        event = {"event": "bounce", "timestamp": 1460989507, **mark, **said}
+        return object.__new__(SendGridTrackingWebhookView).esp_to_anymail_event(event)
+    if service == "Brevo":
+        event = {"ts_event": 1460989507, "X-Mailin-custom": json.dumps(mark), **said}
+        return BrevoTrackingWebhookView().esp_to_anymail_event(event)
+    event = {"ts": 1460989507, "event": said.pop("event"), "msg": {"metadata": mark, **said}}
+    return object.__new__(MandrillCombinedWebhookView).mandrill_tracking_to_anymail_event(event)
+
+
+BLOCKED = "550 5.7.1 Service unavailable; Client host [192.0.2.1] blocked using Spamhaus"
+
+
+@pytest.mark.parametrize(
+    ("service", "said", "listed"),
+    [
+        ("Amazon SES", {"bounceType": "Transient", "bounceSubType": "General"}, None),
+        ("Amazon SES", {"bounceType": "Transient", "bounceSubType": "MailboxFull"}, None),
+        ("Amazon SES", {"bounceType": "Permanent", "bounceSubType": "General"}, "bounced"),
+        ("Amazon SES", {"bounceType": "Permanent", "bounceSubType": "General", "diag": f"smtp; {BLOCKED}"}, None),
+        ("SparkPost", {"bounce_class": "21", "raw_reason": "unable to get mx info"}, None),
+        ("SparkPost", {"bounce_class": "22", "raw_reason": "Mailbox is full"}, None),
+        ("SparkPost", {"bounce_class": "10", "raw_reason": "550 No"}, "bounced"),
+        ("SparkPost", {"bounce_class": "51", "raw_reason": BLOCKED}, None),
+        ("SparkPost", {"bounce_class": "52", "raw_reason": "554 rejected"}, None),
+        ("SparkPost", {"type": "spam_complaint"}, "complained"),
+        ("Mailjet", {"error": "quota exceeded", "event": "blocked"}, None),
+        ("Mailjet", {"error": "relay/access denied"}, None),
+        ("Mailjet", {"error": "user unknown"}, "bounced"),
+        ("Mailjet", {"error": "spam reporter", "event": "blocked"}, "complained"),
+        ("SendGrid", {"type": "blocked", "reason": "550 No"}, None),
+        ("SendGrid", {"type": "bounce", "reason": "550 No"}, "bounced"),
+        ("SendGrid", {"event": "dropped", "reason": "Invalid"}, "bounced"),
+        ("Brevo", {"event": "soft_bounce", "reason": "over quota"}, None),
+        ("Brevo", {"event": "hard_bounce", "reason": "550 No"}, "bounced"),
+        ("Mandrill", {"event": "soft_bounce", "diag": "smtp;552 full"}, None),
+        ("Mandrill", {"event": "hard_bounce"}, "bounced"),
+    ],
+)
+def test_only_what_a_service_itself_calls_dead_or_a_complaint_suppresses_at_once(
+    person: Recipient, service: str, said: dict[str, Any], listed: str | None
+) -> None:
+    assert services.take_report(told_by(service, person, **said), service)
+    assert Suppression.objects.values_list("reason", flat=True).first() == listed
+    assert kinds() == ["complained" if listed == "complained" else "bounced"]
+
+
+def test_a_filter_that_says_spam_is_no_complaint_of_a_reader(person: Recipient) -> None:
+    body = bounce(person, "SpamNotification", Details="smtp;554 5.7.1 this looks like spam")
+    assert post(POSTMARK, body) == 200
+    assert (kinds(), Suppression.objects.exists()) == (["bounced"], False)
 
 
 def test_what_is_read_is_recorded_once(person: Recipient) -> None:

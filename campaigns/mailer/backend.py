@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from email.message import EmailMessage as Parsed
+from types import FrameType
 from typing import Any
 
 import requests
@@ -29,7 +30,6 @@ from django.core.mail.backends.base import BaseEmailBackend
 from django.core.mail.backends.filebased import EmailBackend as FileBackend
 from django.core.mail.backends.smtp import EmailBackend as SmtpBackend
 from django.utils.module_loading import import_string
-from urllib3.exceptions import NewConnectionError
 
 from campaigns.smtp import ENDS, Envelope, Outcome, Stage, Verdict
 from campaigns.smtp.outcome import Reply
@@ -41,10 +41,18 @@ _WITHOUT_METADATA = {"MailerSend", "Postal"}
 _NOT_HEADERS = {"from", "to", "subject", "reply-to", "mime-version", "content-type", "content-transfer-encoding"} | {
     "dkim-signature"  # made anew for the form that Django gives the message
 }
-_OURS = (AnymailConfigurationError, ImproperlyConfigured, ConnectionRefusedError, smtplib.SMTPConnectError)
-_ABOUT_THE_MESSAGE = (AnymailRecipientsRefused, AnymailSerializationError, AnymailUnsupportedFeature, ValueError)
-# Not allowed, or too fast: of no recipient's making, and nothing was taken.
-_REFUSALS = {401, 402, 403, 404, 407, 429, 503}
+# No address of a service, or no key, that a request can be made with.
+_NO_REQUEST = (requests.exceptions.MissingSchema, requests.exceptions.InvalidSchema, requests.exceptions.InvalidURL)
+_OURS = (
+    AnymailConfigurationError,
+    ImproperlyConfigured,
+    ConnectionRefusedError,
+    smtplib.SMTPConnectError,
+    *_NO_REQUEST,
+)
+_ABOUT_THE_MESSAGE = (AnymailSerializationError, AnymailUnsupportedFeature, ValueError)
+# Not allowed, not there, or too fast: of no recipient's making, and nothing was taken.
+_REFUSALS = {401, 402, 403, 404, 405, 407, 408, 429, 503}
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,8 +210,18 @@ def judge(error: Exception) -> Outcome:
         return Outcome(Verdict.BLOCKED, Stage.CONNECT, text=_text(error))
     if isinstance(error, AnymailRequestsAPIError) and error.status_code:
         return _judge_status(error.status_code, error)
+    return _judge_kind(error)
+
+
+def _judge_kind(error: Exception) -> Outcome:
+    if isinstance(error, requests.exceptions.InvalidHeader):
+        # Its own words hold the header, which is the key.
+        text = "InvalidHeader: the key holds a character that it cannot be sent with, such as the end of a line."
+        return Outcome(Verdict.BLOCKED, Stage.CONNECT, text=text)
     if isinstance(error, _OURS):
         return Outcome(Verdict.BLOCKED, Stage.CONNECT, text=_text(error))
+    if isinstance(error, AnymailRecipientsRefused):
+        return Outcome(Verdict.REJECTED, Stage.RCPT, text=_text(error))
     if isinstance(error, _ABOUT_THE_MESSAGE):
         return Outcome(Verdict.REJECTED, Stage.DATA, text=_text(error))
     return Outcome(Verdict.UNCONFIRMED, Stage.DOT, text=_text(error))
@@ -222,13 +240,19 @@ def _had_begun(error: Exception) -> bool:
 
 
 def _never_connected(error: BaseException | None) -> bool:
-    """Whether the connection to a service's API was not even made, by what lies under the exception."""
+    """Whether the connection to a service's API was not even made: refused, no such host, its certificate, a proxy."""
+    is_request = False
     while error is not None:
-        reason = getattr(error.args[0], "reason", None) if error.args else None
-        if isinstance(error, requests.ConnectTimeout) or isinstance(reason, NewConnectionError):
+        is_request = is_request or isinstance(error, requests.RequestException)
+        frames = (frame for frame, _ in traceback.walk_tb(error.__traceback__))
+        if is_request and any(_is_connecting(frame) for frame in frames):
             return True
         error = error.__cause__ or error.__context__
     return False
+
+
+def _is_connecting(frame: FrameType) -> bool:
+    return frame.f_code.co_name == "connect" and frame.f_globals.get("__name__") == "urllib3.connection"
 
 
 def _judge_status(status: int, error: AnymailError) -> Outcome:

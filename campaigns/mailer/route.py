@@ -44,11 +44,11 @@ def route_of(row: MailTransport) -> Route:
 
 
 def _secret(row: MailTransport) -> str:
-    if not row.secret_env:
-        return vault.unlock(row.secret)
-    if row.secret_env not in os.environ:
+    if row.secret_env and row.secret_env not in os.environ:
         raise LookupError(f"The environment variable {row.secret_env} with its secret is not set; set it and restart.")
-    return os.environ[row.secret_env]
+    found = os.environ[row.secret_env] if row.secret_env else vault.unlock(row.secret)
+    # A line end comes along from a file or a form; in a key nobody means it, and no request can carry it.
+    return found.rstrip("\r\n")
 
 
 def _transport(row: MailTransport, secret: str) -> Transport | Backend:

@@ -103,7 +103,7 @@ class Ledger:
             if self.blocked is not None and outcome.verdict is Verdict.BLOCKED:
                 self.settled.append(_postpone(row, outcome))
             elif self.blocked is None and outcome.verdict is Verdict.REJECTED:
-                self.settled.append(Settled(row.id, S.REJECTED, outcome.code, outcome.words))
+                self.settled.append(Settled(row.id, S.REJECTED, outcome.code or None, outcome.words))
             else:
                 self.settled.append(_defer(row, outcome))
         self._doubts = []

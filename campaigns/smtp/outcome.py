@@ -127,13 +127,13 @@ class Outcome:
 
     @property
     def vague(self) -> bool:
-        """Whether it is a refusal for good that does not say whom it is about: this recipient, or us."""
-        return (
-            self.verdict is Verdict.REJECTED
-            and self.code in (550, 551, 553, 554)
-            and not tells(self.enhanced)
-            and not _NOBODY.search(self.text)
-        )
+        """Whether it is a refusal for good that does not say whom it is about: this recipient, or us.
+
+        So are those of a service's API (an HTTP status), and of a backend that made no request at all (0).
+        """
+        if self.verdict is not Verdict.REJECTED or tells(self.enhanced) or _NOBODY.search(self.text):
+            return False
+        return self.code in (550, 551, 553, 554) or (self.stage is Stage.DATA and self.code < 500)
 
     @classmethod
     def of(cls, stage: Stage, reply: Reply) -> "Outcome":

@@ -191,5 +191,13 @@ def test_the_command_reads_files_mboxes_maildirs_and_a_pipe(
     assert CampaignEvent.objects.count() == 2
     with pytest.raises(CommandError, match="No such file"):
         run(str(tmp_path / "nothing"))
-    with pytest.raises(CommandError, match="No such file"):
-        run(str(tmp_path))
+
+
+def test_a_folder_of_mails_is_read_like_its_files(tmp_path: Path, ann: Recipient) -> None:
+    (tmp_path / "one.eml").write_bytes(notices.report(id_of(ann)))
+    box = mailbox.mbox(tmp_path / "two")
+    box.add(LETTER)
+    box.close()
+    (tmp_path / "below").mkdir()
+    assert run(str(tmp_path)).startswith("Read 2 mails: 1 hard, 1 unknown.")
+    assert run(str(tmp_path / "below")) == "There was no mail to read."

@@ -24,7 +24,7 @@ class Command(BaseCommand):
             "paths",
             nargs="*",
             metavar="PATH",
-            help="mails, mboxes or Maildirs, which are left as they are; - is a pipe",
+            help="mails, mboxes, Maildirs or folders of mails, which are left as they are; - is a pipe",
         )
         add_json(parser)
 
@@ -55,15 +55,25 @@ def _mails(paths: list[str]) -> Iterator[bytes]:
         if path == "-":
             yield sys.stdin.buffer.read(MAX_BYTES)
         elif Path(path).is_dir():
-            for folder in ("new", "cur"):
-                for entry in sorted((Path(path) / folder).iterdir()):
-                    yield _beginning(entry)
-        elif (head := _beginning(Path(path))).startswith(b"From "):
-            box = files.mbox(path, create=False)
-            with closing(box):
-                yield from (box.get_bytes(key)[:MAX_BYTES] for key in box.iterkeys())
+            for file in _files(Path(path)):
+                yield from _mails_of(file)
         else:
-            yield head
+            yield from _mails_of(Path(path))
+
+
+def _files(folder: Path) -> list[Path]:
+    """The mails of a Maildir, or the files of any other folder; not those of folders below."""
+    maildir = [part for name in ("new", "cur") if (part := folder / name).is_dir()]
+    return [file for part in maildir or [folder] for file in sorted(part.iterdir()) if file.is_file()]
+
+
+def _mails_of(file: Path) -> Iterator[bytes]:
+    head = _beginning(file)
+    if not head.startswith(b"From "):
+        yield head
+        return
+    with closing(files.mbox(file, create=False)) as box:
+        yield from (box.get_bytes(key)[:MAX_BYTES] for key in box.iterkeys())
 
 
 def _beginning(path: Path) -> bytes:

@@ -17,6 +17,8 @@ _PLAIN = {Verdict.SENT: S.SENT, Verdict.REJECTED: S.REJECTED, Verdict.UNCONFIRME
 # So many doubtful ones in a row are about us, and not about some recipients.
 _DOUBTS = 3
 _POSTPONE_SECONDS = 60.0
+# So many mailboxes in a row that do not exist, and nothing taken: a server that speaks of us in words nobody knows yet.
+_NOBODIES = 10
 
 
 class Ledger:
@@ -28,6 +30,8 @@ class Ledger:
         self.blocked: Outcome | None = None
         self.sent = 0
         self._bounced: list[Suppression] = []
+        # In a row: those whose mailbox is said not to exist, until a message that is taken proves the server right.
+        self._nobodies: list[Suppression] = []
         # In a row: refusals that may be about us or about them, and connections lost before a message had left.
         self._doubts: list[tuple[Leased, Outcome]] = []
         # In a row: answers that did not come.
@@ -53,8 +57,9 @@ class Ledger:
     def _learn(self, row: Leased, outcome: Outcome) -> None:
         """What an outcome tells beyond its own recipient."""
         if outcome.hard:
-            self._bounced.append(self._suppression(row, outcome))
+            self._nobodies.append(self._suppression(row, outcome))
         elif outcome.verdict is Verdict.SENT:
+            self._believe()
             self.sent += 1
             self._unanswered = 0
             self._resolve()
@@ -66,7 +71,13 @@ class Ledger:
 
     def close(self) -> None:
         """Decide what is left open."""
+        if len(self._nobodies) <= _NOBODIES:
+            self._believe()
         self._resolve()
+
+    def _believe(self) -> None:
+        self._bounced += self._nobodies
+        self._nobodies = []
 
     def write(self, wish: Wish | None = None) -> tuple[list[Leased], int | None]:
         """Into the rows, and lease more by the same statement. A lost database is tried again for some seconds.

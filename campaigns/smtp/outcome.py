@@ -22,23 +22,33 @@ _US = re.compile(
     r"\brelay|\bblack ?list|\bblock ?list|\bblocked\b|\bbanned\b|\bspam|\bdnsbl|\brbl\b|\breputation\b"
     r"|\bpolic(?:y|ies)\b|\bnot (?:permitted|allowed|authori[sz]ed)\b|\bauthenticat|\bspf\b|\bdkim\b|\bdmarc\b"
     r"|\brcpthosts\b|\b(?:your|client|sender|sending) (?:ip|host|server|network|domain)\b"
-    r"|\bmessages from \d|\baccess denied\b",
+    r"|\bmessages from \d|\baccess denied\b|\bhelo\b",
     re.IGNORECASE,
 )
-# Servers answer 5.1.x for the address at either end of a mail.
+# Said of the other end of the mail, our address or account, for which servers have the same codes and nouns.
 _SENDER = re.compile(
-    r"\bsender (?:address|domain|e-?mail|rejected|denied|blocked|unknown|invalid|not\b|verif)"
-    r"|\b(?:invalid|unknown|bad|forged|unverified) sender\b|\bfrom address\b|\breturn[- ]?path\b"
-    r"|\b(?:your|sender'?s?) (?:e-?mail )?domain\b",
+    r"\bsender\b|\benvelope\b|\breturn[- ]?path\b|\bverif(?:y|ication) failed\b|\bpassword\b"
+    r"|\byour (?:e-?mail )?(?:account|user|address|domain)\b|\bfrom (?:unknown )?(?:address|user|domain)\b"
+    r"|\bto send (?:e-?)?(?:mails?|messages?)\b",
     re.IGNORECASE,
 )
+# Too much from us, and not of one recipient's.
+_TOO_FAST = re.compile(
+    r"\bthrottl|\brate[- ]?limit|\btoo many (?:e-?mails|messages|connections|requests|concurrent)\b|\btoo fast\b"
+    r"|\b(?:daily|hourly|message|sending|sender) (?:\w+ ){0,2}(?:quota|limit)|\byour ip\b|\breputation\b",
+    re.IGNORECASE,
+)
+_GREYLISTED = re.compile(r"\bgr[ea]y[- ]?list", re.IGNORECASE)
+# Gmail says so with 5.2.1, which else is a mailbox that is closed.
+_BUSY = re.compile(r"\bat a rate\b|\btoo quickly\b", re.IGNORECASE)
 # We are not logged in, or server and client do not understand each other: no recipient can help it.
-_OUR_CODES = {421, 500, 502, 503, 504, 530, 534, 535, 538}
+_OUR_CODES = {421, 454, 500, 502, 503, 504, 530, 534, 535, 538}
 _BAD_SENDER = {"5.1.7", "5.1.8"}
 _TOO_BIG = "5.3.4"
 _NO_SUCH_MAILBOX = {"5.1.1", "5.1.2", "5.1.3", "5.1.4", "5.1.6", "5.1.10", "5.2.1"}
 # "Some address", of sender or recipient.
 _ANY_ADDRESS = "5.1.0"
+_CLOSED = "5.2.1"
 
 
 class Stage(StrEnum):
@@ -151,7 +161,8 @@ def classify(stage: Stage, code: int, enhanced: str = "", text: str = "") -> Ver
         return Verdict.REJECTED if code == 552 or enhanced == _TOO_BIG else Verdict.BLOCKED
     if _is_about_us(code, enhanced, text):
         return Verdict.BLOCKED
-    return Verdict.DEFERRED if 400 <= code < 500 else Verdict.REJECTED
+    is_later = 400 <= code < 500 or (enhanced == _CLOSED and bool(_BUSY.search(text)))
+    return Verdict.DEFERRED if is_later else Verdict.REJECTED
 
 
 def tells(enhanced: str) -> bool:
@@ -169,7 +180,14 @@ def _is_about_us(code: int, enhanced: str, text: str) -> bool:
     if code in _OUR_CODES or enhanced.startswith(("5.7.", "4.3.")) or enhanced in _BAD_SENDER:
         return True
     if code < 500:
-        return False
+        return _is_about_us_for_now(enhanced, text)
     if enhanced in _NO_SUCH_MAILBOX:
         return bool(_SENDER.search(text))
     return not tells(enhanced) and blames_us(text)
+
+
+def _is_about_us_for_now(enhanced: str, text: str) -> bool:
+    # 4.2: their mailbox, which may be full or get too much. Greylisting passes by itself.
+    if enhanced.startswith("4.2.") or _GREYLISTED.search(text):
+        return False
+    return bool(_TOO_FAST.search(text) or _SENDER.search(text)) or (enhanced.startswith("4.7.") and blames_us(text))

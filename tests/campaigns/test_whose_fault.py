@@ -55,6 +55,10 @@ def failures() -> int:
         "421 4.7.0 Too many messages from your IP",
         "550 No",
         "550",
+        "550 5.1.0 <us@example.com> sender rejected : invalid sender domain",
+        "550 Verification failed for <us@example.com>: Unrouteable address",
+        "550 Your account has been disabled, contact support",
+        "450 4.7.1 Client host [192.0.2.1] rejected: rate limit exceeded for your IP",
     ],
 )
 def test_a_relay_that_wants_none_of_our_mail_costs_nobody_anything(smtp: SmtpServer, work: Work, reply: str) -> None:
@@ -84,6 +88,38 @@ def test_a_refusal_in_few_words_among_others_that_are_taken_is_about_the_recipie
     assert states(campaign) == {"sent": 17, "rejected": 3}
     assert not Suppression.objects.exists()
     assert failures() == 0
+
+
+def test_throttling_is_no_try_of_anybody(smtp: SmtpServer, work: Work) -> None:
+    smtp.script(dot=["454 Throttling failure: Daily message quota exceeded."] * 500)
+    campaign = launched(30)
+    for _ in range(8):
+        work(wait=False)
+    assert set(Recipient.objects.values_list("attempts", flat=True)) == {0}
+    assert failures() >= 1
+    smtp.script()
+    MailBreaker.objects.all().delete()
+    work(wait=False)
+    assert states(campaign) == {"sent": 30}
+
+
+@pytest.mark.parametrize(("known", "suppressed"), [(0, 0), (1, 12)])
+def test_a_server_that_knows_nobody_at_all_is_not_believed(
+    smtp: SmtpServer, work: Work, known: int, suppressed: int
+) -> None:
+    """What speaks of us in words that only seem to mean a mailbox would take the whole audience off for good."""
+    smtp.towards = {f"r{n}@example.com": "550 5.1.1 no such user" for n in range(12)}
+    campaign = launched(12 + known)
+    work()
+    assert states(campaign) == {"rejected": 12, **({"sent": known} if known else {})}
+    assert Suppression.objects.count() == suppressed
+
+
+def test_few_that_do_not_exist_are_suppressed_at_once(smtp: SmtpServer, work: Work) -> None:
+    smtp.script(rcpt=["550 5.1.1 no such user"] * 3)
+    launched(3)
+    work()
+    assert Suppression.objects.count() == 3
 
 
 def test_a_message_at_which_the_server_hangs_up_is_given_up_and_stops_nobody(

@@ -6,10 +6,11 @@ from typing import Any, BinaryIO
 from django.db import transaction
 from django.db.models.functions import Now
 
-from campaigns.intake import Options, find_columns, listed_rows, open_source, read_rows
+from campaigns.intake import Options, Rows, find_columns, listed_rows, open_source, read_rows
 from campaigns.models import Campaign, RecipientImport
-from campaigns.services.merge import demand_draft, keep_rejected, lock_draft, merge
+from campaigns.services.merge import KEPT_REJECTED_ROWS, demand_draft, keep_rejected, lock_draft, merge
 from campaigns.services.report import Report, how_read
+from campaigns.services.slices import slices
 from queue_core.services import Actor, audit
 from queue_core.services.outcome import plural
 
@@ -36,12 +37,23 @@ def import_recipients(  # noqa: PLR0913 - a file, and how it shall be read
         demand_draft(campaign.pk) if dry_run else lock_draft(campaign.pk)
         made = None if dry_run else _begin(campaign, filename, by)
         rows = read_rows(columns, lines)
-        report = merge(campaign.pk, rows, import_id=made.pk if made else None, dry_run=dry_run, progress=progress)
+        if made is None:
+            report = merge(campaign.pk, rows, import_id=None, dry_run=True, progress=progress)
+        else:
+            report = _merged(campaign, made, rows, progress)
         report.found = how_read(source, columns)
         if made is not None:
             _record(made, report)
             _audit(campaign, report, filename, by)
     progress(report.records)
+    return report
+
+
+def _merged(campaign: Campaign, made: RecipientImport, rows: Rows, progress: Callable[[int], None]) -> Report:
+    report = Report()
+    for piece in slices(rows):
+        report.add(merge(campaign.pk, piece.rows, import_id=made.pk), kept=KEPT_REJECTED_ROWS)
+        progress(report.records)
     return report
 
 

@@ -15,7 +15,7 @@ KEPT_REJECTED_ROWS = 100_000
 _PROGRESS_EVERY = 5_000
 
 _STAGING = """
-CREATE TEMPORARY TABLE incoming_recipients
+CREATE TEMPORARY TABLE IF NOT EXISTS incoming_recipients
     (line int, key text, email text, name text, attributes jsonb) ON COMMIT DROP
 """
 _COPY = "COPY incoming_recipients (line, key, email, name, attributes) FROM STDIN"
@@ -62,8 +62,8 @@ def merge(
     report.existing, report.created, report.suppressed = tell_apart(campaign_id, import_id)
     report.duplicates = report.records - report.invalid - report.existing - report.created
     with connection.cursor() as cursor:
-        # At once, not at the commit: the caller's transaction may import another file.
-        cursor.execute("DROP TABLE incoming_recipients")
+        # At once, not at the commit: the caller's transaction may merge more.
+        cursor.execute("TRUNCATE incoming_recipients")
     return report
 
 

@@ -24,6 +24,12 @@ class Report:
     rejected: list[Refused] = field(default_factory=list)
     found: dict[str, Any] = field(default_factory=dict)
 
+    def add(self, other: "Report", *, kept: int) -> None:
+        """What became of further rows; of the rejected ones, `kept` are enough."""
+        for name in NUMBERS:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.rejected += other.rejected[: max(0, kept - len(self.rejected))]
+
     def numbers(self) -> dict[str, int]:
         return {name: getattr(self, name) for name in NUMBERS}
 

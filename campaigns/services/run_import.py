@@ -8,14 +8,13 @@ from typing import BinaryIO
 from django.db import transaction
 from django.db.models import F
 
-from campaigns import conf, lifecycle
+from campaigns import lifecycle
 from campaigns.errors import CampaignError
-from campaigns.intake import Accepted, Options, Refused, Rows, find_columns, open_source, read_rows
+from campaigns.intake import Accepted, Options, Refused, find_columns, open_source, read_rows
 from campaigns.models import RecipientImport
 from campaigns.services.import_file import forget_later, opened
 from campaigns.services.merge import KEPT_REJECTED_ROWS, keep_rejected, lock_draft, merge
-
-_SLICE_CHARS = 16 << 20
+from campaigns.services.slices import slices
 
 
 def run_import(import_id: int, *, progress: Callable[[int, int], None] = lambda done, size: None) -> None:
@@ -44,27 +43,13 @@ def _import(job: RecipientImport, raw: BinaryIO, progress: Callable[[int, int], 
     with open_source(raw, options) as source:
         columns, lines = find_columns(source, options)
         deque(islice(lines, position), maxlen=0)
-        rows = read_rows(columns, lines)
-        while piece := _slice(rows):
-            # What the reader has fetched is ahead of what is imported by less than a slice.
-            read = raw.tell() if not source.height else job.size * (position + len(piece) + 1) // source.height
+        for piece, bytes_read in slices(read_rows(columns, lines), raw.tell):
+            read = bytes_read if not source.height else job.size * (position + len(piece) + 1) // source.height
             if not _take(job, position, piece, read):
                 return False
             position += len(piece)
             progress(read, job.size)
     return True
-
-
-def _slice(rows: Rows) -> list[Accepted | Refused | None]:
-    """The next rows; fewer where they are long, so that memory stays bounded."""
-    piece: list[Accepted | Refused | None] = []
-    chars = 0
-    for row in islice(rows, conf.get("IMPORT_SLICE")):
-        piece.append(row)
-        chars += len(row.attributes) if isinstance(row, Accepted) else 0
-        if chars > _SLICE_CHARS:
-            break
-    return piece
 
 
 def _take(job: RecipientImport, position: int, piece: list[Accepted | Refused | None], read: int) -> bool:

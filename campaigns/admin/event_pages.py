@@ -7,12 +7,13 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
 
-from campaigns.models import CampaignEvent, Recipient
+from campaigns.models import CampaignEvent, Recipient, TrackedLink
 from campaigns.states import EventKind
 from queue_core.admin.ledger import demand, find, page
 from queue_core.admin.times import moment
 
 _SHOWN = 50
+_FILTERS = {"kind": "kind", "recipient": "recipient_id", "link": "link_id"}
 _LABELS = {
     "deferred": "info",
     "rejected": "danger",
@@ -25,15 +26,14 @@ _LABELS = {
 
 
 def events(model_admin: Any, request: HttpRequest, pk: int) -> HttpResponse:
-    """Of one `?kind=` or all, of one `?recipient=` or all; `?before=` is the id that the page begins below."""
+    """Of one `?kind=`, `?recipient=` or `?link=`, or all; `?before=` is the id that the page begins below."""
     campaign = find(model_admin, request, pk)
     demand(request.user.has_perm("campaigns.view_recipient"))
-    chosen = {name: value for name in ("kind", "recipient", "before") if (value := _given(request, name))}
+    chosen = {name: value for name in (*_FILTERS, "before") if (value := _given(request, name))}
     found = CampaignEvent.objects.filter(campaign=campaign)
-    if "kind" in chosen:
-        found = found.filter(kind=chosen["kind"])
-    if "recipient" in chosen:
-        found = found.filter(recipient_id=int(chosen["recipient"]))
+    for name, column in _FILTERS.items():
+        if name in chosen:
+            found = found.filter(**{column: chosen[name]})
     if "before" in chosen:
         found = found.filter(pk__lt=int(chosen["before"]))
     rows, older = latest(found)
@@ -48,6 +48,7 @@ def events(model_admin: Any, request: HttpRequest, pk: int) -> HttpResponse:
         title=f"Events of {campaign}",
         original=campaign,
         tabs=_tabs(kept),
+        link=TrackedLink.objects.filter(campaign=campaign, pk=chosen["link"]).first() if "link" in chosen else None,
         events=rows,
         with_address=True,
         older=f"?{urlencode({**kept, 'before': older})}" if older else "",
@@ -71,11 +72,16 @@ def latest(found: QuerySet[CampaignEvent]) -> tuple[list[dict[str, Any]], int | 
             "at": moment(row.at),
             "kind": row.kind,
             "type": _LABELS[row.kind],
-            "text": " ".join(str(part) for part in (row.code, row.detail) if part),
+            "text": reply(row.code, row.detail),
         }
         for row in rows[:_SHOWN]
     ]
     return shown, rows[_SHOWN - 1].pk if len(rows) > _SHOWN else None
+
+
+def reply(code: int | None, detail: str) -> str:
+    """The words of a reply with its code in front, where they do not begin with it themselves."""
+    return detail if code is None or detail.startswith(str(code)) else f"{code} {detail}".strip()
 
 
 def _given(request: HttpRequest, name: str) -> str:
@@ -89,7 +95,7 @@ def _given(request: HttpRequest, name: str) -> str:
 def _tabs(kept: dict[str, str]) -> list[tuple[str, str, bool]]:
     """(name, url, is it this one), beginning with all of them."""
     chosen = kept.get("kind", "")
-    others = {name: value for name, value in kept.items() if name != "kind"}
+    others = {name: value for name, value in kept.items() if name == "recipient"}
     kinds = [("all", "")] + [(kind.value, kind.value) for kind in EventKind]
     return [
         (name, f"?{urlencode({**others, 'kind': kind} if kind else others)}", kind == chosen) for name, kind in kinds

@@ -1,5 +1,6 @@
 """The pages of a campaign as a whole: its figures, its ledger as a file, a copy of it."""
 
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
 
@@ -7,11 +8,12 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, StreamingHttpResponse
 from django.urls import reverse
 from django.utils import timezone
+from django.utils.html import format_html
 
 from campaigns import services
 from campaigns.admin.forms import DuplicateForm
 from campaigns.errors import CampaignError
-from campaigns.states import RecipientState
+from campaigns.states import EventKind, RecipientState
 from queue_core.admin.ledger import actor, demand, find, page
 from queue_core.admin.times import moment
 from queue_core.texts import grouped
@@ -23,10 +25,11 @@ _KINDS = ("sent", "deferred", "rejected", "bounced", "complained", "opened", "cl
 
 
 def figures(model_admin: Any, request: HttpRequest, pk: int) -> HttpResponse:
-    """Numbers by event, hour and domain."""
+    """Numbers by event, hour, link and domain; each link leads to who clicked it, for those who may see that."""
     campaign = find(model_admin, request, pk)
     stats = services.campaign_stats(campaign)
     hours = stats["hours"][-_SHOWN_HOURS:]
+    people = _People(pk, may_see=request.user.has_perm("campaigns.view_recipient"))
     kinds = [kind for kind in _KINDS if any(hour.get(kind) for hour in hours)]
     return page(
         model_admin,
@@ -35,7 +38,7 @@ def figures(model_admin: Any, request: HttpRequest, pk: int) -> HttpResponse:
         title=f"Figures of {campaign}",
         original=campaign,
         now=_shown(stats["states"]),
-        happened=_shown(stats["events"]),
+        happened=[(kind.capitalize(), people.linked(number, kind=kind)) for kind, number in stats["events"].items()],
         kinds=kinds,
         zone=timezone.get_current_timezone_name(),
         hours=[(moment(hour["hour"]), [grouped(hour.get(kind, 0)) for kind in kinds]) for hour in reversed(hours)],
@@ -44,9 +47,29 @@ def figures(model_admin: Any, request: HttpRequest, pk: int) -> HttpResponse:
             for row in stats["domains"]
         ],
         domains_of=grouped(stats["domains_of"]),
+        domains_shown=len(stats["domains"]) if stats["more_domains"] else 0,
+        links=[
+            (row["url"], people.linked(row["people"], kind=EventKind.CLICKED, link=row["id"]), grouped(row["clicks"]))
+            for row in stats["links"]
+        ],
+        links_shown=len(stats["links"]) if stats["more_links"] else 0,
         is_sample=stats["domains_of"] < stats["total"],
         back=_page_of(pk),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _People:
+    """Numbers that lead to those behind them, for who may see recipients."""
+
+    campaign: int
+    may_see: bool
+
+    def linked(self, number: int, **chosen: Any) -> str:
+        if not (number and self.may_see):
+            return grouped(number)
+        url = f"{reverse('admin:campaigns_campaign_events', args=[self.campaign])}?{urlencode(chosen)}"
+        return format_html('<a class="ph-link" href="{}">{}</a>', url, grouped(number))
 
 
 def _shown(numbers: dict[str, int]) -> list[tuple[str, str]]:

@@ -141,7 +141,7 @@ class RecipientAdmin(LedgerAdmin):
 
     @admin.display(description="Reply")
     def reply(self, recipient: Recipient) -> str:
-        text = " ".join(str(part) for part in (recipient.code, recipient.detail) if part)
+        text = event_pages.reply(recipient.code, recipient.detail)
         return text if len(text) <= 60 else f"{text[:59]}…"
 
     @admin.display(description="Sent")

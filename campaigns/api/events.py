@@ -14,13 +14,14 @@ from queue_core.api.filters import AnyStateFilter, WholeNumberFilter
 class EventSerializer(serializers.ModelSerializer[CampaignEvent]):
     class Meta:
         model = CampaignEvent
-        fields = ["id", "recipient", "kind", "at", "code", "detail"]
+        fields = ["id", "recipient", "kind", "at", "code", "detail", "link"]
 
 
 class EventFilter(filters.FilterSet):  # type: ignore[misc]
     kind = filters.ChoiceFilter(choices=EventKind)
     kind__in = AnyStateFilter(field_name="kind", lookup_expr="in", choices=EventKind)
     recipient = WholeNumberFilter(field_name="recipient_id")
+    link = WholeNumberFilter(field_name="link_id")
 
     class Meta:
         model = CampaignEvent

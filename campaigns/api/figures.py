@@ -31,6 +31,13 @@ class DomainSerializer(serializers.Serializer[Any]):
     refused = serializers.IntegerField(help_text="rejected or bounced")
 
 
+class LinkSerializer(serializers.Serializer[Any]):
+    id = serializers.IntegerField(help_text="for `link` of events/: who clicked it")
+    url = serializers.CharField()
+    clicks = serializers.IntegerField()
+    people = serializers.IntegerField(help_text="recipients who clicked it")
+
+
 class CampaignStatsSerializer(serializers.Serializer[Any]):
     total = serializers.IntegerField()
     states = serializers.DictField(child=serializers.IntegerField())
@@ -38,6 +45,9 @@ class CampaignStatsSerializer(serializers.Serializer[Any]):
     hours = serializers.ListField(child=serializers.DictField(), help_text="`hour` and a number for each kind")
     domains = DomainSerializer(many=True)
     domains_of = serializers.IntegerField(help_text="so many recipients were looked at for the domains")
+    more_domains = serializers.BooleanField(help_text="there are others than the largest")
+    links = LinkSerializer(many=True, help_text="the tracked ones, what most people clicked first")
+    more_links = serializers.BooleanField(help_text="there are others than these")
 
 
 class DuplicateSerializer(serializers.Serializer[Any]):
@@ -59,7 +69,7 @@ class FigureActions:
     @extend_schema(responses=CampaignStatsSerializer)
     @action(detail=True)
     def stats(self, request: Request, pk: str) -> Response:
-        """Numbers by state, event, hour and domain."""
+        """Numbers by state, event, hour, domain and link."""
         campaign: Campaign = self.get_object()  # type: ignore[attr-defined]
         return Response(CampaignStatsSerializer(services.campaign_stats(campaign)).data)
 

@@ -8,7 +8,7 @@ and after, is an event; a mail that was sent is in the ledger and has none.
 from campaigns.lifecycle.audience import add_incoming, copy_audience, preview_incoming, remove, rewrite
 from campaigns.lifecycle.campaign import complete, counts, is_sending, is_under_way, move_campaign, note_trouble, totals
 from campaigns.lifecycle.delivery import Leased, Settled, Wish, line, recover, revive, settle, settle_and_lease
-from campaigns.lifecycle.events import Happened, record_events
+from campaigns.lifecycle.events import Happened, count_click, record_events
 from campaigns.lifecycle.imports import is_checking, is_running, move_import
 from campaigns.lifecycle.pace import forget_pace, next_tries, note_pace, pace
 from campaigns.lifecycle.reopen import Retryable, reopen_rejected, resolve, retryable
@@ -22,6 +22,7 @@ __all__ = [
     "add_incoming",
     "complete",
     "copy_audience",
+    "count_click",
     "counts",
     "forget_pace",
     "is_checking",

@@ -2,7 +2,7 @@ from campaigns.models.campaign import Campaign, CampaignCount, CampaignTask
 from campaigns.models.caught_message import CaughtMessage
 from campaigns.models.event import CampaignEvent, CampaignHour, CampaignSample
 from campaigns.models.recipient import Recipient, RecipientImport, RejectedRow, SoftBounce, Suppression
-from campaigns.models.tracked_link import TrackedLink
+from campaigns.models.tracked_link import LinkCount, TrackedLink
 from campaigns.models.transport import DkimKey, DomainLimit, MailBreaker, MailBucket, MailTransport
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "CaughtMessage",
     "DkimKey",
     "DomainLimit",
+    "LinkCount",
     "MailBreaker",
     "MailBucket",
     "MailTransport",

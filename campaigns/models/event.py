@@ -4,6 +4,7 @@ from django.db.models import Q
 
 from campaigns.models.campaign import Campaign
 from campaigns.models.recipient import Recipient
+from campaigns.models.tracked_link import TrackedLink
 from campaigns.states import EventKind
 
 
@@ -21,6 +22,15 @@ class CampaignEvent(models.Model):
     at = models.DateTimeField(db_default=TransactionNow())
     code = models.SmallIntegerField(null=True, help_text="SMTP reply")
     detail = models.TextField(blank=True, db_default="", help_text="text of the reply, or what was clicked")
+    link = models.ForeignKey(
+        TrackedLink,
+        null=True,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        db_index=False,
+        related_name="+",
+        help_text="what was clicked",
+    )
     source_id = models.TextField(null=True, help_text="what its source calls it; recorded once")  # noqa: DJ001
 
     class Meta:
@@ -29,6 +39,9 @@ class CampaignEvent(models.Model):
             models.Index(fields=["campaign", "id"], name="campaign_events_campaign"),  # the API's list, delete
             models.Index(fields=["campaign", "kind", "id"], name="campaign_events_kind"),  # the same, of one kind
             models.Index(fields=["recipient", "id"], name="campaign_events_recipient"),  # the page of a recipient
+            models.Index(
+                fields=["link", "id"], condition=Q(link__isnull=False), name="campaign_events_link"
+            ),  # who clicked a link
         ]
         constraints = [
             # lifecycle.record_events: a source that tells twice is heard once.

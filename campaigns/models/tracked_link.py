@@ -16,3 +16,22 @@ class TrackedLink(models.Model):
 
     def __str__(self) -> str:
         return self.url
+
+
+class LinkCount(models.Model):
+    """How often a link was clicked, and by how many recipients: kept with every click, never counted.
+
+    Several rows (shards) per link keep those who click at once from waiting for each other; the sum is the number.
+    """
+
+    link = models.ForeignKey(TrackedLink, on_delete=models.CASCADE, related_name="counts", db_index=False)
+    shard = models.SmallIntegerField()
+    clicks = models.BigIntegerField()
+    people = models.BigIntegerField()
+
+    class Meta:
+        db_table = "tracked_link_counts"
+        constraints = [models.UniqueConstraint(fields=["link", "shard"], name="tracked_link_counts_shard")]
+
+    def __str__(self) -> str:
+        return f"{self.clicks} by {self.people}"

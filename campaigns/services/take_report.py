@@ -13,6 +13,7 @@ from campaigns.lifecycle import Happened
 from campaigns.mailer import REFERENCE
 from campaigns.models import Recipient
 from campaigns.services.take_notice import act_on, recipient_of_references
+from campaigns.services.track import link_of
 from campaigns.services.unsubscribe import unsubscribe
 from campaigns.states import EventKind
 
@@ -94,10 +95,10 @@ def _record(recipient: Recipient | None, event: AnymailTrackingEvent, service: s
         return False
     kind = _READ[event.event_type]
     own = event.event_id or f"{kind}:{recipient.pk}:{event.timestamp}:{event.click_url or ''}"
-    happened = Happened(
-        recipient.pk, kind, detail=event.click_url or "", at=event.timestamp, source_id=f"{service}:{own}"[:_TEXT_MAX]
-    )
+    url, source_id = event.click_url or "", f"{service}:{own}"[:_TEXT_MAX]
     with transaction.atomic():
+        link = link_of(recipient.campaign_id, url) if url else None
+        happened = Happened(recipient.pk, kind, detail=url, at=event.timestamp, source_id=source_id, link=link)
         return bool(lifecycle.record_events([happened]))
 
 

@@ -9,6 +9,7 @@ from campaigns.lifecycle import Happened
 from campaigns.models import Campaign, Recipient, TrackedLink
 from campaigns.states import EventKind
 from campaigns.tracking import Tracker, digest, links_in, read_click, read_open
+from queue_core.texts import shorten
 
 # Nobody reads that fast: what looks at a mail while it is delivered is a filter on its way.
 _MACHINE_SECONDS = 2.0
@@ -19,6 +20,11 @@ _MACHINE = re.compile(
     r"|facebookexternalhit|whatsapp|slack|curl|wget|python|java/|go-http|okhttp|headless|^mozilla/5\.0$|^$",
     re.IGNORECASE,
 )
+
+
+# Of a campaign, as mail services tell of them.
+_LINKS_MAX = 1_000
+_URL_MAX = 2_000
 
 
 def tracker_of(campaign: Campaign, source: str) -> Tracker | None:
@@ -40,8 +46,27 @@ def _links(campaign: Campaign, source: str) -> dict[str, int]:
     return {url: known[key] for key, url in wanted.items()}
 
 
+def link_of(campaign_id: int, url: str) -> int | None:
+    """The id of the row of a link that a mail service tells of; None for one of more than a campaign can have.
+
+    With values of the recipient in its links, there is one for each.
+    """
+    url = shorten(url, _URL_MAX)
+    rows, key = TrackedLink.objects.filter(campaign=campaign_id), digest(url)
+    known = rows.filter(digest=key).values_list("pk", flat=True).first()
+    if known is None and rows.count() < _LINKS_MAX:
+        TrackedLink.objects.bulk_create(
+            [TrackedLink(campaign_id=campaign_id, url=url, digest=key)], ignore_conflicts=True
+        )
+        known = rows.filter(digest=key).values_list("pk", flat=True).first()
+    return known
+
+
 def take_click(token: str, agent: str, *, counts: bool = True) -> str | None:
-    """Where the link leads; None for a token that is not ours. The first click on it by a person is an event."""
+    """Where the link leads; None for a token that is not ours.
+
+    The first click on it by a person is an event; those after it are only counted.
+    """
     found = read_click(token)
     if found is None:
         return None
@@ -51,7 +76,9 @@ def take_click(token: str, agent: str, *, counts: bool = True) -> str | None:
         return None
     if counts and _is_person(recipient, agent):
         source = f"click:{recipient.pk}:{link.pk}"
-        lifecycle.record_events([Happened(recipient.pk, EventKind.CLICKED, detail=link.url, source_id=source)])
+        click = Happened(recipient.pk, EventKind.CLICKED, detail=link.url, source_id=source, link=link.pk)
+        if not lifecycle.record_events([click]):
+            lifecycle.count_click(link.pk)
     return str(link.url)
 
 

@@ -11,8 +11,9 @@ from django.urls import reverse
 from django.utils import timezone
 
 from campaigns import lifecycle, services
+from campaigns.admin.event_pages import reply
 from campaigns.lifecycle import Happened
-from campaigns.models import Campaign, CampaignEvent, CampaignHour, Recipient
+from campaigns.models import Campaign, CampaignEvent, CampaignHour, Recipient, TrackedLink
 from campaigns.states import EventKind
 from tests.campaigns.smtp_server import SmtpServer
 from tests.factories import CampaignFactory, UserFactory, add_recipients, counts_by_scan
@@ -48,6 +49,30 @@ def test_events_are_kept_with_their_campaign_and_counted_by_the_hour() -> None:
     ]
     hours = CampaignHour.objects.exclude(kind="sent").order_by("kind").values_list("hour", "kind", "n")
     assert list(hours) == [(then.replace(minute=0), "clicked", 1), (then.replace(minute=0), "opened", 2)]
+
+
+@pytest.mark.parametrize(
+    ("code", "detail", "shown"),
+    [
+        (550, "550 5.2.2 mailbox full", "550 5.2.2 mailbox full"),
+        (550, "5.2.2 mailbox full", "550 5.2.2 mailbox full"),
+        (None, "https://example.com/", "https://example.com/"),
+        (421, "", "421"),
+    ],
+)
+def test_a_reply_shows_its_code_once(code: int | None, detail: str, shown: str) -> None:
+    assert reply(code, detail) == shown
+
+
+def test_clicks_are_counted_by_link_and_each_reader_once() -> None:
+    campaign, (ann, bob) = sent(2)
+    link = TrackedLink.objects.create(campaign=campaign, url="https://example.com/a", digest="d")
+    clicks = [Happened(who.pk, EventKind.CLICKED, detail=link.url, link=link.pk) for who in (ann, ann, bob)]
+    lifecycle.record_events(clicks)
+    lifecycle.record_events(clicks[:1])
+    lifecycle.count_click(link.pk)
+    (found,) = services.campaign_stats(campaign)["links"]
+    assert (found["clicks"], found["people"]) == (5, 2)
 
 
 def test_a_source_that_tells_twice_is_heard_once() -> None:

@@ -1,24 +1,30 @@
 """Openings and clicks: off by default, looked up and never taken raw, machines left out as far as can be told."""
 
 import html
+import io
 import re
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 import pytest
+from django.core.management import call_command
 from django.core.signing import Signer
+from django.db import connection
 from django.test import Client
+from django.urls import reverse
 from django.utils import timezone
 from hypothesis import example, given
 from hypothesis import strategies as st
+from rest_framework.test import APIClient
 
 from campaigns import services
-from campaigns.models import Campaign, CampaignEvent, Recipient, TrackedLink
+from campaigns.models import Campaign, CampaignEvent, LinkCount, Recipient, TrackedLink
 from campaigns.services.letters import Letters
 from campaigns.services.preview_message import leased
 from campaigns.tracking import Tracker, links_in, read_click, read_open
 from tests.campaigns.smtp_server import SmtpServer
-from tests.factories import CampaignFactory, TemplateFactory, add_recipients, completed
+from tests.factories import CampaignFactory, TemplateFactory, UserFactory, add_recipients, completed
 
 TEA = "https://shop.example/tea?a=1&b=2"
 HTML = (
@@ -101,6 +107,69 @@ def test_a_click_is_one_event_and_leads_where_the_template_says(campaign: Campai
     event = CampaignEvent.objects.get()
     assert (event.kind, event.detail, event.recipient_id) == ("clicked", TEA, person().pk)
     assert services.campaign_stats(campaign)["events"]["clicked"] == 1
+
+
+def test_clicks_are_counted_by_link_and_lead_to_who_did_it(campaign: Campaign, api: APIClient) -> None:
+    mail(campaign)
+    one, other = Recipient.objects.order_by("pk")
+    tea, shop = TrackedLink.objects.order_by("pk")
+    for who, link in [(one, tea), (one, tea), (other, tea), (one, shop)]:
+        token = Signer(salt="campaigns.click").sign(f"{who.pk}.{link.pk}")
+        assert get(f"/t/c/{token}/").status_code == 302
+    expected = [
+        {"id": tea.pk, "url": TEA, "clicks": 3, "people": 2},
+        {"id": shop.pk, "url": "https://shop.example/", "clicks": 1, "people": 1},
+    ]
+    assert services.campaign_stats(campaign)["links"] == expected
+    assert api.get(f"/api/v1/campaigns/{campaign.pk}/stats/").json()["links"] == expected
+    found = api.get(f"/api/v1/campaigns/{campaign.pk}/events/?link={tea.pk}").json()["results"]
+    assert [(event["recipient"], event["link"]) for event in found] == [(other.pk, tea.pk), (one.pk, tea.pk)]
+    out = io.StringIO()
+    call_command("campaign_status", "--campaign", str(campaign.pk), "--links", stdout=out)
+    assert f"  {TEA}: 3 clicks by 2\n" in out.getvalue()
+
+
+def test_clicks_from_before_links_were_counted_are_found(campaign: Campaign) -> None:
+    get(urls(campaign)[0])
+    expected = services.campaign_stats(campaign)["links"]
+    assert expected[0]["people"] == 1
+    CampaignEvent.objects.update(link=None)
+    LinkCount.objects.all().delete()
+    migration = import_module("campaigns.migrations.0019_link_clicks")
+    with connection.cursor() as cursor:
+        cursor.execute(migration._KNOWN)
+        cursor.execute(migration._COUNTED)
+    assert services.campaign_stats(campaign)["links"] == expected
+
+
+def test_the_figures_lead_to_who_clicked_for_those_who_may_see_them(campaign: Campaign, client: Client) -> None:
+    get(urls(campaign)[0])
+    tea = TrackedLink.objects.get(url=TEA)
+    page = reverse("admin:campaigns_campaign_figures", args=[campaign.pk])
+    leads = f"{reverse('admin:campaigns_campaign_events', args=[campaign.pk])}?kind=clicked"
+    client.force_login(UserFactory(permissions=["view_campaign"]))
+    shown = client.get(page).content.decode()
+    assert html.escape(TEA) in shown
+    assert leads not in shown
+    client.force_login(UserFactory(permissions=["view_campaign", "view_recipient"]))
+    shown = client.get(page).content.decode()
+    assert f'href="{leads}"' in shown
+    assert f'href="{leads}&amp;link={tea.pk}"' in shown
+    answer = client.get(f"{leads}&link={tea.pk}")
+    assert [event["email"] for event in answer.context["events"]] == [person().email]
+    assert f"on {html.escape(TEA)}" in answer.content.decode()
+    assert not client.get(f"{leads}&link={tea.pk + 1}").context["events"]
+
+
+def test_who_clicked_a_link_is_found_by_an_index(campaign: Campaign) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SET LOCAL enable_seqscan = off; SET LOCAL enable_bitmapscan = off")
+        cursor.execute(
+            "EXPLAIN SELECT * FROM campaign_events WHERE campaign_id = 1 AND link_id = 1 ORDER BY id DESC LIMIT 50"
+        )
+        plan = "\n".join(row[0] for row in cursor.fetchall())
+    assert "campaign_events_link" in plan
+    assert "Sort" not in plan
 
 
 def test_an_opening_is_one_event_and_a_picture(campaign: Campaign) -> None:

@@ -161,7 +161,7 @@ def test_a_filter_that_says_spam_is_no_complaint_of_a_reader(person: Recipient) 
     assert (kinds(), Suppression.objects.exists()) == (["bounced"], False)
 
 
-def test_what_is_read_is_recorded_once(person: Recipient) -> None:
+def test_what_is_read_is_recorded_once(campaign: Campaign, person: Recipient) -> None:
     opened = postmark(person, RecordType="Open", ReceivedAt="2026-11-05T16:33:54Z", UserAgent="x")
     clicked = postmark(
         person, RecordType="Click", ReceivedAt="2026-11-05T16:34:54Z", OriginalLink="https://example.com/tea"
@@ -170,6 +170,8 @@ def test_what_is_read_is_recorded_once(person: Recipient) -> None:
         assert post(POSTMARK, body) == 200
     assert kinds() == ["opened", "clicked"]
     assert CampaignEvent.objects.get(kind="clicked").detail == "https://example.com/tea"
+    (link,) = services.campaign_stats(campaign)["links"]
+    assert (link["url"], link["clicks"], link["people"]) == ("https://example.com/tea", 1, 1)
     assert person.state == "sent"
 
 

@@ -12,6 +12,8 @@ from campaigns import services
 from campaigns.management.terminal import bar, find_campaign
 from campaigns.models import Campaign
 from campaigns.states import OPEN, CampaignState, RecipientState
+from queue_core.services.outcome import plural
+from queue_core.texts import grouped
 
 _LOOK_SECONDS = 0.25
 _SAY_SECONDS = 5.0
@@ -23,6 +25,9 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--campaign", type=int, metavar="ID")
         parser.add_argument("--watch", action="store_true", help="stay until it is completed, cancelled or paused")
+        parser.add_argument(
+            "--links", action="store_true", help="also how often each tracked link was clicked, and by how many people"
+        )
         parser.add_argument("--json", action="store_true", help="for scripts; with --watch one object a line")
 
     def handle(self, *args: Any, campaign: int | None, watch: bool, json: bool, **options: Any) -> None:
@@ -32,7 +37,8 @@ class Command(BaseCommand):
         elif watch:
             self.stream(found)
         if not (watch and json):
-            self.show(services.status(found), json)
+            links = {"links": services.campaign_stats(found)["links"]} if options["links"] else {}
+            self.show({**services.status(found), **links}, json)
 
     def stream(self, campaign: Campaign) -> None:
         while True:
@@ -52,6 +58,8 @@ class Command(BaseCommand):
             if status[state] or state in (RecipientState.SENT, RecipientState.PENDING):
                 self.stdout.write(f"  {state.label.lower():<12}{status[state]:>10}")
         self.stdout.write(f"  {'total':<12}{status['total']:>10}")
+        for link in status.get("links", []):
+            self.stdout.write(f"  {link['url']}: {plural(link['clicks'], 'click')} by {grouped(link['people'])}")
         if status["trouble"]:
             self.stdout.write(f"  {status['trouble']}")
 

@@ -4,6 +4,7 @@ import email
 import email.policy
 import inspect
 import json
+import re
 import smtplib
 import traceback
 from collections.abc import Callable, Iterable, Iterator
@@ -35,6 +36,7 @@ from campaigns.smtp import ENDS, Envelope, Outcome, Stage, Verdict
 from campaigns.smtp.outcome import Reply
 
 REFERENCE = "posthaste"
+_PATH = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+", re.ASCII)
 # Services that refuse a mail which carries some.
 _WITHOUT_METADATA = {"MailerSend", "Postal"}
 # Django makes these itself, from what it is given.
@@ -133,9 +135,11 @@ class BackendSender:
 
 def is_backend(path: str) -> bool:
     """Whether the dotted path names an e-mail backend."""
+    if not _PATH.fullmatch(path):
+        return False
     try:
         found = import_string(path)
-    except ImportError:
+    except Exception:  # a module that cannot be imported may fail as it likes
         return False
     return isinstance(found, type) and issubclass(found, BaseEmailBackend)
 

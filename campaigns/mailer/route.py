@@ -3,6 +3,7 @@
 import json
 import os
 from dataclasses import dataclass, replace
+from typing import Any
 
 from django.conf import settings
 
@@ -51,10 +52,17 @@ def _secret(row: MailTransport) -> str:
     return found.rstrip("\r\n")
 
 
+def _filled(options: Any, secret: str) -> Any:
+    """With the secret in place of its mark, at any level."""
+    if isinstance(options, dict):
+        return {name: _filled(value, secret) for name, value in options.items()}
+    return secret if options == SECRET else options
+
+
 def _transport(row: MailTransport, secret: str) -> Transport | Backend:
     if row.kind == TransportKind.DJANGO:
-        options = {name: secret if value == SECRET else value for name, value in row.options.items()}
-        return Backend(row.backend, json.dumps(options), row.connections, row.timeout)
+        options = json.dumps(_filled(row.options, secret))
+        return Backend(row.backend, options, row.connections, row.timeout)
     return Transport(
         host=row.host,
         port=row.port,

@@ -1,6 +1,7 @@
 """save_transport, delete_transport, reset_transport, check_transport: the ways out for mail."""
 
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from django.conf import settings
@@ -19,6 +20,7 @@ _ENV = re.compile(r"MAIL_(?!DKIM)[A-Z0-9_]+")
 _HOST = re.compile(r"[A-Za-z0-9.:_-]+")
 # A stored secret is shown to nobody, so it must not be sent where somebody else reads it either.
 _ELSEWHERE = {"kind", "host", "port", "security", "verify", "backend", "options"}
+_SECRETS = re.compile(r"(?:pass(?:word|wd|phrase)?|secret|token|key)(?:_|$)", re.IGNORECASE)
 _RANGES = {
     "port": (1, 65535),
     "connections": (1, 50),
@@ -154,6 +156,9 @@ def _backend_errors(row: MailTransport) -> dict[str, list[str]]:
         return {"backend": [text]}
     if row.options.get("fail_silently"):
         return {"options": ["With fail_silently nobody would hear that a mail was not taken: leave it out."]}
+    if name := _shown_secret(row.options):
+        text = f"Options are shown: write “{mailer.SECRET}” for “{name[:40]}”, and give its value as the secret."
+        return {"options": [text]}
     if "file_path" in row.options:
         # Whoever may edit transports must not write files wherever this process may.
         return {"options": ["Leave file_path out: the environment variable EMAIL_FILE_PATH says where files go."]}
@@ -161,3 +166,25 @@ def _backend_errors(row: MailTransport) -> dict[str, list[str]]:
         text = "It writes mails into files: set the environment variable EMAIL_FILE_PATH to a folder, and restart."
         return {"backend": [text]}
     return {}
+
+
+def _shown_secret(options: dict[str, Any]) -> str:
+    """The name of an option that would be kept and shown in the clear; "" when there is none.
+
+    Where another option is the secret, a key is the name that goes with it, as with Mailjet and Amazon SES.
+    """
+    texts = list(_texts(options))
+    has_secret = any(value == mailer.SECRET for _, value in texts)
+    for name, value in texts:
+        is_name = has_secret and (name == "api_key" or name.endswith("key_id"))
+        if value not in ("", mailer.SECRET) and _SECRETS.search(name) and not is_name:
+            return name
+    return ""
+
+
+def _texts(options: Any) -> Iterator[tuple[str, str]]:
+    if isinstance(options, dict):
+        for name, value in options.items():
+            if isinstance(value, str):
+                yield name, value
+            yield from _texts(value)

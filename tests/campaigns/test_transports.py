@@ -1,5 +1,6 @@
 """Transports as rows: secrets, failover, the breaker, any Django backend; row by row what became of the mail."""
 
+import json
 import smtplib
 import socket
 from collections.abc import Callable, Iterator
@@ -116,6 +117,14 @@ def test_a_secret_may_come_from_the_environment(smtp: SmtpServer, monkeypatch: p
         ({"kind": "django", "backend": ""}, "backend"),
         ({"kind": "django", "backend": "os.path.join"}, "backend"),
         ({"kind": "django", "backend": "no.such.Backend"}, "backend"),
+        ({"kind": "django", "backend": ".."}, "backend"),
+        ({"kind": "django", "backend": ".smtp.EmailBackend"}, "backend"),
+        ({"kind": "django", "backend": "a.\x00"}, "backend"),
+        ({"kind": "django", "backend": "tests.campaigns.no_module.Backend"}, "backend"),
+        ({"kind": "django", "backend": LOCMEM, "options": {"password": "hunter2"}}, "options"),
+        ({"kind": "django", "backend": LOCMEM, "options": {"api_key": "hunter2"}}, "options"),
+        ({"kind": "django", "backend": LOCMEM, "options": {"p": {"aws_secret_access_key": "hunter2"}}}, "options"),
+        ({"kind": "django", "backend": LOCMEM, "options": {"a": "$secret", "secret_key": "hunter2"}}, "options"),
         ({"kind": "django", "backend": LOCMEM, "options": [1]}, "options"),
         ({"kind": "django", "backend": FILEBASED, "options": {"file_path": "/etc/cron.d"}}, "options"),
         ({"kind": "django", "backend": FILEBASED}, "backend"),
@@ -160,6 +169,14 @@ def test_a_check_says_what_the_server_offers_or_the_exact_error(smtp: SmtpServer
     ok, lines = services.check_transport(bad)
     assert not ok
     assert "AnymailConfigurationError" in lines[0]
+
+
+def test_the_secret_has_its_place_at_any_level_beside_the_name_that_goes_with_it() -> None:
+    options: dict[str, Any] = {"api_key": "public", "session": {"aws_secret_access_key": "$secret"}, "keyword": "x"}
+    made = services.save_transport(name="b", kind="django", backend=LOCMEM, options=options, secret="hunter2")
+    transport = mailer.route_of(made).transport
+    assert isinstance(transport, mailer.Backend)
+    assert json.loads(transport.options) == {**options, "session": {"aws_secret_access_key": "hunter2"}}
 
 
 # --- which way mail takes

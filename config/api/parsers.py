@@ -7,6 +7,7 @@ from typing import IO, Any
 
 from django.conf import settings
 from rest_framework.exceptions import ParseError, ValidationError
+from rest_framework.fields import BooleanField, empty
 from rest_framework.parsers import FormParser, JSONParser, MultiPartParser
 from rest_framework.serializers import BaseSerializer, ListSerializer, Serializer
 
@@ -15,6 +16,9 @@ from config.api.problems import Problem
 MAX_DEPTH = 32
 _BIGINT = range(-(2**63), 2**63)
 _MAX_DIGITS = 19
+# A form that does not hold a field says nothing of it, as a JSON body does not: else what checks, or only tries, unless
+# somebody says “false”, would be switched off by every form that does not know of it.
+BooleanField.default_empty_html = empty
 
 
 def check_size(parser_context: Mapping[str, Any] | None) -> None:

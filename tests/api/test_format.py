@@ -5,7 +5,9 @@ import json
 
 import pytest
 from django.contrib.auth.models import User
+from django.http import QueryDict
 from django.test import Client
+from rest_framework import serializers
 from rest_framework.test import APIClient
 
 from tests.factories import UserFactory
@@ -238,3 +240,38 @@ def test_the_page_of_the_api_asks_no_other_host(api):
     assert "swagger-ui" in page
     assert "http://" not in page.replace("http://testserver", "")
     assert "https://" not in page
+
+
+def of_ours(kind):
+    """All serializers of the project."""
+    for found in kind.__subclasses__():
+        if found.__module__.partition(".")[0] in ("config", "monitoring", "campaigns", "queue_core", "templates_app"):
+            yield found
+        yield from of_ours(found)
+
+
+def test_a_form_without_a_field_does_not_say_no():
+    assert Client().get("/api/v1/schema/").status_code  # all of the API is loaded
+    seen = 0
+    for form in set(of_ours(serializers.Serializer)):
+        for field in form().fields.values():
+            if isinstance(field, serializers.BooleanField) and not field.read_only:
+                seen += 1
+                absent = field.get_value(QueryDict("other=1"))
+                assert absent is serializers.empty or absent is field.default is None, (form, field.field_name)
+                assert field.get_value(QueryDict(f"{field.field_name}=false")) == "false"
+    assert seen > 20
+
+
+def test_a_transport_made_by_a_form_checks_certificates(api):
+    body = "name=x&host=smtp.example.com&security=starttls"
+    made = api.generic("POST", "/api/v1/transports/", body, content_type="application/x-www-form-urlencoded")
+    assert made.status_code == 201
+    assert (made.data["verify"], made.data["enabled"], made.data["pipelining"]) == (True, True, True)
+    off = api.generic(
+        "PATCH",
+        f"/api/v1/transports/{made.data['id']}/",
+        "verify=false",
+        content_type="application/x-www-form-urlencoded",
+    )
+    assert (off.data["verify"], off.data["enabled"]) == (False, True)

@@ -238,10 +238,19 @@ def test_an_unsubscribe_link_that_is_not_whole_says_so_and_changes_nothing(clien
     other_purpose = signing.Signer(salt="other").sign(str(row.pk))
     forged = good.replace(str(row.pk), str(row.pk + 1), 1)
     for token in ("x", good[:-1], good + "x", forged, other_purpose, "9" * 400, "%00", "0:abc", ":", "é:é"):
-        response = getattr(client, verb)(f"/unsubscribe/{token}/")
-        assert response.status_code == 404
-        assert "This link is not known" in response.content.decode()
+        for link in (f"/unsubscribe/{token}/", f"/unsubscribe/{token}"):
+            response = getattr(client, verb)(link)
+            assert response.status_code == 404
+            assert "This link is not known" in response.content.decode()
     assert not Suppression.objects.exists()
+
+
+def test_an_unsubscribe_link_that_lost_its_slash_is_never_redirected(client: Client) -> None:
+    row = add_recipients(CampaignFactory.create(), 1)[0]
+    link = services.unsubscribe_url(row.pk).removeprefix("http://testserver").rstrip("/")
+    assert client.get(link).status_code == 200
+    assert client.post(link, {"List-Unsubscribe": "One-Click"}).status_code == 200
+    assert Suppression.objects.get().key == row.key
 
 
 def test_the_link_of_a_preview_or_a_test_says_that_it_unsubscribes_nobody(client: Client) -> None:

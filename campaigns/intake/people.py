@@ -1,7 +1,7 @@
 """The people of a file, or of a list that came as JSON: each row accepted, or refused with its reason."""
 
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from campaigns.addresses import AddressError, parse_address
@@ -42,8 +42,8 @@ class Refused(NamedTuple):
 Rows = Iterator[Accepted | Refused | None]
 
 
-def read_rows(columns: Columns, lines: Iterable[Line], choices: Mapping[str, Collection[str]] | None = None) -> Rows:
-    """The people below the header. `choices`: all that some attributes may say, in lower case."""
+def read_rows(columns: Columns, lines: Iterable[Line]) -> Rows:
+    """The people below the header."""
     email_at, packed_at = columns.email, columns.packed
     dump = json.JSONEncoder(ensure_ascii=False).encode
     for line, cells in lines:
@@ -61,8 +61,6 @@ def read_rows(columns: Columns, lines: Iterable[Line], choices: Mapping[str, Col
             # An empty cell is an absent value: templates then name it as missing, or take their default.
             count = len(cells)
             attributes = {title: value for i, title in columns.attributes if i < count and (value := cells[i].strip())}
-            if choices:
-                _check_choices(attributes, choices)
             held = _unpacked(packed) if packed else dump(attributes)
         except AddressError as exc:
             yield _refused(line, cells, email_at, exc.reason)
@@ -98,12 +96,6 @@ def _check_cells(cells: list[str], size: int, text: str, columns: Columns) -> No
     longest = max(len(cell) for i, cell in enumerate(cells) if i != columns.packed)
     if size > _ATTRIBUTES_MAX or longest > _CELL_MAX:
         raise AddressError("a cell is longer than 10 000 characters, or the row than 100 000")
-
-
-def _check_choices(attributes: Mapping[str, str], choices: Mapping[str, Collection[str]]) -> None:
-    for name, known in choices.items():
-        if name in attributes and attributes[name].lower() not in known:
-            raise AddressError(f"the {name} “{attributes[name][:40]}” is none of {', '.join(known)}")
 
 
 def _refused(line: int, cells: list[str], email_at: int, reason: str) -> Refused:

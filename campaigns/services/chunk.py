@@ -2,14 +2,17 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from django.db import connection, transaction
 from django.db.models import QuerySet
 
 from campaigns import conf, mailer
 from campaigns.models import Campaign, CampaignTask
+from campaigns.states import CampaignState
 from queue_core import services as queue
-from queue_core.states import LIVE
+from queue_core.services.clock import database_time
+from queue_core.states import LIVE, TaskState
 
 DELIVER = "campaigns.deliver_chunk"
 CONDUCT = "campaigns.conduct"
@@ -20,11 +23,20 @@ _CHUNK_ATTEMPTS = 1_000
 # At its end a chunk has too little work for all connections: with more of them it must be longer.
 _CONNECTIONS_PER_SIZE = 5
 
+# Those that no waiting chunk covers: none of the new ones reaches over what lies between two of these.
 _RANGES = """
+WITH covered AS (
+    SELECT coalesce(range_agg(int8range(c.first_id, c.last_id, '[]')), '{}') AS spans
+    FROM campaign_tasks c JOIN tasks t ON t.id = c.task_id
+    WHERE c.campaign_id = %(campaign)s AND t.state = 'queued'
+), marked AS (
+    SELECT r.id, r.id <@ spans AS is_covered, count(*) FILTER (WHERE r.id <@ spans) OVER (ORDER BY r.id) AS before
+    FROM email_recipients r, covered WHERE r.campaign_id = %(campaign)s AND r.state = 'pending'
+)
 SELECT min(id), max(id), count(*) FROM (
-    SELECT id, (row_number() OVER (ORDER BY id) - 1) / %s AS chunk
-    FROM email_recipients WHERE campaign_id = %s AND state = 'pending'
-) numbered GROUP BY chunk ORDER BY chunk
+    SELECT id, before, (row_number() OVER (PARTITION BY before ORDER BY id) - 1) / %(size)s AS chunk
+    FROM marked WHERE NOT is_covered
+) numbered GROUP BY before, chunk ORDER BY 1
 """
 
 
@@ -35,7 +47,7 @@ SELECT min(id), max(id), count(*) FROM unnest(%s::bigint[]) AS id GROUP BY id / 
 
 
 def submit_chunks(campaign_id: int, ids: Sequence[int] | None = None) -> int:
-    """Put pending recipients, those of `ids` or all, into chunks, and the chunks in line. Returns how many chunks.
+    """Put pending recipients, those of `ids` or all without a chunk, into chunks, and these in line: how many chunks.
 
     A recipient may be in two chunks after a resume; its row lets only one of them have it.
     """
@@ -45,7 +57,7 @@ def submit_chunks(campaign_id: int, ids: Sequence[int] | None = None) -> int:
     with transaction.atomic():
         with connection.cursor() as cursor:
             if ids is None:
-                cursor.execute(_RANGES, [size, campaign_id])
+                cursor.execute(_RANGES, {"campaign": campaign_id, "size": size})
             else:
                 cursor.execute(_NEIGHBOURS, [list(ids), size])
             ranges = cursor.fetchall()
@@ -71,6 +83,20 @@ def _live_chunks(campaign_id: int) -> QuerySet[CampaignTask]:
 
 def has_live_chunks(campaign_id: int) -> bool:
     return _live_chunks(campaign_id).exists()
+
+
+def count_live_chunks(campaign_id: int, *, at_most: int) -> int:
+    return _live_chunks(campaign_id)[:at_most].count()
+
+
+def wake_chunks(**campaigns: Any) -> None:
+    """Chunks that sleep look again now, whatever they wait for: of the campaigns under way that these filters find.
+
+    Until the transaction ends none of those in line is taken.
+    """
+    found = Campaign.objects.filter(state=CampaignState.SENDING, **campaigns)
+    waiting = CampaignTask.objects.filter(campaign__in=found, task__state=TaskState.QUEUED)
+    queue.edit_task(list(waiting.values_list("task_id", flat=True)), run_at=database_time())
 
 
 def chunk_error(campaign_id: int) -> str:

@@ -3,6 +3,7 @@
 import random
 import time
 from collections import deque
+from collections.abc import Mapping
 from functools import partial
 from uuid import UUID
 
@@ -12,6 +13,7 @@ from campaigns.lifecycle import Leased, Settled, Wish
 from campaigns.mailer import Report, Route, Work
 from campaigns.message import MessageError
 from campaigns.models import CampaignTask
+from campaigns.services.chunk import count_live_chunks
 from campaigns.services.domain_line import DomainLine
 from campaigns.services.letters import Letters
 from campaigns.services.verdicts import Ledger
@@ -26,6 +28,8 @@ _LONGEST_NAP = 30.0
 _BUCKET_SECONDS = 0.1
 _LONGEST_WAIT = 0.3
 _LONGEST_RATE_NAP = 3600.0
+# Chunks of a campaign that wake within a second: each costs its worker some hundredths of one.
+_WAKE_AT_MOST = 10.0
 # For answers to what is under way: after a pause those of a slow server too, in a hurry no longer than a task that is
 # told to end may take.
 _PATIENCE = 60.0
@@ -205,12 +209,16 @@ def _deliver_by(route: Route, chunk: CampaignTask, task_id: int, lease: UUID) ->
     delivery = Delivery(chunk, route, task_id, lease)
     delivery.run()
     if delivery.is_held_up and not delivery.ledger.blocked and lifecycle.is_sending(chunk.campaign_id):
-        raise Snooze(_rate_nap(chunk))
+        raise Snooze(_rate_nap(chunk, delivery.rates))
     blocked = delivery.ledger.blocked
     return (blocked.words or f"{blocked.code} in answer to {blocked.stage.upper()}") if blocked else ""
 
 
-def _rate_nap(chunk: CampaignTask) -> float:
-    """Seconds: about one chunk of the campaign wakes each second, however many wait for its rate."""
-    chunks = lifecycle.counts(chunk.campaign_id)[S.PENDING] / max(1, chunk.size)
-    return random.uniform(1.0, 2.0 + min(chunks, _LONGEST_RATE_NAP))  # noqa: S311 - spreads load, guards nothing
+def _rate_nap(chunk: CampaignTask, rates: Mapping[str, float]) -> float:
+    """Seconds: so that each second as many chunks of the campaign wake as the rate has work for, and one at least.
+
+    Not only of chunks as large as this one: those of recipients who were deferred may have one each.
+    """
+    awake = min(max(1.0, 2 * min(rates.values(), default=0.0) / max(1, chunk.size)), _WAKE_AT_MOST)
+    asleep = count_live_chunks(chunk.campaign_id, at_most=int(_LONGEST_RATE_NAP))
+    return random.uniform(1.0, 2.0 + asleep / awake)  # noqa: S311 - spreads load, guards nothing

@@ -6,6 +6,7 @@ from django.db import transaction
 
 from campaigns.errors import EditedMeanwhile, WrongState
 from campaigns.models import Campaign
+from campaigns.services.chunk import wake_chunks
 from campaigns.services.schedule_campaign import PLAN, check_plan, schedule, unschedule
 from campaigns.states import CampaignState
 from queue_core.services import Actor, audit
@@ -50,6 +51,8 @@ def edit_campaign(
             setattr(locked, name, values[name])
         if changed:
             locked.save(update_fields=changed)
+            if "rate_per_minute" in changed:
+                wake_chunks(pk=locked.pk)
             audit.record(Campaign, [locked.pk], f"Changed {', '.join(changed)}.", by=by, name=locked.name)
     return locked
 

@@ -6,6 +6,7 @@ from campaigns import buckets
 from campaigns.addresses import AddressError, parse_domain
 from campaigns.errors import DomainLimitRefused
 from campaigns.models import DomainLimit
+from campaigns.services.chunk import wake_chunks
 from queue_core.services import Actor, audit
 
 RATE_MAX = 1_000_000_000
@@ -37,6 +38,7 @@ def edit_domain_limit(row: DomainLimit, *, by: Actor | None = None, **values: in
     _check(row)
     with transaction.atomic():
         row.save(update_fields=["rate_count", "rate_seconds"])
+        wake_chunks()
         audit.record(DomainLimit, [row.pk], f"Limited: {_words(row)}.", by=by, name=row.domain)
     return row
 
@@ -46,6 +48,7 @@ def delete_domain_limit(row: DomainLimit, *, by: Actor | None = None) -> None:
     with transaction.atomic():
         buckets.remove_for_domain(row.pk)
         DomainLimit.objects.filter(pk=row.pk).delete()
+        wake_chunks()
         audit.record(DomainLimit, [row.pk], "Deleted.", by=by, flag=audit.DELETION, name=row.domain)
 
 

@@ -6,7 +6,7 @@ from django.utils import timezone
 from campaigns import lifecycle
 from campaigns.errors import WrongState
 from campaigns.models import Campaign
-from campaigns.services.chunk import submit_conductor
+from campaigns.services.chunk import submit_chunks, submit_conductor, wake_chunks
 from campaigns.services.launch_task import withdraw_launch
 from queue_core.services import Actor, audit
 
@@ -28,9 +28,14 @@ def pause(campaign: Campaign, *, by: Actor | None = None) -> Campaign:
 
 
 def resume(campaign: Campaign, *, by: Actor | None = None) -> Campaign:
-    """paused -> sending. Recipients that are still pending go on being mailed; nobody twice."""
+    """paused -> sending. Recipients that are still pending go on being mailed; nobody twice.
+
+    Chunks that slept through the pause wake; those that woke meanwhile are over, and what they left gets new ones.
+    """
     with transaction.atomic():
         campaign = _move("resume", "resumed", campaign, by)
+        wake_chunks(pk=campaign.pk)
+        submit_chunks(campaign.pk)
         submit_conductor(campaign.pk)
     return campaign
 

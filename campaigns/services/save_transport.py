@@ -11,6 +11,7 @@ from django.db.models import ProtectedError
 from campaigns import breaker, mailer, vault
 from campaigns.errors import TransportRefused
 from campaigns.models import Campaign, MailTransport
+from campaigns.services.chunk import wake_chunks
 from campaigns.states import CampaignState, TransportKind
 from queue_core.services import Actor, audit
 
@@ -48,6 +49,8 @@ def save_transport(
             raise TransportRefused(errors)
         if changed:
             _store(made)
+            if _OPTIONAL & set(changed):
+                wake_chunks()
             message = f"Changed {', '.join(changed)}." if row else "Created."
             flag = audit.CHANGE if row else audit.ADDITION
             audit.record(MailTransport, [made.pk], message, by=by, flag=flag, name=made.name)

@@ -8,9 +8,12 @@ import pytest
 from django.db import connection, transaction
 from django.test import Client
 
-from campaigns import buckets, services
+from campaigns import buckets, lifecycle, services
 from campaigns.errors import TransportRefused, WrongState
-from campaigns.models import Campaign, MailTransport, Recipient
+from campaigns.models import Campaign, CampaignTask, MailTransport, Recipient
+from campaigns.services.chunk import submit_chunks
+from campaigns.services.deliver import _rate_nap
+from queue_core.models import Task
 from tests.campaigns.smtp_server import SmtpServer
 from tests.factories import CampaignFactory, UserFactory, add_recipients, counts_by_scan
 
@@ -174,3 +177,82 @@ def test_the_api_changes_the_rate_after_the_launch_and_nothing_else(admin_client
     assert patch(rate_per_minute=None) == 200
     assert patch(rate_per_minute=0) == 400
     assert patch(rate_per_minute=5, name="other") == 409
+
+
+def sleeping(campaign: Campaign) -> list[CampaignTask]:
+    """Its chunks, all of which sleep for an hour."""
+    with connection.cursor() as cursor:
+        cursor.execute("UPDATE tasks SET run_at = now() + interval '1 hour', parked = true WHERE state = 'queued'")
+    return list(CampaignTask.objects.filter(campaign=campaign, task__parked=True).order_by("first_id"))
+
+
+def asleep() -> int:
+    return Task.objects.filter(name="campaigns.deliver_chunk", parked=True).count()
+
+
+@pytest.mark.parametrize("size", [1, 500])
+def test_a_nap_is_as_long_as_the_line_of_chunks_whatever_their_size(size: int) -> None:
+    campaign = CampaignFactory.create()
+    add_recipients(campaign, 3_000)
+    chunk = CampaignTask.objects.filter(campaign=services.launch(campaign)).first()
+    assert chunk is not None
+    chunk.size = size
+    assert max(_rate_nap(chunk, {"campaign": 0.1}) for _ in range(50)) <= 2 + 6
+    assert max(_rate_nap(chunk, {"campaign": 1_000.0}) for _ in range(50)) <= 2 + 6 / (4 if size == 500 else 10)
+
+
+def test_a_resumed_campaign_goes_on_at_once_with_all_that_are_left(
+    smtp: SmtpServer, work: Work, state_of: Callable[[Campaign], str], settings: object
+) -> None:
+    """Of its chunks some woke during the pause and are over, the others sleep."""
+    settings.CAMPAIGNS_CHUNK_SIZE = 4  # type: ignore[attr-defined]
+    campaign = CampaignFactory.create()
+    add_recipients(campaign, 22)
+    chunks = sleeping(services.launch(campaign))
+    services.pause(campaign)
+    awake = [chunks[n].task_id for n in (1, 2, 4)]
+    Task.objects.filter(pk__in=awake).update(parked=False, run_at="2020-01-01T00:00Z")
+    work()
+    assert set(Task.objects.filter(pk__in=awake).values_list("state", flat=True)) == {"succeeded"}
+    services.resume(campaign)
+    assert asleep() == 0
+    ranges = list(CampaignTask.objects.filter(task__state="queued").order_by("first_id"))
+    assert [chunk.last_id - chunk.first_id + 1 for chunk in ranges] == [4, 4, 4, 4, 4, 2]
+    assert len({chunk.first_id for chunk in ranges}) == 6
+    work()
+    assert state_of(campaign) == "completed"
+    assert len(smtp.bodies) == len(set(smtp.recipients)) == 22
+
+
+def test_who_is_in_line_is_not_put_in_line_again() -> None:
+    campaign = CampaignFactory.create()
+    add_recipients(campaign, 5)
+    services.launch(campaign)
+    assert submit_chunks(campaign.pk) == 0
+
+
+def test_a_changed_rate_is_heard_by_chunks_that_sleep() -> None:
+    relay = services.save_transport(name="relay", host="127.0.0.1", rate_count=1, rate_seconds=60)
+    limit = services.limit_domain(domain="example.com", rate_count=1)
+    campaign, paused = CampaignFactory.create(rate_per_minute=1), CampaignFactory.create()
+    for one in (campaign, paused):
+        add_recipients(one, 2)
+        services.launch(one)
+    services.pause(paused)
+
+    for change in (
+        lambda: services.edit_campaign(campaign, rate_per_minute=None),
+        lambda: services.save_transport(relay, rate_count=None, rate_seconds=None),
+        lambda: services.edit_domain_limit(limit, rate_count=500),
+        lambda: services.delete_domain_limit(limit),
+    ):
+        sleeping(campaign)
+        assert asleep() == 2
+        change()
+        assert list(Task.objects.filter(name="campaigns.deliver_chunk", parked=True)) == [
+            chunk.task for chunk in CampaignTask.objects.filter(campaign=paused)
+        ]
+    sleeping(campaign)
+    services.save_transport(relay, name="another")
+    assert asleep() == 2
+    assert lifecycle.counts(campaign.pk)["pending"] == 2

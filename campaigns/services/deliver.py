@@ -18,7 +18,7 @@ from campaigns.services.domain_line import DomainLine
 from campaigns.services.letters import Letters
 from campaigns.services.verdicts import Ledger
 from campaigns.states import RecipientState
-from queue_core.errors import Snooze
+from queue_core.errors import Discard, Snooze
 from templates_app.errors import TemplateError
 
 S = RecipientState
@@ -183,9 +183,11 @@ def deliver_chunk(chunk_id: int, *, task_id: int, lease: UUID) -> None:
 
     Safe to run again at any point: only pending rows are taken, and only while the lease holds. A transport that
     refuses us, not a recipient, hands over to the next one; what it may have taken already is not sent again. Raises
-    Snooze when none is left.
+    Snooze when none is left, Discard for a task that is not the chunk's own: its lease is none that `recover` knows.
     """
     chunk = CampaignTask.objects.select_related("campaign__template_version").get(pk=chunk_id)
+    if chunk.task_id != task_id:
+        raise Discard(f"The chunk is sent by task {chunk.task_id}, and by no other.")
     waits = []
     for route in mailer.routes(chunk.campaign.transport_id):
         gate = breaker.admit(route.key)

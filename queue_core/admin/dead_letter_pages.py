@@ -101,7 +101,11 @@ def _unmoved(request: HttpRequest, letter: DeadLetter) -> HttpResponse:
 
 def replay_all(ids: Sequence[int], *, by: Actor) -> BulkOutcome:
     made = len(services.replay_letters(ids, by=by))
-    return BulkOutcome(made, len(ids) - made, f"resolved already, or without a task, or {services.KEY_IS_TAKEN}")
+    return BulkOutcome(
+        made,
+        len(ids) - made,
+        f"resolved already, or without a task, or {services.KEY_IS_TAKEN}, or {services.IS_INTERNAL}",
+    )
 
 
 def bulk(

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from queue_core import prepared
+from queue_core import prepared, registry
 from queue_core.lifecycle import sql
 
 
@@ -115,7 +115,7 @@ def insert(tasks: Sequence[NewTask]) -> list[int]:
 _REPLAY = f"""
 WITH old AS (
     SELECT * FROM tasks
-    WHERE id = ANY(%s::bigint[]) AND state IN ('succeeded', 'failed', 'cancelled', 'expired')
+    WHERE id = ANY(%s::bigint[]) AND name <> ALL(%s) AND state IN ('succeeded', 'failed', 'cancelled', 'expired')
     ORDER BY id FOR UPDATE
 ), picked AS (
     SELECT DISTINCT ON (o.name, coalesce(o.unique_key, o.id::text), o.unique_key IS NULL) o.* FROM old o
@@ -145,6 +145,8 @@ def replay(
     """A new row for each task in a final state, with the same payload or `payload` (JSON text) for all.
 
     `lanes` (JSON text, too) has the lane that goes with that payload, by the name of the task. One whose unique key
-    belongs to a live task is left out. Open dead letters of the others are resolved. Returns (new id, old id, queue).
+    belongs to a live task is left out, and so are internal ones: what made them knows them by their ids. Open dead
+    letters of the others are resolved. Returns (new id, old id, queue).
     """
-    return [(row[0], row[1], row[2]) for row in sql.rows(_REPLAY, [sql.array(ids), payload, lanes, context, by])]
+    values = [sql.array(ids), registry.internal(), payload, lanes, context, by]
+    return [(row[0], row[1], row[2]) for row in sql.rows(_REPLAY, values)]

@@ -32,7 +32,7 @@ from queue_core.services.pull_progress import pull_progress
 from queue_core.services.pull_register import Heard, NotPulling, pull_beat, pull_deregister, pull_register
 from queue_core.services.purge_queue import purge_queue
 from queue_core.services.relatives import Relatives, relatives
-from queue_core.services.replay import KEY_IS_TAKEN, replay, replay_letters, why_left
+from queue_core.services.replay import IS_INTERNAL, KEY_IS_TAKEN, replay, replay_letters, why_left
 from queue_core.services.replay_group import replay_group
 from queue_core.services.resume_schedule import resume_schedule
 from queue_core.services.retry import retry
@@ -56,6 +56,7 @@ from queue_core.services.waiting_reason import waiting_reason
 from queue_core.services.workflow_graph import state_counts, step_counts, workflow_graph
 
 __all__ = [
+    "IS_INTERNAL",
     "KEY_IS_TAKEN",
     "Actor",
     "Backlog",

@@ -14,6 +14,7 @@ from queue_core.errors import InvalidSubmission, QueueError
 from queue_core.models import DeadLetter, Task
 from queue_core.services.delete_tasks import NEEDED, PINNED
 from queue_core.services.open_letters import lock_open
+from queue_core.services.replay import IS_INTERNAL, is_internal
 from queue_core.services.settle import settle_on_commit
 from queue_core.services.submit import check_served, checked_changes
 from queue_core.states import FINAL, LIVE, TaskState
@@ -68,6 +69,8 @@ def retry(ids: Sequence[int], params: Mapping[str, Any], user: int | None) -> Sl
 
 
 def _unreplayed(task: Task) -> str:
+    if is_internal(task):
+        return f"is {IS_INTERNAL}"
     return _KEY_IS_TAKEN if task.state in FINAL else f"is {task.state}, not over"
 
 

@@ -6,6 +6,7 @@ from django.contrib.admin.models import LogEntry
 from django.db import transaction
 from django.db.models import Count, Max
 
+from queue_core import registry
 from queue_core.models import DeadLetter, DeadLetterGroup, Task
 from queue_core.services import audit
 from queue_core.services.outcome import BulkOutcome, plural
@@ -26,7 +27,10 @@ def why_left_letter(letter: DeadLetter) -> str:
     """Why a verb left this letter alone, in words that follow its name: "is open, but …"."""
     if letter.resolution:
         return f"was {letter.resolution} already"
-    if Task.objects.filter(pk=letter.task_id).exists():
+    task = Task.objects.filter(pk=letter.task_id).first()
+    if task is not None and task.name in registry.internal():
+        return "is open, but its task was made by Posthaste itself: retry that one"
+    if task is not None:
         return "is open, but another live task has the unique key of its task"
     return "is open, but its task is gone: discard it"
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from django.db import transaction
 
-from queue_core import broker, lifecycle, origin
+from queue_core import broker, lifecycle, origin, registry
 from queue_core.models import DeadLetter, Task
 from queue_core.services import audit
 from queue_core.services.ids import checked_ids
@@ -16,6 +16,7 @@ from queue_core.services.submit import text_for_tasks
 from queue_core.states import FINAL
 
 KEY_IS_TAKEN = "another live task has the unique key"
+IS_INTERNAL = "made by Posthaste itself, which is retried instead"
 
 
 def replay(
@@ -24,8 +25,9 @@ def replay(
     """A new queued task for each of those that are final, with `replay_of` set; {old id: new id}.
 
     With `payload` (for the replay of a single task) the new one gets that instead. It has the same unique key: tasks
-    whose key belongs to a live task by now are left alone, and so are those that are not final. Open dead letters of
-    the others are resolved. Without a key each call makes a new task: see `replay_letters` for a guard.
+    whose key belongs to a live task by now are left alone, and so are those that are not final, and internal ones (see
+    `registry.task`). Open dead letters of the others are resolved. Without a key each call makes a new task: see
+    `replay_letters` for a guard.
     Raises InvalidSubmission for a payload that the task does not take.
     """
     ids = checked_ids(ids)
@@ -54,7 +56,14 @@ def replay_letters(
 
 def why_left(task: Task) -> str:
     """Why a replay left it alone, as what it is: "not over yet"."""
+    if is_internal(task):
+        return IS_INTERNAL
     return f"over, but {KEY_IS_TAKEN}" if task.state in FINAL else "not over yet"
+
+
+def is_internal(task: Task) -> bool:
+    """Whether it is one of those that are never replayed: what made it knows it by its id."""
+    return task.name in registry.internal()
 
 
 def make_again(ids: Sequence[int], *, payload: Mapping[str, Any] | None, by: audit.Actor | None) -> dict[int, int]:

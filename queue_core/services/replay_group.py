@@ -5,7 +5,7 @@ from queue_core.models import DeadLetterGroup
 from queue_core.services import audit
 from queue_core.services.open_letters import resolve_open
 from queue_core.services.outcome import BulkOutcome
-from queue_core.services.replay import KEY_IS_TAKEN, make_again
+from queue_core.services.replay import IS_INTERNAL, KEY_IS_TAKEN, make_again
 
 
 def replay_group(group: DeadLetterGroup, *, by: audit.Actor | None = None) -> BulkOutcome:
@@ -20,4 +20,4 @@ def replay_group(group: DeadLetterGroup, *, by: audit.Actor | None = None) -> Bu
         return len(make_again([task for _, task in rows], payload=None, by=by))
 
     outcome = resolve_open(group, again, "Replayed", by=by)
-    return replace(outcome, reason=f"{outcome.reason}, or {KEY_IS_TAKEN}")
+    return replace(outcome, reason=f"{outcome.reason}, or {KEY_IS_TAKEN}, or {IS_INTERNAL}")

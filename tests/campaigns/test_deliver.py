@@ -22,7 +22,8 @@ from campaigns.services.conduct import conduct
 from campaigns.services.deliver import deliver_chunk
 from campaigns.smtp.wire import Wire
 from campaigns.states import RecipientState
-from queue_core.errors import Snooze, TaskCancelled
+from queue_core import services as queue
+from queue_core.errors import Discard, Snooze, TaskCancelled
 from queue_core.models import Task
 from tests.campaigns.smtp_server import DROP, SmtpServer
 from tests.factories import CampaignFactory, TemplateFactory, add_recipients, counts_by_scan
@@ -342,6 +343,15 @@ def test_an_attempt_that_lost_its_task_leases_nobody() -> None:
     assert lifecycle.settle_and_lease(uuid.uuid4(), [], wish) == ([], None)
     Task.objects.filter(pk=task.pk).update(state="running", lease=uuid.uuid4())
     assert lifecycle.settle_and_lease(uuid.uuid4(), [], wish) == ([], None)
+    assert states(campaign) == {"pending": 2}
+
+
+def test_a_chunk_is_sent_by_its_own_task_only() -> None:
+    campaign = launched(2)
+    chunk, other, lease = CampaignTask.objects.get(), queue.submit("tests.noop").id, uuid.uuid4()
+    Task.objects.filter(pk=other).update(state="running", lease=lease)
+    with pytest.raises(Discard, match=f"by task {chunk.task_id}"):
+        deliver_chunk(chunk.pk, task_id=other, lease=lease)
     assert states(campaign) == {"pending": 2}
 
 

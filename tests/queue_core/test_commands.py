@@ -172,7 +172,8 @@ def test_replay_runs_tasks_again_as_new_ones(told, refused):
     waiting = submit("tests.noop").id
     assert told("replay", letter.task_id, "--dry-run") == "Would replay 1 task."
     assert refused("replay", waiting, letter.task_id, "--dry-run")[1] == (
-        "Would replay 1 task; 1 was not there, or not over, or another live task has the unique key."
+        "Would replay 1 task; 1 was not there, or not over, or another live task has the unique key, or made by "
+        "Posthaste itself, which is retried instead."
     )
     assert Task.objects.count() == 2
     assert told("replay", letter.task_id) == "Replayed 1 task."

@@ -229,9 +229,24 @@ def test_a_replay_has_the_unique_key_and_is_left_out_while_another_live_task_has
     assert services.replay_letters([letter.pk]) == {}
     group = DeadLetterGroup.objects.get()
     assert group.open == 1
-    assert services.replay_group(group).sentence("Replayed", "letter").endswith("another live task has the unique key.")
+    assert "another live task has the unique key" in services.replay_group(group).sentence("Replayed", "letter")
     run(2)
     assert services.replay_letters([letter.pk]).keys() == {older}
+
+
+def test_what_posthaste_made_itself_is_never_replayed_and_that_is_told(worker_id: int) -> None:
+    """Whatever made it knows it by its id: the chunk of a campaign would be mailed by two."""
+    pk = services.submit("queue_core.bulk", {"operation": 1}).id
+    other = services.submit("tests.noop").id
+    lifecycle.finish([failed(task) for task in claim(worker_id)])
+    assert services.replay([pk, other]).keys() == {other}
+    letter = DeadLetter.objects.get(task=pk)
+    assert services.replay_letters([letter.pk]) == {}
+    assert services.why_left_letter(letter) == "is open, but its task was made by Posthaste itself: retry that one"
+    assert services.why_left(Task.objects.get(pk=pk)) == services.IS_INTERNAL
+    done = services.run_bulk(services.start_bulk("replay", ids=[pk]).pk, seconds=60)
+    assert (done.changed, done.refusals) == (0, [[pk, f"is {services.IS_INTERNAL}"]])
+    assert services.retry([pk]).changed == 1
 
 
 def test_replaying_letters_twice_replays_once(worker_id: int) -> None:

@@ -3,7 +3,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from queue_core import services
+from queue_core import registry, services
 from queue_core.management.bulk import add_query, only_one, only_with_query, work
 from queue_core.management.groups import add_group, group_of
 from queue_core.management.verbs import ACTOR, EXIT_CODES, add_ids, add_json, tell
@@ -34,9 +34,10 @@ class Command(BaseCommand):
 
 
 def replay_tasks(ids: list[int], dry_run: bool) -> BulkOutcome:
-    over = Task.objects.filter(pk__in=ids, state__in=FINAL)
+    over = Task.objects.filter(pk__in=ids, state__in=FINAL).exclude(name__in=registry.internal())
     changed = over.count() if dry_run else len(services.replay(ids, by=ACTOR))
-    return BulkOutcome(changed, len(set(ids)) - changed, f"not there, or not over, or {services.KEY_IS_TAKEN}")
+    reason = f"not there, or not over, or {services.KEY_IS_TAKEN}, or {services.IS_INTERNAL}"
+    return BulkOutcome(changed, len(set(ids)) - changed, reason)
 
 
 def replay_group(mark: str, dry_run: bool) -> BulkOutcome:

@@ -31,11 +31,12 @@ def preview(model_admin: Any, request: HttpRequest, pk: int) -> HttpResponse:
     campaign = find(model_admin, request, pk)
     demand(request.user.has_perm("campaigns.view_recipient"))
     people = Recipient.objects.filter(campaign=campaign).order_by("pk")
-    chosen = _chosen(request, people)
+    chosen, own_address = _chosen(request, people), getattr(request.user, "email", "")
     if request.method == "POST":
         demand(model_admin.has_launch_permission(request))
-        _send(request, campaign, chosen)
-        return HttpResponseRedirect(request.get_full_path())
+        if _send(request, campaign, chosen):
+            return HttpResponseRedirect(request.get_full_path())
+        own_address = request.POST.get("to", "")
     mail = services.preview_message(campaign, chosen)
     asked = {name: request.GET.get(name, "") for name in ("part", "width", "images")}
     part = asked["part"] if asked["part"] in _PARTS else "html"
@@ -60,7 +61,7 @@ def preview(model_admin: Any, request: HttpRequest, pk: int) -> HttpResponse:
         after=_beside(where, people.filter(pk__gt=chosen.pk)) if chosen else None,
         searched=request.GET.get("email", ""),
         may_send=model_admin.has_launch_permission(request),
-        own_address=getattr(request.user, "email", ""),
+        own_address=own_address,
         back=reverse("admin:campaigns_campaign_change", args=[pk]),
     )
 
@@ -93,13 +94,15 @@ def _beside(where: _Links, people: QuerySet[Recipient]) -> str | None:
     return where.to(recipient=str(pk)) if pk else None
 
 
-def _send(request: HttpRequest, campaign: Campaign, chosen: Recipient | None) -> None:
+def _send(request: HttpRequest, campaign: Campaign, chosen: Recipient | None) -> bool:
+    """Whether it was tried; if not, what was typed is to be corrected."""
     to = [address for address in re.split(r"[\s,;]+", request.POST.get("to", "")) if address]
     try:
         outcomes = services.send_test(campaign, to, recipient=chosen, by=actor(request))
     except CampaignError as exc:
         messages.error(request, str(exc))
-        return
+        return False
     for outcome in outcomes:
         tell = messages.success if outcome.accepted else messages.error
         tell(request, f"{outcome.to}: {outcome.detail}")
+    return True

@@ -155,6 +155,9 @@ def test_the_page_sends_a_test(client: Any, smtp: SmtpServer, campaign: Campaign
     assert len(smtp.bodies) == 2
     assert "a@example.com: 250" in said
     assert "Give 1 to 10" in client.post(page, {"to": " "}, follow=True).content.decode()
+    said = client.post(page, {"to": "a@example.com, nobody"}).content.decode()
+    assert "nobody" in said
+    assert 'value="a@example.com, nobody"' in said
     client.force_login(UserFactory(permissions=["view_campaign", "view_recipient"]))
     assert client.get(page).status_code == 200
     assert client.post(page, {"to": "a@example.com"}).status_code == 403

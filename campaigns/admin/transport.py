@@ -13,9 +13,10 @@ from unfold.decorators import display as label
 
 from campaigns import breaker, services
 from campaigns.admin.by_verb import SavesByVerb, VerbForm
+from campaigns.errors import TransportRefused
 from campaigns.models import MailBreaker, MailTransport
 from queue_core.admin.forms import as_object
-from queue_core.admin.ledger import LedgerAdmin, actor, demand, find
+from queue_core.admin.ledger import LedgerAdmin, actor, demand, find, page
 
 _LABELS = {"in use": "success", "off": "default", "refuses us": "danger"}
 
@@ -117,8 +118,34 @@ class TransportAdmin(SavesByVerb, LedgerAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return request.user.has_perm("campaigns.delete_mailtransport")
 
-    def delete_model(self, request: HttpRequest, obj: MailTransport) -> None:
-        services.delete_transport(obj, by=actor(request))
+    def delete_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Asks on GET, deletes on POST; either says why it cannot be, and what to do instead."""
+        row = find(self, request, object_id)
+        demand(self.has_delete_permission(request))
+        own_page = reverse("admin:campaigns_mailtransport_change", args=[row.pk])
+        try:
+            if request.method == "POST":
+                services.delete_transport(row, by=actor(request))
+            else:
+                services.demand_transport_deletable(row)
+        except TransportRefused as refused:
+            messages.error(request, str(refused))
+            return HttpResponseRedirect(own_page)
+        if request.method == "POST":
+            messages.success(request, f"Deleted “{row.name}”.")
+            return HttpResponseRedirect(reverse("admin:campaigns_mailtransport_changelist"))
+        return page(
+            self,
+            request,
+            "queue_core/admin/confirm.html",
+            title=f"Delete {row.name}",
+            original=row,
+            question=f"Delete “{row.name}” with its secret?",
+            button="Delete this transport",
+            back=own_page,
+        )
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None

@@ -33,6 +33,7 @@ from campaigns.services.save_dkim_key import add_dkim_key, delete_dkim_key, swit
 from campaigns.services.save_transport import (
     check_transport,
     delete_transport,
+    demand_transport_deletable,
     reset_transport,
     save_transport,
     transport_refusals,
@@ -72,6 +73,7 @@ __all__ = [
     "delete_transport",
     "demand_deletable",
     "demand_draft",
+    "demand_transport_deletable",
     "duplicate_campaign",
     "edit_campaign",
     "edit_domain_limit",

@@ -69,18 +69,30 @@ def transport_refusals(
 def delete_transport(row: MailTransport, *, by: Actor | None = None) -> None:
     """For good, with its secret. Raises TransportRefused while a campaign names it, or has no other to go on by."""
     with transaction.atomic():
-        # Without any row mail goes to SMTP_URL, which at home is a mail catcher: nobody means that for half a campaign.
-        others = MailTransport.objects.select_for_update().exclude(pk=row.pk)
-        if not others and Campaign.objects.filter(state__in=_UNDER_WAY).exists():
-            text = "Campaigns are under way or scheduled, and have no other transport: switch it off instead."
-            raise TransportRefused({"name": [text]})
+        list(MailTransport.objects.select_for_update().order_by("pk"))
+        demand_transport_deletable(row)
         try:
             with transaction.atomic():
                 MailTransport.objects.get(pk=row.pk).delete()
-        except ProtectedError:
-            text = f"Campaigns name “{row.name}”: switch it off instead, or let them use another."
-            raise TransportRefused({"name": [text]}) from None
+        except ProtectedError:  # named in the meantime
+            raise _named(row) from None
         audit.record(MailTransport, [row.pk], "Deleted.", by=by, flag=audit.DELETION, name=row.name)
+
+
+def demand_transport_deletable(row: MailTransport) -> None:
+    """Raises what `delete_transport` would."""
+    if Campaign.objects.filter(transport=row.pk).exists():
+        raise _named(row)
+    # Without any row mail goes to SMTP_URL, which at home is a mail catcher: nobody means that for half a campaign.
+    is_last = not MailTransport.objects.exclude(pk=row.pk).exists()
+    if is_last and Campaign.objects.filter(state__in=_UNDER_WAY).exists():
+        text = "Campaigns are under way or scheduled, and have no other transport: switch it off instead."
+        raise TransportRefused({"name": [text]})
+
+
+def _named(row: MailTransport) -> TransportRefused:
+    text = f"Campaigns name “{row.name}”: switch it off instead; what was sent by it stays on record."
+    return TransportRefused({"name": [text]})
 
 
 def reset_transport(row: MailTransport, *, by: Actor | None = None) -> bool:

@@ -63,6 +63,7 @@ NOT_OF_PERSONS = {
         "who_lacks",
         "demand_deletable",
         "demand_draft",
+        "demand_transport_deletable",
         "is_deletable",
         "retryable",
         "revision_of",

@@ -15,6 +15,7 @@ from django.core import mail
 from django.core.mail.backends.smtp import EmailBackend as SmtpBackend
 from django.db import connection
 from django.test import Client
+from django.urls import reverse
 from django.utils import timezone
 
 from campaigns import breaker, lifecycle, mailer, services, vault
@@ -154,6 +155,23 @@ def test_a_transport_that_a_campaign_names_is_not_deleted(smtp: SmtpServer) -> N
         services.delete_transport(made)
     Campaign.objects.all().delete()
     services.delete_transport(made)
+    assert not MailTransport.objects.exists()
+
+
+def test_the_admin_says_what_to_do_with_a_transport_that_cannot_be_deleted(smtp: SmtpServer, client: Client) -> None:
+    made = row(smtp)
+    client.force_login(UserFactory(is_superuser=True))
+    url = reverse("admin:campaigns_mailtransport_delete", args=[made.pk])
+    assert "Delete “first” with its secret?" in client.get(url).content.decode()
+    campaign = CampaignFactory(transport=made)
+    for ask in (client.get, client.post):
+        assert "Campaigns name “first”: switch it off instead" in ask(url, follow=True).content.decode()
+    campaign.delete()
+    add_recipients(planned := CampaignFactory.create(), 1)
+    services.launch(planned)
+    assert "have no other transport: switch it off" in client.post(url, follow=True).content.decode()
+    planned.delete()
+    assert "Deleted “first”." in client.post(url, follow=True).content.decode()
     assert not MailTransport.objects.exists()
 
 

@@ -278,6 +278,8 @@ def test_does_not_run_tags_inside_values():
             ("", "</div  "),
             ("<p display:none>", "</p "),
         ),
+        *(("", unit) for unit in ("<a '<a \"", "<a x'<b \"y", "\"<a '", '<a b="c" ', "<div style=display:none>", "<!")),
+        *(("<a href='", 'a"'), ("<a ", "'a'"), ("<div style=display:none>", "<div>"), ("<p display:none>", "<p")),
         *(("", " "), ("", "\n \n"), ("<a href=x>", "y</a>"), ("", "<a href=x>y"), ("", "<li>")),
     ],
 )

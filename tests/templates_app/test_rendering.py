@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from templates_app.errors import InvalidTemplate, RenderError
-from templates_app.rendering import Content, compile_content
+from templates_app.rendering import Content, compile_content, html_to_text
 
 
 def render(html="", context=None, *, subject="", text=""):
@@ -173,6 +173,64 @@ def test_makes_the_text_from_the_mail_where_values_bring_markup():
 
 def test_makes_the_text_when_a_tag_spans_what_text_leaves_out():
     assert render("<style>{% if x %}</style><p>a</p><style>{% endif %}</style><p>b</p>", {"x": 1}).text == "a\n\nb"
+
+
+GIVEN_TO_TEXTS = {"n": "Ada", "yes": 1, "no": 0, "u": "https://x.de/", "two": [1, 2]}
+
+
+@pytest.mark.parametrize(
+    ("html", "text"),
+    [
+        ("<!-- {% set name = n|default('friend') %} --><p>Hi {{ name }}</p>", "Hi Ada"),
+        ("<title>{% set a = n %}</title><div style='display:none'>{% set b = n %}</div>{{ a ~ b }}", "AdaAda"),
+        ("<!-- {% if no %} --> VIP <!-- {% else %} --> normal <!-- {% endif %} -->", "normal"),
+        ("<p>{% if no %}<!-- {% endif %} -->z</p>", "-->z"),
+        ("<!-- {% if no %} -->{% if yes %}a<!-- {% endif %} -->b{% endif %}", ""),
+        ("<td {% if yes %}title='a'>b{% else %}>c{% endif %}</td>", "b"),
+        ("{% if yes %}<a href='https://a.de'>{% else %}<a href='https://b.de'>{% endif %}x</a>", "x (https://a.de)"),
+        ("{% if no %}<a href='https://a.de'>{% endif %}x{% if no %}</a>{% endif %}", "x"),
+        ("{% for t in two %}<a href='{{ u }}{{ t }}'>{{ t }}{% endfor %}</a>", "12 (https://x.de/2)"),
+        ("<p style='{% if yes %}display:none{% endif %}'>gone</p>here", "here"),
+        ("<a href='{{ u }}'>{{u}}</a> <a href='{{ u }}'>Go</a>", "https://x.de/ Go (https://x.de/)"),
+        ("<p>a</p> {%- if yes -%} <p>b</p> {%- endif %} x {{- n -}} y", "a\n\nb\n\nxAday"),
+        ("<h{{ 2 }}>a</h{{ 2 }}>b", "a\n\nb"),
+        ("{% raw %}<!-- {% endraw %}{{ n }}{% raw %} -->{{ x }}{% endraw %}", "{{ x }}"),
+        ("{% set x %}<b>{{ n }}</b>{% endset %}{{ x }}", "Ada"),
+    ],
+)
+def test_the_text_is_that_of_the_mail_whatever_the_tags_stand_in(html: str, text: str):
+    mail = render(html, GIVEN_TO_TEXTS)
+    assert mail.text == html_to_text(mail.html) == text
+
+
+@pytest.mark.parametrize(
+    "html",
+    [
+        "<td {% if yes %}class='a'{% endif %}><a href='{% if yes %}{{ u }}{% else %}{{ n }}{% endif %}'>Go</a></td>",
+        "<div style='display: none'>{% if yes %}{{ n }}{% endif %}</div><!-- {% for t in two %}{{ t }}{% endfor %} -->",
+        "<a href='{{ u }}'>{% if yes %}{{ n }}{% endif %}</a>{% set x = 1 %}<p style='color: {{ n }}'>{{ x }}</p>",
+    ],
+)
+def test_the_text_is_made_from_the_source_where_its_tags_are_whole(html: str, monkeypatch):
+    compiled = compile_content(Content("s", html))
+    monkeypatch.setattr("templates_app.rendering.compiled.html_to_text", None)
+    rendered = compiled.render(GIVEN_TO_TEXTS)
+    assert rendered.text == html_to_text(rendered.html)
+
+
+@pytest.mark.parametrize(
+    ("html", "text"),
+    [
+        ('<a title="a > b" href="https://x.de">go</a>', "go (https://x.de)"),
+        ("<a href='//x.de/y'>go</a> <a href='/y'>go</a>", "go (//x.de/y) go"),
+        ('<div style="display:none">a<div>b</div>c</div>d<p style="display:none">e<p>f</p>g', "dg"),
+        ('<a href="https://x.de>x</a> y "', 'x y "'),
+        ("<style>a<style></style>b<!-- c", "b"),
+        ("<p>1 < 2 > 0</p>", "1 < 2 > 0"),
+    ],
+)
+def test_reads_tags_as_mail_programs_do(html: str, text: str):
+    assert html_to_text(html) == text
 
 
 def test_does_not_run_tags_that_the_html_only_shows():

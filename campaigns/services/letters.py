@@ -36,7 +36,7 @@ class Letters:
             self.template.lasting,
         )
         self._context = {**campaign.context, "campaign": {"id": campaign.pk, "name": campaign.name}}
-        self._tracker = tracker_of(campaign, self.template.content.html) if tracks else None
+        self._tracker = tracker_of(campaign, self.template.html) if tracks else None
         self._bounces: str = settings.BOUNCE_ADDRESS
         self._key = settings.SECRET_KEY.encode()
         self._signers = mailer.signers_of(self._skeleton.sender.domain)

@@ -28,7 +28,7 @@ _URL_MAX = 2_000
 
 
 def tracker_of(campaign: Campaign, source: str) -> Tracker | None:
-    """For the mails of a campaign whose template has this HTML; None when nothing is tracked."""
+    """For the mails of a campaign whose template comes to this HTML; None when nothing is tracked."""
     if not (campaign.track_clicks or campaign.track_opens):
         return None
     return Tracker(_links(campaign, source) if campaign.track_clicks else None, opens=campaign.track_opens)

@@ -23,6 +23,8 @@ from campaigns.models import Campaign, CampaignEvent, LinkCount, Recipient, Trac
 from campaigns.services.letters import Letters
 from campaigns.services.preview_message import leased
 from campaigns.tracking import Tracker, links_in, read_click, read_open
+from templates_app.rendering import Content
+from templates_app.services import create_template
 from tests.campaigns.smtp_server import SmtpServer
 from tests.factories import CampaignFactory, TemplateFactory, UserFactory, add_recipients, completed
 
@@ -95,6 +97,23 @@ def test_only_links_that_stand_in_the_template_are_rewritten(campaign: Campaign)
         assert kept in part
     assert part.index("/t/o/") < part.index("</body>")
     assert person().email not in "".join(urls(campaign))
+
+
+def test_the_buttons_of_mjml_are_links(db: None) -> None:
+    source = (
+        '<mjml><mj-body><mj-section><mj-column><mj-button href="https://shop.example/buy?a=1&amp;b=2">Buy</mj-button>'
+        '<mj-image href="https://shop.example/pot" src="https://shop.example/p.png" alt="Pot" /><mj-text>'
+        '<a href="https://shop.example/more">More</a></mj-text></mj-column></mj-section></mj-body></mjml>'
+    )
+    template = create_template(name="Buttons", content=Content("Hi", source, format="mjml"))
+    campaign: Campaign = CampaignFactory.create(template=template, track_clicks=True)
+    add_recipients(campaign, 1)
+    body = mail(services.launch(campaign))
+    part = body[body.index("text/html") :]
+    assert part.count("/t/c/") == 3
+    assert not re.search('href="https://shop.example', part)
+    urls = {"https://shop.example/buy?a=1&b=2", "https://shop.example/pot", "https://shop.example/more"}
+    assert set(TrackedLink.objects.values_list("url", flat=True)) == urls
 
 
 def test_a_click_is_one_event_and_leads_where_the_template_says(campaign: Campaign) -> None:

@@ -120,6 +120,9 @@ def _fill(made: MailTransport, secret: str | None, values: dict[str, Any]) -> tu
         made.secret = vault.lock(secret)
         changed.append("secret")
     errors = _errors(made)
+    if "options" in changed and (name := _shown_secret(made.options)):
+        text = f"Options are shown: write “{mailer.SECRET}” for “{name[:40]}”, and give its value as the secret."
+        errors.setdefault("options", [text])
     if is_sent_elsewhere:
         errors["secret"] = ["Enter the secret again: it would go to another server than before."]
     return changed, errors
@@ -171,9 +174,6 @@ def _backend_errors(row: MailTransport) -> dict[str, list[str]]:
         return {"backend": [text]}
     if row.options.get("fail_silently"):
         return {"options": ["With fail_silently nobody would hear that a mail was not taken: leave it out."]}
-    if name := _shown_secret(row.options):
-        text = f"Options are shown: write “{mailer.SECRET}” for “{name[:40]}”, and give its value as the secret."
-        return {"options": [text]}
     if "file_path" in row.options:
         # Whoever may edit transports must not write files wherever this process may.
         return {"options": ["Leave file_path out: the environment variable EMAIL_FILE_PATH says where files go."]}

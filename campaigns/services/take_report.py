@@ -42,7 +42,11 @@ _OWN_WORDS: dict[str, dict[tuple[str, str], Kind]] = {
         ("Type", "SpamNotification"): Kind.REFUSED,
     },
     "Resend": {("type", "Permanent"): Kind.HARD},
-    "SendGrid": {("type", "bounce"): Kind.HARD, ("reason", "Bounced Address"): Kind.HARD},
+    "SendGrid": {
+        ("type", "bounce"): Kind.HARD,
+        ("reason", "Bounced Address"): Kind.HARD,
+        ("reason", "Spam Reporting Address"): Kind.COMPLAINED,
+    },
     "SparkPost": {("bounce_class", "10"): Kind.HARD, ("bounce_class", "30"): Kind.HARD},
     "Unisender Go": {
         ("delivery_status", "err_user_unknown"): Kind.HARD,

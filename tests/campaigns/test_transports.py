@@ -197,6 +197,15 @@ def test_the_secret_has_its_place_at_any_level_beside_the_name_that_goes_with_it
     assert json.loads(transport.options) == {**options, "session": {"aws_secret_access_key": "hunter2"}}
 
 
+def test_a_transport_from_before_that_keeps_a_key_in_its_options_can_be_switched_off() -> None:
+    made = services.save_transport(name="b", kind="django", backend=LOCMEM)
+    MailTransport.objects.update(options={"api_key": "hunter2"})
+    made.refresh_from_db()
+    assert not services.save_transport(made, enabled=False).enabled
+    with pytest.raises(TransportRefused, match="api_key"):
+        services.save_transport(made, options={"api_key": "hunter3"})
+
+
 # --- which way mail takes
 
 

@@ -141,6 +141,7 @@ BLOCKED = "550 5.7.1 Service unavailable; Client host [192.0.2.1] blocked using 
         ("SendGrid", {"type": "blocked", "reason": "550 No"}, None),
         ("SendGrid", {"type": "bounce", "reason": "550 No"}, "bounced"),
         ("SendGrid", {"event": "dropped", "reason": "Invalid"}, "bounced"),
+        ("SendGrid", {"event": "dropped", "reason": "Spam Reporting Address"}, "complained"),
         ("Brevo", {"event": "soft_bounce", "reason": "over quota"}, None),
         ("Brevo", {"event": "hard_bounce", "reason": "550 No"}, "bounced"),
         ("Mandrill", {"event": "soft_bounce", "diag": "smtp;552 full"}, None),

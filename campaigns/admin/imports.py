@@ -146,7 +146,7 @@ class RecipientImportAdmin(LedgerAdmin):
     def added(self, made: RecipientImport) -> str:
         return _number(made, "created")
 
-    @admin.display(description="Twice in the file")
+    @admin.display(description="Twice")
     def twice(self, made: RecipientImport) -> str:
         return _number(made, "duplicates")
 
@@ -162,7 +162,7 @@ class RecipientImportAdmin(LedgerAdmin):
     def author(self, made: RecipientImport) -> str:
         return str(made.created_by or "–")  # noqa: RUF001
 
-    @admin.display(description="Imported")
+    @admin.display(description="Uploaded")
     def at(self, made: RecipientImport) -> str:
         return moment(made.created_at)
 

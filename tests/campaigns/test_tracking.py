@@ -176,7 +176,7 @@ def test_the_figures_lead_to_who_clicked_for_those_who_may_see_them(campaign: Ca
     assert f'href="{leads}&amp;link={tea.pk}"' in shown
     answer = client.get(f"{leads}&link={tea.pk}")
     assert [event["email"] for event in answer.context["events"]] == [person().email]
-    assert f"on {html.escape(TEA)}" in answer.content.decode()
+    assert f"On {html.escape(TEA)}" in answer.content.decode()
     assert not client.get(f"{leads}&link={tea.pk + 1}").context["events"]
 
 

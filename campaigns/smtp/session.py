@@ -248,7 +248,8 @@ def _misfit(connection: Connection, envelope: Envelope) -> Outcome | None:
     limit = connection.size_limit
     if 0 < limit < len(envelope.data):
         text = f"The message has {len(envelope.data)} bytes, the server takes {limit}; make it smaller."
-        return Outcome(Verdict.REJECTED, Stage.MAIL, 552, "5.3.4", text)
+        # No server has refused it for good, and a limit may be raised: it is found by who retries what failed.
+        return Outcome(Verdict.REJECTED, Stage.MAIL, text=text)
     if "8BITMIME" not in connection.extensions and not envelope.data.isascii():
         text = "The server takes no 8-bit messages (8BITMIME); build them without eight_bit."
         return Outcome(Verdict.BLOCKED, Stage.MAIL, text=text)

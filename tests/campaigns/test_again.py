@@ -13,7 +13,7 @@ from django.db import connections, transaction
 from django.test import Client
 from django.urls import reverse
 
-from campaigns import lifecycle, services
+from campaigns import lifecycle, mailer, services
 from campaigns.errors import WrongState
 from campaigns.models import Campaign, Recipient
 from queue_core.models import Task
@@ -50,6 +50,23 @@ def test_failed_ones_are_mailed_again_and_the_campaign_ends_again(
     assert services.status(campaign)["summary"] == "completed, 1 rejected"
     assert [address.partition("@")[0] for address in smtp.recipients] == ["r0", "r1", "r2", "r3", "r1"]
     assert lifecycle.counts(campaign.pk) == counts_by_scan(campaign)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_mails_that_were_too_large_for_the_server_are_sent_once_it_takes_them(
+    smtp: SmtpServer, work: Callable[..., None], state_of: Callable[[Campaign], str]
+) -> None:
+    smtp.extensions = ("PIPELINING", "SIZE 500")
+    add_recipients(campaign := CampaignFactory.create(), 3)
+    services.launch(campaign)
+    work()
+    assert services.status(campaign)["rejected"] == 3
+    assert state_of(campaign) == "completed"
+    smtp.extensions = ("PIPELINING", "SIZE 50000")
+    mailer.close()
+    assert services.retry_failed(campaign).changed == 3
+    work(wait=False)
+    assert services.status(campaign)["sent"] == 3
 
 
 def test_those_refused_for_good_are_retried_on_request_unless_they_are_suppressed() -> None:

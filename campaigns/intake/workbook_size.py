@@ -18,16 +18,19 @@ _MEMBERS_MAX = 10_000
 # The reader lays a sheet out in full, so that one cell in its far corner would cost as much as all between: 32 bytes.
 _CELLS_MAX = 10_000_000
 # Cells that say where they are, as spreadsheets write them: neither texts nor values of attributes can pretend to.
-_PLACED = re.compile(rb"""<(?:\w+:)?c(?:\s+[\w:]+="[^"<>]*")*?\s+r="([A-Z]{1,4})([0-9]{1,9})\"""")
+_OPENED = rb"<(?:[^\s<>:/='\"]+:)?"
+_PLACED = re.compile(_OPENED + rb"""c(?:\s+[\w:]+="[^"<>]*")*?\s+r="([A-Z]{1,4})([0-9]{1,9})\"""")
 # These begin with a letter, which is looked for several times faster than a choice; found too often, they only add.
 # In every form that the reader takes, also small letters and numbers that no sheet has.
 _REFERENCE = re.compile(rb"""r\s*=\s*["']([A-Za-z]+)([0-9]+)["']""")
-_ROW_NUMBER = re.compile(rb"""row\s[^<>]*?\br\s*=\s*["']([0-9]+)["']""")
+# No pattern looks on from one text to the end of another: what is written often in a long text would be looked at
+# often, too.
+_ROW_NUMBER = re.compile(_OPENED + rb"""row\s(?:[^<>"']|"[^"<]*"|'[^'<]*')*?\br\s*=\s*["']([0-9]+)["']""")
 _DIGITS_MAX = 9
 # A cell that shows one of the shared texts, and which one, where it is written as every spreadsheet writes it.
-_SHARED = re.compile(rb"""t\s*=\s*["']s["'](?:[^<>]*>\s*<(?:\w+:)?v>(\d{1,9})</(?:\w+:)?v>\s*</(?:\w+:)?c>)?""")
-_CELL = re.compile(rb"<(?:\w+:)?c[\s/>]")
-_ROW = re.compile(rb"<(?:\w+:)?row[\s/>]")
+_SHARED = re.compile(rb"""t\s*=\s*["']s["'](?:[^<>]{0,200}>\s*<(?:\w+:)?v>(\d{1,9})</(?:\w+:)?v>\s*</(?:\w+:)?c>)?""")
+_CELL = re.compile(_OPENED + rb"c[\s/>]")
+_ROW = re.compile(_OPENED + rb"row[\s/>]")
 _OVERLAP = 64
 UNREADABLE = "This workbook cannot be read. Save it again as .xlsx, or export the sheet as CSV."
 

@@ -48,7 +48,7 @@ def read_rows(columns: Columns, lines: Iterable[Line]) -> Rows:
     dump = json.JSONEncoder(ensure_ascii=False).encode
     for line, cells in lines:
         if isinstance(cells, Broken):
-            yield Refused(line, "", cells.reason)
+            yield _refused(line, cells.pieces, email_at, cells.reason)
             continue
         text = "".join(cells)
         if not text or text.isspace():
@@ -98,7 +98,7 @@ def _check_cells(cells: list[str], size: int, text: str, columns: Columns) -> No
         raise AddressError("a cell is longer than 10 000 characters, or the row than 100 000")
 
 
-def _refused(line: int, cells: list[str], email_at: int, reason: str) -> Refused:
+def _refused(line: int, cells: Sequence[str], email_at: int, reason: str) -> Refused:
     email = cells[email_at] if len(cells) > email_at else ""
     if len(cells) > _KEPT_CELLS or sum(map(len, cells)) > _KEPT_CHARS:
         return Refused(line, _shown(email), f"{reason[:160]}; too long to be repeated here")

@@ -20,9 +20,10 @@ def storable(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """A line that has no cells, and why."""
+    """A line whose cells cannot be told, and why; `pieces`: what is between its delimiters, with all its quotes."""
 
     reason: str
+    pieces: tuple[str, ...] = ()
 
 
 # (number of the line, the first one being 1; its cells)

@@ -16,9 +16,15 @@ from queue_core.texts import grouped
 
 _CHUNK = 1 << 20
 _LINE_MAX = 2 << 20
+# Of one record: a cell with more of them is nothing about a person.
+_LINES_MAX = 1_000
+# Characters that are read once more because a quote opened above them was never closed, of the whole file: some dozen
+# such rows are a list with faults, and a file that is made of them would take hours.
+_AGAIN_MAX = 32 << 20
 _SAMPLE_LINES = 20
 _SAMPLE_CHARS = 65_536
 _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_NEVER_CLOSED = "a quote is opened and never closed, or a cell is far too long"
 _NO_OTHER = "Its delimiter or encoding was not the one expected."
 # What Excel writes above the header for its own use.
 _SEPARATOR_LINE = re.compile(r"sep=(.)\r?\n?", re.IGNORECASE)
@@ -111,13 +117,16 @@ class _TooLong(csv.Error):
 
 
 class _Feed:
-    """The physical lines, remembering those of the record being read, so that a bad one costs only its first line."""
+    """The physical lines, remembering those of the record being read, so that a bad one costs only its first line.
+
+    Raises ImportRefused where most of the file would be read over and over.
+    """
 
     def __init__(self, text: TextIO) -> None:
         self.text = text
         self.ahead: deque[str] = deque()
         self.taken: list[str] = []
-        self.chars = 0
+        self.chars = self.again = 0
 
     def __iter__(self) -> Iterator[str]:
         return self
@@ -127,7 +136,9 @@ class _Feed:
         self.taken.append(line)
         self.chars += len(line)
         if self.chars > _LINE_MAX:
-            raise _TooLong
+            raise _TooLong("its quoted cells go on for over 2 MiB")
+        if len(self.taken) > _LINES_MAX:
+            raise _TooLong(_NEVER_CLOSED)
         return line
 
     def record_ends(self) -> int:
@@ -136,9 +147,17 @@ class _Feed:
         self.taken.clear()
         return lines
 
-    def back_to_second(self) -> None:
+    def back_to_second(self) -> str:
+        """The first line, which is over; the others come once more."""
+        first, self.again = self.taken[0], self.again + self.chars
+        if self.again > _AGAIN_MAX:
+            raise ImportRefused(
+                "Too many rows open a quote that is never closed: this is no CSV, or its quotes are not doubled. "
+                "Export it once more, as CSV or .xlsx."
+            )
         self.ahead.extendleft(reversed(self.taken[1:]))
         self.record_ends()
+        return first
 
 
 def _lines(text: TextIO, delimiter: str, number: int) -> Iterator[Line]:
@@ -150,17 +169,17 @@ def _lines(text: TextIO, delimiter: str, number: int) -> Iterator[Line]:
                 number += feed.record_ends()
             return
         except csv.Error as exc:
-            feed.back_to_second()
+            line = feed.back_to_second()
             number += 1
-            yield number, Broken(_reason(exc))
+            yield number, Broken(_reason(exc), tuple(line.rstrip("\r\n").split(delimiter)))
 
 
 def _reason(exc: csv.Error) -> str:
     text = str(exc)
     if isinstance(exc, _TooLong):
-        return "its quoted cells go on for over 2 MiB"
+        return text
     if "field limit" in text or "unexpected end" in text:
-        return "a quote is opened and never closed, or a cell is far too long"
+        return _NEVER_CLOSED
     if "expected after" in text:
         return "a quote inside a quoted cell is not doubled"
     return f"cannot be read as CSV: {text}"[:200]

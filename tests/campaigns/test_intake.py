@@ -1,8 +1,10 @@
 """What is found in a file of people, and what is refused. No database."""
 
+import contextlib
 import csv
 import io
 import json
+import time
 import tracemalloc
 import zipfile
 from typing import Any
@@ -276,7 +278,24 @@ def test_a_record_without_end_is_read_in_little_memory() -> None:
 def test_a_record_without_end_costs_its_own_line_only() -> None:
     read = Read("email,x\na@example.com,1\n" + '"a\n",' * 450_000 + "\nb@example.com,2\n")
     assert read.emails == ["a@example.com", "b@example.com"]
-    assert (read.refused[0].line, read.refused[0].reason) == (3, "its quoted cells go on for over 2 MiB")
+    assert (read.refused[0].line, read.refused[0].reason) == (
+        3,
+        "a quote is opened and never closed, or a cell is far too long",
+    )
+
+
+def test_a_file_of_nothing_but_open_quotes_is_given_up_before_long() -> None:
+    """Each of its lines opens a quote anew: read to its end from every one of them, this took hours."""
+    began = time.process_time()
+    with pytest.raises(ImportRefused, match="a quote that is never closed"):
+        Read(b"email,x\na@example.com,1\n" + b'a","\n' * 300_000)
+    assert time.process_time() - began < 30
+
+
+def test_some_quotes_that_are_never_closed_cost_their_own_lines_only() -> None:
+    many = "".join(f"r{n}@example.com,x\n" for n in range(2_000))
+    read = Read("email,note\n" + f'a@example.com,"open\n{many}' * 50)
+    assert (len(read.rows), len(read.refused)) == (100_000, 50)
 
 
 def test_a_file_over_the_limit_is_refused_unread(settings: Any) -> None:
@@ -373,6 +392,21 @@ def rows_of(xml: str) -> str:
 def test_a_sheet_that_would_be_laid_out_large_is_refused_wherever_its_cells_say_they_are(rows: str, place: str) -> None:
     with pytest.raises(ImportRefused, match="far from the others"):
         Read(moved(workbook(S=rows_of(rows)), place))
+
+
+@pytest.mark.parametrize("word", ["row ", 't="s" ', "<!-- <row ", 'r="A', "c "])
+def test_what_a_cell_is_full_of_does_not_slow_down_its_measuring(word: str) -> None:
+    text = f"<row><c><v>{'<![CDATA[' + word * 100_000 + ']]>'}</v></c></row>"
+    content, began = workbook(S=rows_of(text)), time.process_time()
+    with contextlib.suppress(ImportRefused):
+        Read(content)
+    assert time.process_time() - began < 5
+
+
+@pytest.mark.parametrize("tag", ["a-b:row", "row x='>'", 'row x=">"'])
+def test_a_row_says_its_number_in_any_form_that_is_xml(tag: str) -> None:
+    with pytest.raises(ImportRefused, match="far from the others"):
+        Read(workbook(S=rows_of(f'<row>{"<c><v>1</v></c>" * 16}</row><{tag} r="1048576"/>')))
 
 
 def test_cells_that_do_not_say_where_they_are_are_read() -> None:
@@ -477,6 +511,14 @@ def test_rejected_rows_are_written_so_that_they_can_be_mended_and_run_nothing() 
     assert error_file(Read("email,=cmd\nnobody,=1+1\n")) == [
         ["email", "'=cmd", "rejected: line", "rejected: reason"],
         ["nobody", "'=1+1", "2", "no @"],
+    ]
+
+
+def test_a_row_whose_quotes_cannot_be_read_is_written_as_it_stood() -> None:
+    broken = '"quoted local"@example.com;Quot;"x\n'
+    assert error_file(Read(f"email;name;note\n{broken}a@example.com;A;\n"))[1] == [
+        *('"quoted local"@example.com', "Quot", '"x'),
+        *("2", "a quote inside a quoted cell is not doubled"),
     ]
 
 

@@ -48,10 +48,7 @@ def figures(model_admin: Any, request: HttpRequest, pk: int) -> HttpResponse:
         ],
         domains_of=grouped(stats["domains_of"]),
         domains_shown=len(stats["domains"]) if stats["more_domains"] else 0,
-        links=[
-            (row["url"], people.linked(row["people"], kind=EventKind.CLICKED, link=row["id"]), grouped(row["clicks"]))
-            for row in stats["links"]
-        ],
+        links=[_clicks(row, people, stats["states"]["sent"]) for row in stats["links"]],
         links_shown=len(stats["links"]) if stats["more_links"] else 0,
         is_sample=stats["domains_of"] < stats["total"],
         back=_page_of(pk),
@@ -70,6 +67,13 @@ class _People:
             return grouped(number)
         url = f"{reverse('admin:campaigns_campaign_events', args=[self.campaign])}?{urlencode(chosen)}"
         return format_html('<a class="ph-link" href="{}">{}</a>', url, grouped(number))
+
+
+def _clicks(row: dict[str, Any], people: _People, sent: int) -> tuple[str, list[str]]:
+    """The link, and who clicked it: how many, which share of those who got the mail, how often."""
+    who = people.linked(row["people"], kind=EventKind.CLICKED, link=row["id"])
+    share = f"{row['people'] * 100 / sent:.1f} %" if sent else "–"  # noqa: RUF001
+    return row["url"], [who, share, grouped(row["clicks"])]
 
 
 def _shown(numbers: dict[str, int]) -> list[tuple[str, str]]:

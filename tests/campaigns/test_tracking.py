@@ -174,6 +174,7 @@ def test_the_figures_lead_to_who_clicked_for_those_who_may_see_them(campaign: Ca
     shown = client.get(page).content.decode()
     assert f'href="{leads}"' in shown
     assert f'href="{leads}&amp;link={tea.pk}"' in shown
+    assert "50.0 %" in shown
     answer = client.get(f"{leads}&link={tea.pk}")
     assert [event["email"] for event in answer.context["events"]] == [person().email]
     assert f"On {html.escape(TEA)}" in answer.content.decode()

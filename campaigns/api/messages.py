@@ -10,11 +10,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from campaigns import services
-from campaigns.api.given import asked, validated
+from campaigns.api.given import asked, demand, validated
 from campaigns.models import Campaign, Recipient
 from campaigns.services.send_test import ADDRESSES_MAX
 from queue_core.api.actor import actor
 
+_SEE_PEOPLE = "campaigns.view_recipient"
 ID_FIELD: dict[str, Any] = {"min_value": 1, "max_value": 2**63 - 1, "required": False, "allow_null": True}
 
 
@@ -75,6 +76,8 @@ class MessageActions:
         """Send it to up to ten addresses now, and tell what the mail server said."""
         campaign: Campaign = self.get_object()  # type: ignore[attr-defined]
         given = validated(TestSendSerializer(data=request.data))
+        if given.get("recipient"):
+            demand(request, _SEE_PEOPLE)  # their mail holds what is known of them, and goes anywhere
         recipient = _recipient(campaign, given.get("recipient"))
         outcomes = services.send_test(campaign, given["to"], recipient=recipient, by=actor(request))
         return Response(TestOutcomeSerializer(outcomes, many=True).data)

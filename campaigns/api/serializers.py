@@ -184,6 +184,14 @@ class RecipientSerializer(serializers.ModelSerializer[Recipient]):
         ]
 
 
+class UnseenRecipientSerializer(serializers.ModelSerializer[Recipient]):
+    """For whoever may not see people."""
+
+    class Meta:
+        model = Recipient
+        fields = ["id", "campaign", "state"]
+
+
 class _AddressSerializer(serializers.Serializer[Any]):
     email = serializers.CharField(max_length=320, help_text="the bare address")
 

@@ -6,13 +6,13 @@ from typing import Any
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.decorators import action
-from rest_framework.exceptions import NotFound, PermissionDenied, ValidationError
+from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
 
 from campaigns import services
-from campaigns.api.given import validated
+from campaigns.api.given import demand, validated
 from campaigns.api.messages import ID_FIELD, TestOutcomeSerializer, TestSendSerializer
 from campaigns.message import MessageError
 from campaigns.models import Recipient
@@ -66,7 +66,7 @@ class CampaignTemplateViewSet(TemplateViewSet):
     def test_send(self, request: Request, pk: str) -> Response:
         """Send it to up to ten addresses now, and tell what the mail server said."""
         template = self.get_object()
-        _demand(request, "campaigns.launch_campaign")
+        demand(request, "campaigns.launch_campaign")
         given = validated(self.get_serializer(data=request.data))
         recipient = _recipient(request, given.pop("recipient", None))
         to = given.pop("to")
@@ -77,13 +77,8 @@ class CampaignTemplateViewSet(TemplateViewSet):
 def _recipient(request: Request, pk: int | None) -> Recipient | None:
     if pk is None:
         return None
-    _demand(request, "campaigns.view_recipient")
+    demand(request, "campaigns.view_recipient")
     found = Recipient.objects.select_related("campaign__template__current_version").filter(pk=pk).first()
     if found is None:
         raise NotFound(f"There is no recipient {pk}.")
     return found
-
-
-def _demand(request: Request, permission: str) -> None:
-    if not request.user.has_perm(permission):
-        raise PermissionDenied

@@ -187,7 +187,7 @@ class CampaignRecipients(mixins.ListModelMixin, GenericViewSet[Recipient]):
         if report.rejected:
             raise ValidationError({"attributes": [report.rejected[0].reason]})
         recipient = Recipient.objects.get(campaign=found, key=given["email"].lower())
-        return Response(shapes.RecipientSerializer(recipient).data, status=201 if report.created else 200)
+        return _person(request, recipient, 201 if report.created else 200)
 
     @extend_schema(
         parameters=[lists.BulkQuerySerializer],
@@ -241,7 +241,7 @@ class RecipientViewSet(mixins.RetrieveModelMixin, GenericViewSet[Recipient]):
         """Change somebody in a draft; 409 after the launch."""
         recipient = self.get_object()
         given = validated(self.get_serializer(data=request.data, partial=True))
-        return Response(shapes.RecipientSerializer(services.edit_recipient(recipient, **given, by=actor(request))).data)
+        return _person(request, services.edit_recipient(recipient, **given, by=actor(request)), 200)
 
     def destroy(self, request: Request, pk: str) -> Response:
         """Take somebody out of a draft; 409 after the launch."""
@@ -267,4 +267,11 @@ class RecipientViewSet(mixins.RetrieveModelMixin, GenericViewSet[Recipient]):
             recipient.refresh_from_db()
             raise NotUnconfirmed(recipient.state)
         recipient.refresh_from_db()
-        return Response(shapes.RecipientSerializer(recipient).data, status=status)
+        return _person(request, recipient, status)
+
+
+def _person(request: Request, recipient: Recipient, status: int) -> Response:
+    """Who may not see people hears which one it is and its state, not what is known of them."""
+    may_see = request.user.has_perm("campaigns.view_recipient")
+    shape = shapes.RecipientSerializer if may_see else shapes.UnseenRecipientSerializer
+    return Response(shape(recipient).data, status=status)

@@ -172,29 +172,20 @@ class RetryForm(forms.Form):
     )
 
 
-class _Indented(json.JSONEncoder):
-    def __init__(self, **options: Any) -> None:
-        super().__init__(**{**options, "indent": 2})
-
-
 class RecipientForm(forms.Form):
     """Who somebody in a draft is."""
 
     email = forms.CharField(label="Address", max_length=320, widget=widgets.UnfoldAdminTextInputWidget)
     name = forms.CharField(required=False, max_length=320, widget=widgets.UnfoldAdminTextInputWidget)
-    attributes = forms.JSONField(
+    attributes = forms.CharField(
         label="Attributes (JSON)",
         required=False,
-        encoder=_Indented,
         widget=widgets.UnfoldAdminTextareaWidget(attrs={"rows": 10, "class": "ph-source", "spellcheck": "false"}),
         help_text='What the template sees as recipient.…, such as {"city": "Bonn"}.',
     )
 
     def clean_attributes(self) -> dict[str, Any]:
-        given = self.cleaned_data["attributes"]
-        if given is not None and not isinstance(given, dict):
-            raise forms.ValidationError('Write one JSON object, such as {"city": "Bonn"}.')
-        return given or {}
+        return as_object(self.cleaned_data["attributes"])
 
 
 class ImportForm(forms.Form):

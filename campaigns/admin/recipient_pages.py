@@ -12,6 +12,7 @@ from campaigns.admin.forms import RecipientForm
 from campaigns.errors import CampaignError, RecipientRefused
 from campaigns.models import Recipient
 from campaigns.states import CampaignState, RecipientState
+from queue_core.admin.forms import as_text
 from queue_core.admin.ledger import actor, demand, find, page
 
 # About one unconfirmed mail.
@@ -22,7 +23,7 @@ def edit(model_admin: Any, request: HttpRequest, pk: int) -> HttpResponse:
     """Asks on GET what shall be another; on POST it is."""
     recipient = find(model_admin, request, pk)
     demand(request.user.has_perm("campaigns.change_recipient"))
-    now = {name: getattr(recipient, name) for name in ("email", "name", "attributes")}
+    now = {"email": recipient.email, "name": recipient.name, "attributes": as_text(recipient.attributes)}
     form = RecipientForm(request.POST or None, initial=now)
     if form.is_valid():
         try:

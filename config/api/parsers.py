@@ -1,21 +1,22 @@
-"""JSON in: everything that would fail later, or be silently lost, is refused here with a 400."""
+"""JSON and forms in: everything that would fail later, or be silently lost, is refused here with a 400."""
 
-import json
-import math
 from collections.abc import Iterator, Mapping
 from typing import IO, Any
 
 from django.conf import settings
+from django.http import QueryDict
 from rest_framework.exceptions import ParseError, ValidationError
-from rest_framework.fields import BooleanField, empty
-from rest_framework.parsers import FormParser, JSONParser, MultiPartParser
+from rest_framework.fields import BooleanField, CharField, DictField, JSONField, ListField, empty
+from rest_framework.parsers import DataAndFiles, FormParser, JSONParser, MultiPartParser
 from rest_framework.serializers import BaseSerializer, ListSerializer, Serializer
 
 from config.api.problems import Problem
+from queue_core.json_text import JsonRefused, read_json
 
-MAX_DEPTH = 32
-_BIGINT = range(-(2**63), 2**63)
-_MAX_DIGITS = 19
+# What the browsable pages add to each form.
+_OF_PAGES = {"csrfmiddlewaretoken", "_method", "_content", "_content_type"}
+_OBJECTS = (DictField, JSONField, BaseSerializer)
+
 # A form that does not hold a field says nothing of it, as a JSON body does not: else what checks, or only tries, unless
 # somebody says “false”, would be switched off by every form that does not know of it.
 BooleanField.default_empty_html = empty
@@ -48,83 +49,80 @@ class StrictJson(JSONParser):
 
 
 class Form(FormParser):
-    """A form of the browsable pages."""
+    """A form, as strict as JSON about its fields; one that takes an object holds it as JSON text."""
 
     def parse(
         self, stream: IO[bytes], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
     ) -> Any:
         check_size(parser_context)
-        return super().parse(stream, media_type, parser_context)
+        return _fields_read(super().parse(stream, media_type, parser_context), parser_context)
 
 
 class MultiPart(MultiPartParser):
-    """A form with files."""
+    """The same with files; where there is one, the view reads the options beside it."""
 
     def parse(
         self, stream: IO[bytes], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
     ) -> Any:
         check_size(parser_context)
-        return super().parse(stream, media_type, parser_context)
+        parsed = super().parse(stream, media_type, parser_context)
+        return parsed if parsed.files else DataAndFiles(_fields_read(parsed.data, parser_context), parsed.files)
 
 
 def loads(body: bytes) -> Any:
     """The value, or ParseError that says what to change."""
     try:
-        data = json.loads(
-            body.decode("utf-8-sig"), parse_int=_integer, parse_float=_number, parse_constant=_not_a_number
-        )
+        return read_json(body.decode("utf-8-sig"), "The body")
     except UnicodeDecodeError:
         raise ParseError("The body is not UTF-8; encode it so.") from None
-    except RecursionError:
-        raise ParseError(f"The body is nested deeper than {MAX_DEPTH} levels; flatten it.") from None
-    except json.JSONDecodeError as exc:
-        raise ParseError(f"The body is not JSON: {exc}.") from None
-    _check_values(data)
+    except JsonRefused as exc:
+        raise ParseError(str(exc)) from None
+
+
+def _fields_read(form: QueryDict, parser_context: Mapping[str, Any] | None) -> Any:
+    """The form; where it holds an object as text, the same as JSON would bring it, and a field left blank is not given.
+
+    Raises ValidationError by field for what the view's serializer would ignore.
+    """
+    view = (parser_context or {}).get("view")
+    if view is None or not hasattr(view, "get_serializer_class"):
+        return form
+    serializer = view.get_serializer_class()()
+    fields = {name: field for name, field in getattr(serializer, "fields", {}).items() if not field.read_only}
+    given = {_field_of(name, fields): name for name in form if name not in _OF_PAGES}
+    unknown = dict(unknown_fields(given, serializer))
+    if unknown:
+        raise ValidationError(unknown)
+    if not any(isinstance(fields[name], _OBJECTS) and name in form for name in given):
+        return form
+    data = {name: _field_read(form, name, fields[name]) for name in given.values() if name in fields}
+    data = {name: value for name, value in data.items() if value is not empty}
+    unknown = dict(unknown_fields(data, serializer))
+    if unknown:
+        raise ValidationError(unknown)
     return data
 
 
-def _integer(digits: str) -> int:
-    if len(digits.lstrip("-")) > _MAX_DIGITS or int(digits) not in _BIGINT:
-        raise ParseError(f"The number {digits[:30]} is out of range; send numbers of 64 bits, or text.")
-    return int(digits)
+def _field_of(name: str, fields: Mapping[str, Any]) -> str:
+    """The field that DRF finds behind a name in a form: `context.a` is of `context`, `to[0]` of `to`."""
+    dotted, listed = name.partition(".")[0], name.partition("[")[0]
+    if isinstance(fields.get(dotted), (DictField, Serializer)):
+        return dotted
+    return listed if isinstance(fields.get(listed), (ListField, ListSerializer)) else name
 
 
-def _number(digits: str) -> float:
-    value = float(digits)
-    if not math.isfinite(value):
-        raise ParseError(f"The number {digits[:30]} is out of range; send a smaller one, or text.")
-    return value
-
-
-def _not_a_number(name: str) -> float:
-    raise ParseError(f"{name} is not JSON; send null or text.")
-
-
-def _check_values(data: Any) -> None:
-    """Level by level, so that no nesting can exhaust the stack."""
-    level, depth = [data], 0
-    while level:
-        if depth > MAX_DEPTH:
-            raise ParseError(f"The body is nested deeper than {MAX_DEPTH} levels; flatten it.")
-        below: list[Any] = []
-        for value in level:
-            if isinstance(value, str):
-                _check_text(value)
-            elif isinstance(value, dict):
-                below += value
-                below += value.values()
-            elif isinstance(value, list):
-                below += value
-        level, depth = below, depth + 1
-
-
-def _check_text(text: str) -> None:
-    if "\x00" in text:
-        raise ParseError("A text holds a NUL character (\\u0000), which cannot be stored; remove it.")
+def _field_read(form: QueryDict, name: str, field: Any) -> Any:
+    if isinstance(field, ListField):
+        return form.getlist(name)
+    text = str(form[name])
+    if not text and not isinstance(field, CharField):
+        return empty
+    if not isinstance(field, _OBJECTS):
+        return text
     try:
-        text.encode()
-    except UnicodeEncodeError:
-        raise ParseError("A text holds half of a surrogate pair (\\ud800-\\udfff); send whole characters.") from None
+        return read_json(text)
+    except JsonRefused as exc:
+        raise ValidationError({name: [str(exc)]}) from None
 
 
 def unknown_fields(data: Any, serializer: Any, path: str = "") -> Iterator[tuple[str, list[str]]]:

@@ -7,15 +7,16 @@ from unfold import widgets
 from queue_core import conf, registry
 from queue_core.admin.payload_fields import PREFIX, fields_for, payload_of
 from queue_core.errors import InvalidPayload, QueueError
+from queue_core.json_text import JsonRefused, read_json
 from queue_core.services.submit import PRIORITIES
 
 
 def as_object(text: str) -> dict[str, Any]:
-    """A JSON object that a person typed; ValidationError says what to correct."""
+    """A JSON object that a person typed, as the API would take it; ValidationError says what to correct."""
     try:
-        value = json.loads(text or "{}")
-    except (ValueError, RecursionError) as error:
-        raise forms.ValidationError(f"This is not JSON ({error}); correct it.") from None
+        value = read_json(text or "{}")
+    except JsonRefused as error:
+        raise forms.ValidationError(str(error)) from None
     if not isinstance(value, dict):
         raise forms.ValidationError('Write one JSON object, such as {"name": "Ada"}.')
     return value

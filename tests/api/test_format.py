@@ -2,6 +2,7 @@
 
 import base64
 import json
+from urllib.parse import urlencode
 
 import pytest
 from django.contrib.auth.models import User
@@ -275,3 +276,56 @@ def test_a_transport_made_by_a_form_checks_certificates(api):
         content_type="application/x-www-form-urlencoded",
     )
     assert (off.data["verify"], off.data["enabled"]) == (False, True)
+
+
+CAMPAIGNS = "/api/v1/campaigns/"
+
+
+@pytest.mark.parametrize("form", ["urlencoded", "multipart"])
+def test_a_form_holds_an_object_as_json_text(api, campaign, form):
+    body = {"name": "n", "template": campaign.template_id, "from_email": "a@example.com", "context": '{"a": [1]}'}
+    if form == "urlencoded":
+        answer = api.generic("POST", CAMPAIGNS, urlencode(body), content_type="application/x-www-form-urlencoded")
+    else:
+        answer = api.post(CAMPAIGNS, body, format="multipart")
+    assert answer.status_code == 201, answer.content
+    assert answer.json()["context"] == {"a": [1]}
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["{", "nonsense", "[]", '{"a": NaN}', '{"a": "\\u0000"}', DEEP.replace("tests.noop", "n") % ("[" * 40 + "]" * 40)],
+)
+def test_an_object_in_a_form_is_checked_as_in_json(api, campaign, text):
+    body = {"name": "n", "template": campaign.template_id, "from_email": "a@example.com", "context": text}
+    answer = api.post(CAMPAIGNS, body, format="multipart")
+    assert answer.status_code == 400
+    assert set(problem(answer)["errors"]) == {"context"}
+
+
+def test_a_form_names_what_nobody_knows(api, campaign):
+    body = {"name": "n", "template": campaign.template_id, "from_email": "a@example.com", "schedule_at": "2030-01-01"}
+    answer = api.post(CAMPAIGNS, body, format="multipart")
+    assert answer.status_code == 400
+    assert "Known: name, template" in problem(answer)["errors"]["schedule_at"][0]
+    answer = api.patch(f"{CAMPAIGNS}{campaign.pk}/", {"naem": "x"}, format="multipart")
+    assert set(problem(answer)["errors"]) == {"naem"}
+    answer = api.post(f"{CAMPAIGNS}{campaign.pk}/pause/", {"force": "1"}, format="multipart")
+    assert set(problem(answer)["errors"]) == {"force"}
+
+
+def test_a_form_may_write_an_object_value_by_value(api, campaign):
+    path = f"{CAMPAIGNS}{campaign.pk}/recipients/"
+    answer = api.post(path, {"email": "a@example.com", "attributes.city": "Bonn"}, format="multipart")
+    assert answer.json()["attributes"] == {"city": "Bonn"}
+    answer = api.post(path, {"email": "b@example.com", "attributes[city]": "Bonn"}, format="multipart")
+    assert set(problem(answer)["errors"]) == {"attributes[city]"}
+    answer = api.post(path, {"email": "b@example.com", "attributes": '{"n": 1}', "name": ""}, format="multipart")
+    assert (answer.json()["attributes"], answer.json()["name"]) == ({"n": 1}, "")
+
+
+def test_a_form_of_the_browsable_pages_is_taken(api, campaign):
+    body = {"csrfmiddlewaretoken": "x", "rate_per_minute": "", "name": "n"}
+    answer = api.patch(f"{CAMPAIGNS}{campaign.pk}/", body, format="multipart")
+    assert answer.status_code == 200, answer.content
+    assert answer.json()["rate_per_minute"] is None

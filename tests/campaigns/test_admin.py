@@ -143,6 +143,9 @@ def test_adding_makes_a_draft(owner):
         ("context", json.dumps({"a": "x" * 65_536})),
         ("context", "[]"),
         ("context", "[" * 100_000),
+        ("context", '{"a": "\\u0000"}'),
+        ("context", '{"a": "\\ud800"}'),
+        ("context", '{"a": NaN}'),
         ("template", "999999"),
     ],
 )

@@ -121,7 +121,12 @@ def test_the_admin_changes_and_removes(client: Any, draft: Campaign, person: Rec
     for change, said in (
         ({"email": "nobody"}, "cannot be"),
         ({"email": "r1@example.com"}, "in this campaign already"),
-        ({"attributes": "{"}, "valid JSON"),
+        ({"attributes": "{"}, "This is not JSON"),
+        ({"attributes": '{"a": "\\ud800"}'}, "half of a surrogate pair"),
+        ({"attributes": '{"a": "\\u0000"}'}, "NUL character"),
+        ({"attributes": '{"a": NaN}'}, "NaN is not JSON"),
+        ({"attributes": '{"a": %s}' % ("9" * 5_000)}, "out of range"),
+        ({"attributes": '{"a":' * 2_000 + "1" + "}" * 2_000}, "deeper than 32"),
         ({"attributes": "[1]"}, "one JSON object"),
         ({"email": ""}, "required"),
     ):

@@ -15,8 +15,9 @@ from campaigns.intake.options import DELIMITERS
 from campaigns.models import RecipientImport
 from campaigns.services.import_file import is_small
 from campaigns.states import ImportState
-from queue_core.admin.ledger import actor, demand, find
+from queue_core.admin.ledger import actor, demand, find, page
 
+NOT_BEGUN = (ImportState.UPLOADED, ImportState.CHECKING)
 # Two fields for each; the others keep the names they have.
 _MAPPED_COLUMNS = 100
 _ATTRIBUTE = "attribute"
@@ -45,29 +46,34 @@ class ReadingForm(forms.Form):
         widget=widgets.UnfoldAdminSelectWidget,
     )
     sheet = forms.CharField(
-        required=False, widget=widgets.UnfoldAdminTextInputWidget, help_text="Of a workbook. Blank: the first."
+        required=False, widget=widgets.UnfoldAdminSelectWidget, help_text="Of the workbook; the others are not read."
     )
 
     @classmethod
-    def of(cls, made: RecipientImport) -> "ReadingForm":
+    def of(cls, made: RecipientImport, posted: Any = None) -> "ReadingForm":
+        """As the file is read, or as somebody wants it to be (`posted`)."""
         told = Options(**made.options)
         header = {None: "", True: "yes", False: "no"}[told.header]
         initial = {"delimiter": DELIMITERS.get(told.delimiter, ""), "encoding": told.encoding}
-        form = cls(initial={**initial, "header": header, "sheet": told.sheet})
+        form = cls(posted, initial={**initial, "header": header, "sheet": told.sheet})
+        sheets = [(name, name) for name in made.found.get("sheets", [told.sheet])]
+        form.fields["sheet"].widget.choices = [("", "The first one that is shown"), *sheets]
         for name in ("delimiter", "encoding") if made.found.get("kind") == "xlsx" else ("sheet",):
             del form.fields[name]
         return form
 
 
-def preview(made: RecipientImport) -> dict[str, Any]:
-    """What the page shows of the file."""
+def preview(made: RecipientImport, posted: Any = None) -> dict[str, Any]:
+    """What the page shows of the file; in its fields what somebody has entered, where that was refused (`posted`)."""
     try:
         sample = services.import_sample(made)
     except ImportRefused as exc:
         return {"problem": str(exc)}
     chosen = [_chosen(name) for name in sample.names[:_MAPPED_COLUMNS]]
+    if posted is not None:
+        chosen = [_entered(posted, position, now) for position, now in enumerate(chosen)]
     return {
-        "form": ReadingForm.of(made),
+        "form": ReadingForm.of(made, posted),
         "problem": sample.problem,
         "columns": list(zip(sample.top.titles, chosen, strict=False)),
         "more_columns": len(sample.names) - len(chosen),
@@ -82,6 +88,10 @@ def _chosen(name: str) -> tuple[str, str]:
     return (name, "") if name in ("", "email") else (_ATTRIBUTE, name)
 
 
+def _entered(posted: Any, position: int, now: tuple[str, str]) -> tuple[str, str]:
+    return posted.get(f"target_{position}", now[0]), posted.get(f"attribute_{position}", now[1])
+
+
 def submit(model_admin: Any, request: HttpRequest, pk: int) -> HttpResponse:
     """Read the file as the form says; then check it, or import it with `do=import`."""
     made = find(model_admin, request, pk)
@@ -91,6 +101,11 @@ def submit(model_admin: Any, request: HttpRequest, pk: int) -> HttpResponse:
     try:
         _submit(request, made)
     except CampaignError as exc:
+        shown = preview(made, request.POST) if made.state in NOT_BEGUN else {}
+        if "form" in shown:
+            # Nothing that was entered is lost; and no numbers of a reading that is not the one in the fields.
+            frame = {**model_admin.frame(request, made), "preview": {**shown, "problem": ""}, "error": str(exc)}
+            return page(model_admin, request, model_admin.detail_template, original=made, **frame)
         messages.error(request, str(exc))
     return HttpResponseRedirect(reverse("admin:campaigns_recipientimport_change", args=[pk]))
 

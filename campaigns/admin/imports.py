@@ -31,7 +31,6 @@ from queue_core.texts import grouped
 
 _SHOWN_REJECTED = 100
 _LOOK_AGAIN_SECONDS = 2
-_NOT_BEGUN = (ImportState.UPLOADED, ImportState.CHECKING)
 _MOVING = LIVE_IMPORT | {ImportState.CHECKING}
 IMPORT_LABELS = {
     "uploaded": "warning",
@@ -104,11 +103,11 @@ class RecipientImportAdmin(LedgerAdmin):
         return answer
 
     def detail(self, request: HttpRequest, obj: RecipientImport) -> dict[str, Any]:
-        if obj.state in _NOT_BEGUN:
-            return {**self._frame(request, obj), **_before(obj)}
+        if obj.state in import_preview.NOT_BEGUN:
+            return {**self.frame(request, obj), **_before(obj)}
         rejected = list(obj.rejected_rows.order_by("line")[: _SHOWN_REJECTED + 1])
         download = reverse("admin:campaigns_recipientimport_rejected", args=[obj.pk])
-        frame = self._frame(request, obj)
+        frame = self.frame(request, obj)
         if rejected:
             frame["buttons"].append({"title": "Rejected rows as CSV", "icon": "download", "url": download})
         return {
@@ -118,7 +117,7 @@ class RecipientImportAdmin(LedgerAdmin):
             "rejected_more": len(rejected) > _SHOWN_REJECTED,
         }
 
-    def _frame(self, request: HttpRequest, obj: RecipientImport) -> dict[str, Any]:
+    def frame(self, request: HttpRequest, obj: RecipientImport) -> dict[str, Any]:
         campaign = reverse("admin:campaigns_campaign_change", args=[obj.campaign_id])
         buttons: list[dict[str, Any]] = [{"title": "To the campaign", "icon": "campaign", "url": campaign}]
         may_import = request.user.has_perm("campaigns.add_recipient")

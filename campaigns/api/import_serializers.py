@@ -38,7 +38,9 @@ class ReadingSerializer(serializers.Serializer[Any]):
     header = serializers.BooleanField(
         default=None, allow_null=True, help_text="whether the first line names the columns; without, they are 1, 2, …"
     )
-    sheet = serializers.CharField(default="", allow_blank=True, help_text="of a workbook; the first one if left out")
+    sheet = serializers.CharField(
+        default="", allow_blank=True, help_text="of a workbook; the first one that is shown if left out"
+    )
     mapping = MappingField(
         default=None, allow_null=True, help_text='column → email, name, an attribute or null: {"Mail": "email"}'
     )

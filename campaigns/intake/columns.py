@@ -94,7 +94,7 @@ class Beginning:
 def read_beginning(source: Source, options: Options) -> Beginning:
     """Raises ImportRefused for a file without a line to begin with."""
     first, sample = _first_lines(source)
-    has_header = options.header if options.header is not None else not any(map(_is_address, first))
+    has_header = options.header if options.header is not None else _is_header(first)
     below = sample[1:] if has_header else sample
     width = max([len(first), *(len(cells) for _, cells in below if isinstance(cells, list) and not has_header)])
     if width > _COLUMNS_MAX:
@@ -104,6 +104,13 @@ def read_beginning(source: Source, options: Options) -> Beginning:
     if not all(map(is_storable, titles)):
         raise ImportRefused(f"The line with the titles has {UNSTORABLE}. Name its encoding, or save it as UTF-8.")
     return Beginning(titles, has_header, below)
+
+
+def _is_header(first: list[str]) -> bool:
+    """Titles hold no address, and nothing that may be one with a fault: taken for titles, that row would be lost."""
+    if any(map(_is_address, first)):
+        return False
+    return not any("@" in cell for cell in first) or known_email([slug(cell) for cell in first]) is not None
 
 
 def find_columns(source: Source, options: Options) -> tuple[Columns, Iterator[Line]]:
@@ -140,8 +147,12 @@ def names_of(top: Beginning, options: Options) -> list[str]:
     """What each column becomes: as mapped, else by its title. Raises ImportRefused for a mapping that does not fit."""
     own = own_names(top.titles) if top.has_header else [f"column_{title}" for title in top.titles]
     names = own.copy()
+    mapped: dict[int, str] = {}
     for column, target in options.mapping.items():
-        names[_position(column, top, own)] = slug(target)
+        position = _position(column, top, own)
+        if position in mapped:
+            raise ImportRefused(f"The mapping names one column twice, as “{mapped[position]}” and “{column[:100]}”.")
+        names[position], mapped[position] = slug(target), column[:100]
         if target and not slug(target):
             raise ImportRefused(f"“{target[:100]}” cannot be the name of an attribute: use letters, digits and _.")
     return names
@@ -185,8 +196,10 @@ def email_column(top: Beginning, names: list[str], source: Source) -> int:
         if _PERHAPS in names:
             return names.index(_PERHAPS)
         shown = ", ".join(filter(None, names))[:200] or "nothing"
+        others = ", ".join(f"“{name}”" for name in source.sheets if name != source.sheet)[:300]
         raise ImportRefused(
             f"No e-mail column in the header (found: {shown}). Name one of the columns “email”, or map it to email."
+            + (f" Or read another sheet: {others}." if others else "")
         )
     source.notes.append(f"Column “{top.titles[likely]}” holds the addresses.")
     return likely

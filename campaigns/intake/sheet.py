@@ -5,7 +5,7 @@ import zipfile
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
-from python_calamine import CalamineError, CalamineSheet, CalamineWorkbook
+from python_calamine import CalamineError, CalamineSheet, CalamineWorkbook, SheetVisibleEnum
 
 from campaigns.errors import ImportRefused
 from campaigns.intake.options import Options
@@ -16,7 +16,7 @@ _EXACT = 2**53
 
 
 def open_sheet(raw: BinaryIO, options: Options) -> Source:
-    """The named sheet, or the first one. Formulas give the value they had when the file was saved."""
+    """The named sheet, or the first one that is shown. Formulas give the value they had when the file was saved."""
     check_size(raw)
     raw.seek(0)
     try:
@@ -26,13 +26,14 @@ def open_sheet(raw: BinaryIO, options: Options) -> Source:
             raise ImportRefused(f"There is no sheet “{options.sheet}”; the workbook has: {', '.join(names)[:300]}.")
         if not names:
             raise ImportRefused("The workbook has no sheet.")
-        name = options.sheet or names[0]
+        shown = [sheet.name for sheet in book.sheets_metadata if sheet.visible == SheetVisibleEnum.Visible]
+        name = options.sheet or (shown or names)[0]
         sheet = book.get_sheet_by_name(name)
     # A damaged file may raise anything in there, a panic of the library included.
     except (CalamineError, ValueError, OSError, KeyError, zipfile.BadZipFile):
         raise ImportRefused(UNREADABLE) from None
     notes = [f"Only the sheet “{name}” is read, of {len(names)}."] if len(names) > 1 and not options.sheet else []
-    return Source(_lines(sheet), "xlsx", sheet=name, height=sheet.height, notes=notes)
+    return Source(_lines(sheet), "xlsx", sheet=name, sheets=names, height=sheet.height, notes=notes)
 
 
 def _lines(sheet: CalamineSheet) -> Iterator[Line]:

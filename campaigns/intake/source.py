@@ -16,6 +16,8 @@ from queue_core.csv_export import plain_cell
 
 _MIB = 1024 * 1024
 _ZIP, _OLE = b"PK", b"\xd0\xcf\x11\xe0"
+# Text by their first bytes, and no list.
+_OTHERS = {b"%pdf": "a PDF", b"{\\rtf": "a text document", b"<!doctype": "a web page", b"<html": "a web page"}
 _BOMS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
@@ -44,6 +46,10 @@ def _opened(raw: BinaryIO, options: Options) -> Source:
     head = raw.read(4096)
     if head.startswith(_OLE):
         raise ImportRefused("This is an old .xls file, or one with a password. Save it as .xlsx without one.")
+    beginning = head[:64].removeprefix(codecs.BOM_UTF8).lstrip().lower()
+    other = next((name for sign, name in _OTHERS.items() if beginning.startswith(sign)), "")
+    if other:
+        raise ImportRefused(f"This is {other}, not a list. Export the sheet as CSV or .xlsx and import that.")
     if head.startswith(_ZIP) and b"\x00" in head:
         return open_sheet(raw, options)
     if not options.encoding and b"\x00" in head and not head.startswith(_BOMS):

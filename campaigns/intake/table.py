@@ -1,7 +1,7 @@
 """What the readers of all formats answer."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 # What neither a page can show nor the database hold: NUL, and the half characters that stand for unknown bytes.
@@ -34,7 +34,7 @@ Line = tuple[int, list[str] | Broken]
 class Source:
     """An opened file: what was found about it, and its lines. `notes` are sentences for whoever imports it.
 
-    `height`: how many lines there are; 0 where only the end tells.
+    `height`: how many lines there are; 0 where only the end tells. `sheets`: all that the workbook has.
     """
 
     lines: Iterator[Line]
@@ -42,6 +42,7 @@ class Source:
     encoding: str = ""
     delimiter: str = ""
     sheet: str = ""
+    sheets: Sequence[str] = ()
     height: int = 0
     notes: list[str] = field(default_factory=list)
     release: Callable[[], object] = lambda: None

@@ -22,7 +22,7 @@ def add_reading(parser: ArgumentParser) -> None:
     parser.add_argument("--delimiter", default="", help="comma, semicolon, tab or pipe (default: found)")
     parser.add_argument("--encoding", default="", help="such as utf-8 or windows-1252 (default: found)")
     parser.add_argument("--no-header", action="store_true", help="the first line is a recipient; columns are 1, 2, …")
-    parser.add_argument("--sheet", default="", help="of a workbook (default: the first)")
+    parser.add_argument("--sheet", default="", help="of a workbook (default: the first one that is shown)")
 
 
 def opened(path: Path) -> BinaryIO:

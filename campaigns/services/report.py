@@ -35,8 +35,12 @@ class Report:
 
 
 def how_read(source: Source, columns: Columns | Sample) -> dict[str, Any]:
-    """`kind`, `encoding`, `delimiter`, `sheet`, `header`, `columns` ([of the file, what it became]), `notes`."""
+    """`kind`, `encoding`, `delimiter`, `sheet`, `header`, `columns` ([of the file, what it became]), `notes`.
+
+    `sheets`, of a workbook: the names of all.
+    """
     return {
+        **({"sheets": list(source.sheets)} if source.sheets else {}),
         **{name: getattr(source, name) for name in ("kind", "encoding", "delimiter", "sheet", "notes")},
         "header": columns.has_header,
         "columns": [list(pair) for pair in columns.targets()],

@@ -138,6 +138,28 @@ def test_nonsense_on_the_page_is_told_and_changes_nothing(
     assert (job.state, Recipient.objects.count()) == ("uploaded", 0)
 
 
+@pytest.mark.parametrize("do", ["check", "import"])
+def test_what_was_entered_stays_on_the_page_when_one_option_is_refused(owner: Any, campaign: Campaign, do: str) -> None:
+    job = upload(campaign, b"Mail,Ort\nann@example.com,Bonn\n")
+    assert "Import 1 recipient" in submit(owner, job, do="check")
+    entered = {"target_0": "email", "target_1": "attribute", "attribute_1": "my_town", "header": "yes"}
+    shown = submit(owner, job, **entered, encoding="klingon", do=do)
+    assert "This encoding is not known" in shown
+    for kept in ('value="my_town"', 'value="klingon"', '<option value="yes" selected'):
+        assert kept in shown
+    assert "Import 1 recipient" not in shown
+    assert "What would happen" not in shown
+    assert (job.state, Recipient.objects.count()) == ("uploaded", 0)
+
+
+def test_the_sheets_of_a_workbook_are_there_to_choose_from(owner: Any, campaign: Campaign) -> None:
+    job = upload(campaign, workbook(Notes=[["Remark"], ["x"], ["y"]], Members=[["email"], ["a@example.com"]]))
+    shown = owner.get(page(job)).content.decode()
+    assert "Or read another sheet: “Members”" in shown
+    assert '<option value="Members"' in shown
+    assert "Import 1 recipient" in submit(owner, job, sheet="Members", do="check")
+
+
 def test_a_large_file_is_checked_by_a_task(owner: Any, campaign: Campaign, settings: Any) -> None:
     settings.CAMPAIGNS_IMPORT_AT_ONCE_MIB = 0
     sent = SimpleUploadedFile("p.csv", b"mail\nann@example.com\n")

@@ -133,6 +133,46 @@ def test_a_file_without_a_header_loses_no_first_row() -> None:
     assert (mapped.rows[0].name, mapped.rows[0].attributes) == ("Ann", '{"name": "Ann"}')
 
 
+@pytest.mark.parametrize("first", ["ann@@example.com", "Ann <ann@example.com>", "ann@example", "ann @example.com"])
+def test_a_first_row_whose_address_has_a_fault_is_no_header(first: str) -> None:
+    read = Read(f"Ann,{first}\nBob,bob@example.com\nCem,cem@example.com\n")
+    assert (read.emails, read.columns.has_header) == (["bob@example.com", "cem@example.com"], False)
+    assert [(row.line, row.email) for row in read.refused] == [(1, first)]
+    assert Read("E-Mail,@handle\nann@example.com,@ann\n").columns.has_header
+
+
+def test_a_mapping_that_names_one_column_twice_is_refused() -> None:
+    for twice in ({"Foo": "email", "foo": "name"}, {"Foo": "email", "#1": None}):
+        with pytest.raises(ImportRefused, match="names one column twice"):
+            Read("Foo,Bar\nann@example.com,x\n", mapping=twice)
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [(b"%PDF-1.4\n1 0 obj,x\n", "a PDF"), (b"\xef\xbb\xbf \n<!DOCTYPE html><table>", "a web page")],
+)
+def test_what_is_text_and_no_list_is_called_by_its_name(content: bytes, told: str) -> None:
+    with pytest.raises(ImportRefused, match=f"This is {told}, not a list"):
+        Read(content)
+
+
+def test_the_first_sheet_that_is_shown_is_read_and_the_others_are_named() -> None:
+    people: list[list[object]] = [["email"], ["a@example.com"]]
+    content = workbook(Notes=[["Remark"], ["x"], ["y"]], Lookup=[["Key"]], Members=people)
+    with pytest.raises(ImportRefused, match="Or read another sheet: “Lookup”, “Members”"):
+        Read(content)
+    hidden = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(content)) as old, zipfile.ZipFile(hidden, "w") as new:
+        for name in old.namelist():
+            part = old.read(name)
+            for sheet, state in ((b"Notes", b"hidden"), (b"Lookup", b"veryHidden")):
+                part = part.replace(b'name="' + sheet + b'"', b'name="' + sheet + b'" state="' + state + b'"')
+            new.writestr(name, part)
+    read = Read(hidden.getvalue())
+    assert (read.source.sheet, read.emails) == ("Members", ["a@example.com"])
+    assert read.source.sheets == ["Notes", "Lookup", "Members"]
+
+
 @pytest.mark.parametrize(
     ("header", "name"),
     [

@@ -11,7 +11,7 @@ from campaigns.intake import Options
 from campaigns.models import RecipientImport
 from campaigns.services.import_file import opened
 from campaigns.services.import_recipients import import_recipients
-from queue_core import services as queue
+from campaigns.services.import_task import submit_task
 
 CHECK_FILE = "campaigns.check_import_file"
 _SHOWN_REJECTED = 100
@@ -29,8 +29,7 @@ def check_import(recipient_import: RecipientImport, *, at_once: bool = False) ->
         if at_once:
             run_check(recipient_import.pk)
         else:
-            key = str(recipient_import.pk)
-            queue.submit(CHECK_FILE, {"recipient_import": recipient_import.pk}, unique_key=key)
+            submit_task(CHECK_FILE, recipient_import.pk)
     recipient_import.refresh_from_db()
     return recipient_import
 

@@ -10,6 +10,7 @@ from campaigns import lifecycle
 from campaigns.models import Campaign, RecipientImport
 from campaigns.services.check_import import CHECK_FILE
 from campaigns.services.chunk import CONDUCT, submit_conductor
+from campaigns.services.import_task import live_tasks
 from campaigns.services.launch_task import LAUNCH_DUE, has_launch_task, submit_launch
 from campaigns.services.run_import import give_up_import
 from campaigns.services.start_import import IMPORT_FILE
@@ -37,14 +38,17 @@ def oversee() -> dict[str, int]:
     }
 
 
-def _without(rows: QuerySet[_Row], task: str) -> QuerySet[_Row]:
-    live = Task.objects.live().filter(name=task, unique_key=Cast(OuterRef("pk"), TextField()))
+def _without(rows: QuerySet[_Row], live: QuerySet[Task]) -> QuerySet[_Row]:
     return rows.filter(~Exists(live)).order_by("pk")[:_LIMIT]
+
+
+def _live(task: str) -> QuerySet[Task]:
+    return Task.objects.live().filter(name=task, unique_key=Cast(OuterRef("pk"), TextField()))
 
 
 def _conducted() -> int:
     under_way = Campaign.objects.filter(state__in=(CampaignState.SENDING, CampaignState.PAUSED))
-    found = list(_without(under_way, CONDUCT).values_list("pk", flat=True))
+    found = list(_without(under_way, _live(CONDUCT)).values_list("pk", flat=True))
     for pk in found:
         submit_conductor(pk)
     return len(found)
@@ -52,7 +56,9 @@ def _conducted() -> int:
 
 def _scheduled() -> int:
     with transaction.atomic():
-        found = list(_without(Campaign.objects.filter(state=CampaignState.SCHEDULED), LAUNCH_DUE).select_for_update())
+        found = list(
+            _without(Campaign.objects.filter(state=CampaignState.SCHEDULED), _live(LAUNCH_DUE)).select_for_update()
+        )
         # Asked again behind the lock: one that has just been scheduled has its task.
         times = [(one, one.scheduled_at) for one in found if one.scheduled_at and not has_launch_task(one.pk)]
         for campaign, at in times:
@@ -61,14 +67,14 @@ def _scheduled() -> int:
 
 
 def _imports_failed() -> int:
-    found = list(_without(RecipientImport.objects.filter(state__in=LIVE_IMPORT), IMPORT_FILE))
+    found = list(_without(RecipientImport.objects.filter(state__in=LIVE_IMPORT), live_tasks(IMPORT_FILE)))
     for job in found:
         give_up_import(job.pk, f"{_GONE}. Begin it again: it goes on where it stopped.")
     return len(found)
 
 
 def _checks_ended() -> int:
-    found = list(_without(RecipientImport.objects.filter(state=ImportState.CHECKING), CHECK_FILE))
+    found = list(_without(RecipientImport.objects.filter(state=ImportState.CHECKING), live_tasks(CHECK_FILE)))
     for job in found:
         lifecycle.move_import("end_check", job.pk, error=f"{_GONE}. Check it again.")
     return len(found)

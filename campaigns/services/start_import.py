@@ -9,12 +9,12 @@ from campaigns.errors import ImportOver, ImportRefused
 from campaigns.intake import Options, find_columns, open_source
 from campaigns.models import Campaign, RecipientImport
 from campaigns.services.import_file import kept
+from campaigns.services.import_task import submit_task
 from campaigns.services.merge import lock_draft
 from campaigns.services.report import how_read
 from campaigns.services.run_import import run_import
 from campaigns.services.upload_import import import_sample, record_import
 from campaigns.states import ImportState
-from queue_core import services as queue
 from queue_core.services import Actor, audit
 
 IMPORT_FILE = "campaigns.import_file"
@@ -64,6 +64,6 @@ def begin_import(
 
 
 def _submit(job: RecipientImport, by: Actor | None) -> None:
-    queue.submit(IMPORT_FILE, {"recipient_import": job.pk}, unique_key=str(job.pk))
+    submit_task(IMPORT_FILE, job.pk)
     message = f"Importing {job.filename[-100:]} in the background."
     audit.record(Campaign, [job.campaign_id], message, by=by, name=job.campaign.name)

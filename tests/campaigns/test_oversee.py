@@ -3,6 +3,7 @@
 import datetime
 import importlib
 import io
+import uuid
 from collections.abc import Callable
 
 import pytest
@@ -12,6 +13,7 @@ from django.utils import timezone
 from campaigns import services
 from campaigns.models import Campaign, Recipient, RecipientImport
 from campaigns.services.oversee import OVERSEE, oversee
+from campaigns.services.run_import import give_up_import
 from queue_core import services as queue
 from queue_core.models import Schedule, Task
 from queue_core.services.fire_schedules import fire_schedules
@@ -114,3 +116,34 @@ def test_it_is_shipped_as_a_schedule_that_can_run() -> None:
     Schedule.objects.update(next_fire_at=timezone.now())
     assert fire_schedules(10) == 1
     assert Task.objects.get().name == OVERSEE
+
+
+def almost_over() -> None:
+    """The work of all live tasks is done, and their outcomes are on the way."""
+    Task.objects.live().update(state="running", lease=uuid.uuid4())
+
+
+def test_a_check_asked_for_while_the_last_one_is_not_quite_over_is_made() -> None:
+    job = services.upload_import(CampaignFactory(), io.BytesIO(FILE), filename="a.csv")
+    services.check_import(job)
+    services.run_check(job.pk)
+    almost_over()
+    services.check_import(job)
+    assert Task.objects.live().filter(name="campaigns.check_import_file", state="queued").count() == 1
+    Task.objects.filter(state="running").update(state="succeeded", lease=None)
+    assert oversee() == NOTHING
+    cancel_all()
+    assert oversee() == {**NOTHING, "checks_ended": 1}
+
+
+def test_an_import_begun_again_while_its_failed_task_is_not_quite_over_is_made() -> None:
+    job = services.start_import(CampaignFactory(), io.BytesIO(FILE), filename="a.csv")
+    give_up_import(job.pk, "no")
+    almost_over()
+    job.refresh_from_db()
+    services.begin_import(job)
+    assert Task.objects.live().filter(name="campaigns.import_file", state="queued").count() == 1
+    Task.objects.filter(state="running").update(state="failed", lease=None)
+    assert oversee() == NOTHING
+    cancel_all()
+    assert oversee() == {**NOTHING, "imports_failed": 1}

@@ -24,6 +24,8 @@ class Leased:
     name: str
     attributes: str  # JSON text
     attempts: int
+    # What was answered the last time, when it was a refusal.
+    code: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,8 @@ picked AS MATERIALIZED (
         attempts = r.attempts + (s.id IS NULL)::int
     FROM picked JOIN email_recipients own ON own.id = picked.id LEFT JOIN suppressions s ON s.key = own.key
     WHERE r.id = picked.id
-    RETURNING r.id, r.campaign_id, r.key, r.email, r.name, r.attributes, r.attempts, r.state, 'pending' AS before
+    RETURNING r.id, r.campaign_id, r.key, r.email, r.name, r.attributes, r.attempts, r.code, r.state,
+        'pending' AS before
 )"""
 
 # An outcome is written by the lease that sent the mail. A row that was given up as unconfirmed in the meantime still
@@ -118,7 +121,7 @@ def _statement(*, settles: bool, leases: bool) -> str:
         f"moved AS ({moved}), counted AS ({COUNT})",
         *([_TOLD] if settles else []),
     ]
-    answer = "id, key, email, name, attributes::text, attempts, state FROM leased ORDER BY id"
+    answer = "id, key, email, name, attributes::text, attempts, code, state FROM leased ORDER BY id"
     return f"WITH {', '.join(parts)} SELECT {answer if leases else 'count(*) FROM settled'}"
 
 
@@ -156,7 +159,7 @@ def settle_and_lease(
     )
     if not taken:
         return [], None
-    return [Leased(*row[:6]) for row in taken if row[6] == RecipientState.SENDING], taken[-1][0]
+    return [Leased(*row[:7]) for row in taken if row[7] == RecipientState.SENDING], taken[-1][0]
 
 
 def settle(token: uuid.UUID, settled: Sequence[Settled]) -> int:

@@ -23,7 +23,7 @@ class MailTransport(models.Model):
     )
     backend = models.CharField(max_length=200, blank=True, default="", help_text="dotted path of an e-mail backend")
     options = models.JSONField(default=dict, blank=True, help_text="arguments of the backend; “$secret” is replaced")
-    connections = models.SmallIntegerField(default=4, help_text="at once, from each process")
+    connections = models.SmallIntegerField(default=4, help_text="at once, for each chunk under way")
     pipelining = models.BooleanField(default=True, help_text="use it where the server offers it")
     max_messages = models.IntegerField(default=100, help_text="per connection; 0 for no limit")
     timeout = models.FloatField(default=30.0, help_text="seconds")
@@ -111,6 +111,9 @@ class MailBreaker(models.Model):
     open_until = models.DateTimeField(null=True)
     probe_until = models.DateTimeField(null=True, help_text="while one chunk tries whether it works again")
     changed_at = models.DateTimeField(db_default=TransactionNow())
+    taken_at = models.DateTimeField(null=True, help_text="when it took a mail, to some seconds")
+    taken_domain = models.CharField(max_length=253, db_default="", help_text="whom that mail was for")
+    others_taken_at = models.DateTimeField(null=True, help_text="when it took one for another domain than that")
 
     class Meta:
         db_table = "mail_breakers"

@@ -17,6 +17,7 @@ from campaigns.services.chunk import count_live_chunks
 from campaigns.services.domain_line import DomainLine
 from campaigns.services.letters import Letters
 from campaigns.services.verdicts import Ledger
+from campaigns.smtp import BEFORE_MAIL
 from campaigns.states import RecipientState
 from queue_core.errors import Discard, Snooze
 from templates_app.errors import TemplateError
@@ -33,16 +34,21 @@ _WAKE_AT_MOST = 10.0
 # For answers to what is under way: after a pause those of a slow server too, in a hurry no longer than a task that is
 # told to end may take.
 _PATIENCE = 60.0
+# A transport that takes mail is said to do so as often as this.
+_TELL_SECONDS = 2.0
+# For so long a chunk goes on at once: well below the limit of its task, and others want the worker too.
+_SLICE_SECONDS = 60.0
 _HURRY = 5.0
 
 
 class Delivery:
     """One chunk in the hands of one attempt of its task: this thread keeps the ledger, those of the crew send."""
 
-    def __init__(self, chunk: CampaignTask, route: Route, task_id: int, lease: UUID) -> None:
+    def __init__(self, chunk: CampaignTask, route: Route, task_id: int, lease: UUID, *, is_probe: bool = False) -> None:
         self.chunk, self.route, self.task_id, self.lease = chunk, route, task_id, lease
+        self.is_probe = is_probe
         self.letters = Letters(chunk.campaign)
-        self.ledger = Ledger(chunk.campaign_id, lease)
+        self.ledger = Ledger(chunk.campaign, lease, route.key)
         self.crew = mailer.hire(route)
         # Rows that may be `sending` at once, over all connections.
         self.room: int = conf.get("GROUP_SIZE") * self.crew.size
@@ -50,14 +56,18 @@ class Delivery:
         self.after: int | None = chunk.first_id - 1
         self.rates: dict[str, float] = {}
         self.line: DomainLine | None = None
-        self.is_held_up = False
+        # Why it ended before its range was over: the rates, or whatever halted it.
+        self.is_held_up = self.is_cut_short = False
         self._pause = self._waited = 0.0
-        self._looked_at = time.monotonic()
+        self._began_at = self._looked_at = time.monotonic()
         self._stopped = False
-        self._is_trusted = False
+        self._told, self._told_at = 0, 0.0
 
     def run(self) -> None:
-        """Until the range is over, the campaign is paused, or the mail server refuses us."""
+        """Until the range or the time is over, the campaign is paused, or the mail server refuses us.
+
+        A probe ends when it has found out.
+        """
         self.hear_rates()
         patience = _HURRY
         try:
@@ -65,9 +75,11 @@ class Delivery:
                 self.take(self.crew.collect(self.wanted, self._pause or conf.get("PAUSE_CHECK_SECONDS")))
                 self.trust()
                 self.look()
+            self.is_cut_short = self._stopped or self.crew.halted
             patience = _PATIENCE
         finally:
             self.give_back(patience)
+        self.trust()
         if self.crew.fault is not None:
             raise self.crew.fault
 
@@ -150,9 +162,14 @@ class Delivery:
             self.ledger.settled.append(Settled(row.id, S.PENDING))
 
     def trust(self) -> None:
-        """Once a message was taken, nobody else needs to keep off this transport."""
-        if self.ledger.sent and not self._is_trusted:
-            self._is_trusted = True
+        """While messages are taken, nobody else needs to keep off this transport."""
+        taken, now = self.ledger.taken, time.monotonic()
+        if len(taken) > self._told or (taken and now - self._told_at >= _TELL_SECONDS):
+            self._told, self._told_at = len(taken), now
+            breaker.took(self.route.key, taken)
+        if self.is_probe and self.ledger.has_answered and not self._stopped:
+            # A server that speaks of recipients talks to us again, whether it takes these or not.
+            self._stopped = True
             breaker.recover(self.route.key)
 
     def look(self) -> None:
@@ -160,7 +177,8 @@ class Delivery:
         now = time.monotonic()
         if now - self._looked_at >= conf.get("PAUSE_CHECK_SECONDS"):
             self._looked_at = now
-            self._stopped = not lifecycle.is_sending(self.chunk.campaign_id)
+            is_late = now - self._began_at > _SLICE_SECONDS
+            self._stopped = self._stopped or is_late or not lifecycle.is_sending(self.chunk.campaign_id)
             self.hear_rates()
 
     def give_back(self, patience: float) -> None:
@@ -194,26 +212,41 @@ def deliver_chunk(chunk_id: int, *, task_id: int, lease: UUID) -> None:
         if not gate.is_open_to_us:
             waits.append(gate.wait)
             continue
-        refusal = _deliver_by(route.narrowed() if gate.is_probe else route, chunk, task_id, lease)
+        try:
+            refusal = _deliver_by(route, chunk, task_id, lease, is_probe=gate.is_probe)
+        finally:
+            if gate.is_probe:
+                breaker.release(route.key)
         if not refusal:
             lifecycle.complete(chunk.campaign_id)
             return
-        breaker.trip(route.key, refusal)
         waits.append(conf.get("BLOCKED_SECONDS"))
     if lifecycle.is_sending(chunk.campaign_id):
         raise Snooze(min([*waits, _LONGEST_NAP]))
 
 
-def _deliver_by(route: Route, chunk: CampaignTask, task_id: int, lease: UUID) -> str:
-    """Why the transport does not take our mail; "" when it does."""
+def _deliver_by(route: Route, chunk: CampaignTask, task_id: int, lease: UUID, *, is_probe: bool) -> str:
+    """Why the transport does not take our mail, which its breaker has heard; "" when it does."""
     if route.problem:
+        breaker.trip(route.key, route.problem)
         return route.problem
-    delivery = Delivery(chunk, route, task_id, lease)
+    delivery = Delivery(chunk, route.narrowed() if is_probe else route, task_id, lease, is_probe=is_probe)
     delivery.run()
-    if delivery.is_held_up and not delivery.ledger.blocked and lifecycle.is_sending(chunk.campaign_id):
-        raise Snooze(_rate_nap(chunk, delivery.rates))
     blocked = delivery.ledger.blocked
-    return (blocked.words or f"{blocked.code} in answer to {blocked.stage.upper()}") if blocked else ""
+    if blocked is not None:
+        refusal = blocked.words or f"{blocked.code} in answer to {blocked.stage.upper()}"
+        breaker.trip(route.key, refusal, is_sure=blocked.stage not in BEFORE_MAIL)
+        return refusal
+    if delivery.is_held_up or delivery.is_cut_short:
+        _come_again(delivery)
+    return ""
+
+
+def _come_again(delivery: Delivery) -> None:
+    """Raises Snooze while there is something to come for: when the rate lets some through, or at once."""
+    chunk = delivery.chunk
+    if lifecycle.is_sending(chunk.campaign_id):
+        raise Snooze(_rate_nap(chunk, delivery.rates) if delivery.is_held_up else 0.0)
 
 
 def _rate_nap(chunk: CampaignTask, rates: Mapping[str, float]) -> float:

@@ -67,7 +67,7 @@ class Stage(StrEnum):
 
 # A refusal of us in answer to these may still be about the one recipient.
 _PERSONAL = {Stage.RCPT, Stage.DATA, Stage.DOT}
-_BEFORE_MAIL = {Stage.CONNECT, Stage.GREETING, Stage.EHLO, Stage.STARTTLS, Stage.AUTH}
+BEFORE_MAIL = {Stage.CONNECT, Stage.GREETING, Stage.EHLO, Stage.STARTTLS, Stage.AUTH}
 
 
 class Verdict(StrEnum):
@@ -155,7 +155,7 @@ def classify(stage: Stage, code: int, enhanced: str = "", text: str = "") -> Ver
     """SENT, DEFERRED, REJECTED or BLOCKED for a reply to `stage`; `enhanced` is the RFC 3463 code or ""."""
     if stage is Stage.DOT and 200 <= code < 300:
         return Verdict.SENT
-    if stage in _BEFORE_MAIL:
+    if stage in BEFORE_MAIL:
         return Verdict.BLOCKED
     if stage is Stage.MAIL:
         return Verdict.REJECTED if code == 552 or enhanced == _TOO_BIG else Verdict.BLOCKED

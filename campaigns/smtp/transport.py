@@ -19,7 +19,7 @@ _OPTIONS = ("starttls", "timeout", "pipelining", "max_messages", "verify", "conn
 class Transport:
     """One mail server. `timeout` (seconds) bounds every wait, four of them that for the fate of a message sent.
 
-    `connections` is how many a process opens at once, `max_messages` how many each carries; 0 for no limit.
+    `connections` is how many a chunk under way opens at once, `max_messages` how many each carries; 0 for no limit.
     """
 
     host: str

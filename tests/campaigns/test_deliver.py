@@ -346,9 +346,24 @@ def test_an_attempt_that_lost_its_task_leases_nobody() -> None:
     assert states(campaign) == {"pending": 2}
 
 
+def test_a_chunk_that_takes_long_gives_its_worker_to_others_and_comes_again(
+    smtp: SmtpServer, work: Work, monkeypatch: pytest.MonkeyPatch, settings: Any
+) -> None:
+    settings.CAMPAIGNS_GROUP_SIZE, settings.CAMPAIGNS_PAUSE_CHECK_SECONDS = 2, 0.05
+    monkeypatch.setattr("campaigns.services.deliver._SLICE_SECONDS", 0.3)
+    smtp.delay = 0.05
+    campaign, other = launched(20), launched(1)
+    work()
+    assert states(campaign) == {"sent": 20}
+    assert len(smtp.bodies) == len(set(smtp.recipients)) + 1 == 21
+    task = Task.objects.filter(name="campaigns.deliver_chunk").order_by("pk")[0]
+    assert (task.state, task.error) == ("succeeded", "")
+    assert Recipient.objects.get(campaign=other).sent_at < Recipient.objects.filter(campaign=campaign).last().sent_at
+
+
 def test_a_chunk_is_sent_by_its_own_task_only() -> None:
     campaign = launched(2)
-    chunk, other, lease = CampaignTask.objects.get(), queue.submit("tests.noop").id, uuid.uuid4()
+    chunk, other, lease = CampaignTask.objects.get(), queue.submit("queue_core.prune").id, uuid.uuid4()
     Task.objects.filter(pk=other).update(state="running", lease=lease)
     with pytest.raises(Discard, match=f"by task {chunk.task_id}"):
         deliver_chunk(chunk.pk, task_id=other, lease=lease)

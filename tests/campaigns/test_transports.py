@@ -23,7 +23,9 @@ from campaigns.checks import check_addresses
 from campaigns.errors import TransportRefused
 from campaigns.mailer.backend import Backend, arguments, judge
 from campaigns.models import Campaign, MailBreaker, MailTransport, Recipient
+from campaigns.services.chunk import wake_chunks
 from campaigns.services.conduct import conduct
+from campaigns.services.deliver import Delivery
 from queue_core.errors import Snooze
 from queue_core.models import Task
 from tests.campaigns.smtp_server import DROP, HANG, SmtpServer
@@ -247,7 +249,7 @@ def test_the_next_transport_takes_over_from_one_that_refuses_us(
     work()
     assert ledger(campaign) == [("sent", 250)] * 5
     assert (len(smtp.bodies), len(second.bodies)) == (0, 5)
-    assert MailBreaker.objects.get().failures == 1
+    assert list(MailBreaker.objects.order_by("key").values_list("failures", flat=True)) == [1, 0]
 
 
 def test_mail_whose_fate_is_unknown_is_not_sent_again_by_another_transport(
@@ -470,6 +472,67 @@ def test_chunks_of_a_cancelled_campaign_do_not_wait_for_the_server(smtp: SmtpSer
     services.cancel(campaign)
     work(wait=False)
     assert not Task.objects.filter(name="campaigns.deliver_chunk", state="queued").exists()
+
+
+def opened(key: str) -> None:
+    """A breaker whose time is over."""
+    for _ in range(3):
+        breaker.trip(key, "no")
+    MailBreaker.objects.filter(key=key).update(open_until=timezone.now() - timedelta(seconds=1))
+
+
+def test_a_probe_that_sends_nothing_lets_the_next_one_try(smtp: SmtpServer, work: Work) -> None:
+    made = row(smtp)
+    slow = launched(2, rate_per_minute=1)
+    work()
+    assert len(smtp.bodies) == 1
+    opened(made.breaker_key)
+    wake_chunks(pk=slow.pk)
+    work()
+    assert breaker.admit(made.breaker_key).is_probe
+
+
+@pytest.mark.parametrize("reply", ["450 4.2.0 later", "550 5.1.1 no such user"])
+def test_a_server_that_speaks_of_a_recipient_talks_to_us_again(smtp: SmtpServer, work: Work, reply: str) -> None:
+    made = row(smtp)
+    opened(made.breaker_key)
+    smtp.script(rcpt=[reply] * 2)
+    campaign = launched(2)
+    work()
+    assert "pending" not in dict(ledger(campaign))
+    assert breaker.admit(made.breaker_key) == breaker.Gate(True)
+
+
+def test_a_probe_makes_way_for_all_connections_once_it_has_found_out(
+    smtp: SmtpServer, work: Work, settings: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.CAMPAIGNS_GROUP_SIZE = 2  # type: ignore[attr-defined]
+    made = row(smtp, connections=4)
+    opened(made.breaker_key)
+    smtp.delay = 0.02
+    campaign = launched(60)
+    sizes, run = [], Delivery.run
+
+    def noted(delivery: Delivery) -> None:
+        run(delivery)
+        sizes.append((delivery.crew.size, lifecycle.counts(campaign.pk)["sent"]))
+
+    monkeypatch.setattr(Delivery, "run", noted)
+    work()
+    (probe, sent), (crew, all_) = sizes
+    assert (probe, crew, all_) == (1, 4, 60)
+    assert sent <= 4
+
+
+def test_one_way_that_works_is_no_trouble_even_if_it_refused_us_once(smtp: SmtpServer, second: SmtpServer) -> None:
+    first, other = row(smtp, "first", priority=1), row(second, "second", priority=2)
+    campaign = launched(2)
+    opened(first.breaker_key)
+    breaker.took(other.breaker_key, ["example.com"])
+    breaker.trip(other.breaker_key, "5.7.1 not this one")
+    assert trouble_of(campaign) == ""
+    opened(other.breaker_key)
+    assert "does not take our mail (3 times in a row)" in trouble_of(campaign)
 
 
 # --- a server that misbehaves, row by row

@@ -1,15 +1,18 @@
 """A refusal is a recipient's, or ours: nobody pays for what was about us, and nobody stops the others."""
 
 import email
+import io
 import smtplib
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 from django.core.mail import EmailMessage
 from django.db import connection
+from django.utils import timezone
 
 from campaigns import lifecycle, mailer, services
 from campaigns.errors import TransportRefused
@@ -17,11 +20,13 @@ from campaigns.lifecycle import Leased
 from campaigns.mailer import Crew, Report
 from campaigns.message import MessageError
 from campaigns.models import Campaign, CampaignHour, MailBreaker, Recipient, Suppression
+from campaigns.services.chunk import wake_chunks
 from campaigns.services.deliver import Delivery
 from campaigns.services.letters import Letters
 from campaigns.services.take_notice import recipient_of_references
 from campaigns.smtp import Envelope, Transport
 from queue_core.errors import TaskCancelled
+from tests.campaigns.conftest import make_due
 from tests.campaigns.smtp_server import DROP, SmtpServer
 from tests.factories import CampaignFactory, add_recipients, counts_by_scan
 
@@ -168,14 +173,14 @@ def test_an_answer_that_comes_while_everybody_goes_home_is_never_taken_for_not_b
     report = Crew._report
 
     def slow(crew: Crew, report_: Report) -> None:
+        monkeypatch.setattr(Crew, "_report", report)
         crew.halt()
         time.sleep(1)
         report(crew, report_)
 
     campaign = launched(3)
-    with monkeypatch.context() as patch:
-        patch.setattr(Crew, "_report", slow)
-        work()
+    monkeypatch.setattr(Crew, "_report", slow)
+    work()
     time.sleep(1.2)
     work(wait=False)
     assert set(Counter(smtp.addressed()).values()) == {1}
@@ -351,3 +356,119 @@ def test_a_campaign_within_a_rate_does_not_keep_the_next_one_waiting(
     assert states(free) == {"sent": 10}
     assert ended[0] - began < 10  # 30 chunks, each of which used to wait 1.5 s
     assert lifecycle.counts(slow.pk)["pending"] > 40
+
+
+# --- domains that want none of our mail, and a transport that takes that of others
+
+POLICY = "554 5.7.1 content rejected as spam"
+
+
+def mixed(*domains: str, **options: object) -> Campaign:
+    """A launched campaign with one recipient after another at these domains."""
+    campaign = CampaignFactory.create(**options)
+    lines = [f"p{n}@{domain}" for n, domain in enumerate(domains)]
+    services.import_recipients(campaign, io.BytesIO("\n".join(["email", *lines]).encode()), filename="p.csv")
+    return services.launch(campaign)
+
+
+def refuse(smtp: SmtpServer, campaign: Campaign, *domains: str, reply: str = POLICY) -> None:
+    keys = Recipient.objects.filter(campaign=campaign).values_list("key", flat=True)
+    smtp.towards |= {key: reply for key in keys if key.partition("@")[2] in domains}
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_domain_that_refuses_us_is_given_up_and_stops_no_transport(
+    smtp: SmtpServer, work: Work, state_of: Callable[[Campaign], str], settings: object, first: bool
+) -> None:
+    settings.CAMPAIGNS_DEFER_SECONDS = [60, 300]  # type: ignore[attr-defined]
+    closed, others = ["closed.example"] * 5, ["a.example", "b.example", "c.example"] * 4
+    campaign = mixed(*(closed + others if first else others + closed))
+    refuse(smtp, campaign, "closed.example")
+    work()
+    assert failures() == (1 if first else 0)
+    wake_chunks(pk=campaign.pk)
+    for _ in range(8):
+        work()
+        assert failures() == 0
+        make_due()
+    assert state_of(campaign) == "completed"
+    assert states(campaign) == {"sent": 12, "rejected": 5}
+    given_up = Recipient.objects.filter(state="rejected")
+    assert {(row.attempts, row.code) for row in given_up} == {(3, 554)}
+    assert all(row.detail.startswith("gave up after 3 attempts: 5.7.1 content") for row in given_up)
+    assert not Suppression.objects.exists()
+
+
+def test_several_such_domains_are_left_alone_in_their_own_chunk_and_others_go_on(
+    smtp: SmtpServer, work: Work, state_of: Callable[[Campaign], str], settings: object
+) -> None:
+    settings.CAMPAIGNS_DEFER_SECONDS = [60, 300]  # type: ignore[attr-defined]
+    campaign = mixed("x.example", "a.example", "y.example", "b.example", "z.example", "c.example")
+    refuse(smtp, campaign, "x.example", "y.example", "z.example")
+    work()
+    assert states(campaign) == {"sent": 3, "deferred": 3}
+    for _ in range(3):
+        work(wait=False)
+        other = mixed("d.example")
+        work()
+        assert state_of(other) == "completed"
+        assert failures() == 0
+    for _ in range(3):
+        work(wait=False)
+    assert states(campaign) == {"sent": 3, "rejected": 3}
+
+
+def test_who_was_put_off_for_our_sake_is_tried_in_earnest_once_others_are_taken(smtp: SmtpServer, work: Work) -> None:
+    """Three domains in a row, and nobody taken before: that may be about us, until the others are."""
+    campaign = mixed("x.example", "y.example", "z.example", "a.example", "b.example")
+    refuse(smtp, campaign, "x.example", "y.example", "z.example")
+    work()
+    assert states(campaign) == {"deferred": 3, "pending": 2}
+    assert set(Recipient.objects.values_list("attempts", flat=True)) == {0}
+    wake_chunks(pk=campaign.pk)
+    work()
+    assert states(campaign) == {"deferred": 3, "sent": 2}
+    work(wait=False)
+    assert set(Recipient.objects.filter(state="deferred").values_list("attempts", flat=True)) == {1}
+    assert failures() == 0
+
+
+def test_a_relay_that_turns_us_away_half_way_rejects_nobody(smtp: SmtpServer, work: Work, settings: object) -> None:
+    settings.CAMPAIGNS_GROUP_SIZE = 4  # type: ignore[attr-defined]
+    campaign = mixed(*["a.example", "b.example", "c.example", "d.example"] * 10)
+    smtp.script(rcpt=["250 ok"] * 10 + ["550 5.7.1 relaying denied"] * 500)
+    for _ in range(12):
+        work(wait=False)
+    found = states(campaign)
+    assert found["sent"] == 10
+    assert set(found) <= {"sent", "pending", "deferred"}
+    assert set(Recipient.objects.exclude(state="sent").values_list("attempts", flat=True)) == {0}
+    assert failures() >= 3
+    smtp.script()
+    MailBreaker.objects.update(open_until=None)
+    for _ in range(4):
+        work(wait=False)
+    assert states(campaign) == {"sent": 40}
+
+
+def test_those_who_were_put_off_before_speak_up_when_the_relay_turns_us_away(smtp: SmtpServer, work: Work) -> None:
+    """Greylisted at first, refused for our sake then: that is another answer, and no try of theirs."""
+    campaign = mixed(*["a.example", "b.example", "c.example"] * 2, "d.example")
+    refuse(smtp, campaign, "a.example", "b.example", "c.example", reply="451 4.7.1 greylisted")
+    work()
+    smtp.towards = {}
+    smtp.script(rcpt=["550 5.7.1 relaying denied"] * 100)
+    for _ in range(3):
+        work(wait=False)
+    assert failures() >= 1
+    assert set(Recipient.objects.exclude(state="sent").values_list("attempts", flat=True)) == {1}
+
+
+def test_a_server_that_refuses_us_for_days_is_not_tried_for_ever(smtp: SmtpServer, work: Work) -> None:
+    campaign = mixed("a.example", "b.example", "c.example")
+    Campaign.objects.update(launched_at=timezone.now() - timedelta(days=4))
+    smtp.script(rcpt=[POLICY] * 100)
+    work()
+    assert states(campaign) == {"deferred": 3}
+    assert failures() == 1
+    assert set(Recipient.objects.values_list("attempts", flat=True)) == {1}

@@ -9,7 +9,9 @@ from functools import partial
 
 from campaigns import fibers
 from campaigns.mailer.pool import Sender
-from campaigns.smtp import ENDS, Envelope, Outcome, Verdict
+from campaigns.smtp import BEFORE_MAIL, ENDS, Envelope, Outcome, Verdict
+
+_BAD_NEWS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +36,14 @@ class _Lane:
     """One sender; `pulled` is the work it took and has not reported, in order: only the first may have left."""
 
     pulled: deque[Work] = field(default_factory=deque)
+    is_home: bool = False
 
 
 class Crew:
     """Up to `size` senders. Give work by `add`, take reports by `collect`, end by `dismiss`, always.
+
+    One whom the server does not let in goes home for good, and its work to the others: that is a refusal of us only
+    when nobody else is at work.
 
     They share `threads` threads. Those of one thread are fibers, who must wait by `fibers.wait`; others need one each.
     """
@@ -59,6 +65,10 @@ class Crew:
         self._halted = threading.Event()
         self._bell = threading.Event()
         self._wanted = 1
+        self._lock = threading.Lock()
+        self._at_work = 0
+        # Reports in a row that nobody was taken, for a reason that others may meet as well.
+        self._bad = 0
 
     @property
     def halted(self) -> bool:
@@ -76,24 +86,27 @@ class Crew:
         for number in range(len(self._lanes), min(self.size, len(self._heap))):
             lane = _Lane()
             self._lanes.append(lane)
+            with self._lock:
+                self._at_work += 1
             if number < self._at_most:
                 self._loops.append(fibers.Loop())
             loop = self._loops[number % self._at_most]
             loop.start(partial(self._run, lane))
             if number < self._at_most:
                 thread = threading.Thread(target=loop.run, daemon=True, name="sender")
-                self._threads.append(thread)
                 thread.start()
+                self._threads.append(thread)
         self._wake()
 
     def collect(self, wanted: int, seconds: float) -> deque[Report]:
         """Wait until `wanted` reports are there, nothing further is begun, or time is up; all that are there.
 
+        Bad news in a row is told at once: the next ones would fare no better.
         Take each out (`popleft`) when it is noted, not before: one that is lost is a message nobody knows of.
         """
         self._wanted = wanted
         deadline = time.monotonic() + seconds
-        while len(self._reports) < wanted and not self.halted and (left := deadline - time.monotonic()) > 0:
+        while not self._has_news() and not self.halted and (left := deadline - time.monotonic()) > 0:
             self._bell.wait(left)
             self._bell.clear()
         return self._reports
@@ -113,9 +126,10 @@ class Crew:
         return self._reports, untouched | {work.key for work in list(self._heap)}
 
     def _run(self, lane: _Lane) -> None:
-        sender = self._borrow()
+        sender = None
         try:
-            while not self.halted:
+            sender = self._borrow()
+            while not self.halted and not lane.is_home:
                 if (work := self._next()) is not None:
                     self._deliver(lane, sender, work)
                 else:
@@ -123,7 +137,8 @@ class Crew:
         except BaseException as fault:
             self.fault = fault
             self.halt()
-            sender.close()
+            if sender is not None:
+                sender.close()
         else:
             self._give_back(sender)
 
@@ -135,11 +150,25 @@ class Crew:
                 self._heap.append(lane.pulled.popleft())
                 continue
             is_over = outcome.verdict in ENDS
+            if outcome.verdict is Verdict.BLOCKED and outcome.stage in BEFORE_MAIL and self._goes_home(lane):
+                return
             if outcome.verdict is Verdict.BLOCKED and not outcome.personal:
                 self.halt()
             self._report(Report(key, outcome))
             # Not before it is reported: in the meantime it would be in nobody's hands.
             lane.pulled.popleft()
+
+    def _goes_home(self, lane: _Lane) -> bool:
+        """Leave the work to the others; False for the last one, who has to report it."""
+        with self._lock:
+            self._at_work -= 1
+            if not self._at_work:
+                return False
+        lane.is_home = True
+        while lane.pulled:
+            self._heap.append(lane.pulled.popleft())
+        self._wake()
+        return True
 
     def _envelopes(self, lane: _Lane, first: Work) -> Iterator[Envelope]:
         """The next messages as long as there are some: the sender must not wait for one with another half sent."""
@@ -164,7 +193,13 @@ class Crew:
         for loop in self._loops:
             loop.wake()
 
+    def _has_news(self) -> bool:
+        return len(self._reports) >= (1 if self._bad >= _BAD_NEWS else self._wanted)
+
     def _report(self, report: Report) -> None:
+        if report.outcome is not None:
+            is_bad = report.outcome.verdict in ENDS or report.outcome.vague
+            self._bad = self._bad + 1 if is_bad else 0
         self._reports.append(report)
-        if len(self._reports) >= self._wanted:
+        if self._has_news():
             self._bell.set()

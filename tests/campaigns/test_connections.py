@@ -5,14 +5,16 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
+from django.utils import timezone
 
-from campaigns import lifecycle, mailer, services
+from campaigns import breaker, lifecycle, mailer, services
 from campaigns.lifecycle import Leased
 from campaigns.mailer import Crew, Work
 from campaigns.mailer.pool import Pool
-from campaigns.models import Campaign, CampaignTask, Recipient
+from campaigns.models import Campaign, CampaignTask, MailBreaker, Recipient
 from campaigns.services.letters import Letters
 from campaigns.smtp import Envelope, Session, Transport
 from queue_core.models import Task
@@ -118,11 +120,11 @@ def test_no_more_rows_are_in_flight_than_the_connections_may_have(
     assert 4 <= max(seen) <= 12
 
 
-def test_a_refusal_of_us_on_one_connection_stops_all(
+def test_a_refusal_of_the_sender_on_one_connection_stops_all(
     lines: Callable[[int], SmtpServer], work: Callable[..., None]
 ) -> None:
     server = lines(4)
-    server.script(greeting=["220 hello", "220 hello", "220 hello", "554 too many of you"])
+    server.script(mail=["250 ok"] * 3 + ["550 no such sender"])
     server.delay = 0.05
     campaign = launched(60)
     work()
@@ -130,6 +132,94 @@ def test_a_refusal_of_us_on_one_connection_stops_all(
     assert set(found) <= {"sent", "pending"}
     assert found["pending"] > 40
     assert found.get("sent", 0) == len(server.bodies)
+
+
+@pytest.mark.parametrize("limit", [1, 3])
+def test_one_connection_too_many_is_no_refusal_of_us(
+    lines: Callable[[int], SmtpServer], work: Callable[..., None], limit: int
+) -> None:
+    server = lines(10)
+    server.script(greeting=["220 hello"] * limit + ["421 4.7.0 too many connections from your host"] * 50)
+    server.delay = 0.02
+    campaign = launched(60)
+    work()
+    assert states(campaign) == {"sent": 60}
+    assert server.connections == 10
+    assert set(Counter(server.addressed()).values()) == {1}
+    assert not MailBreaker.objects.filter(failures__gt=0).exists()
+
+
+def test_when_nobody_is_let_in_each_tried_once_and_that_is_a_refusal(
+    lines: Callable[[int], SmtpServer], work: Callable[..., None]
+) -> None:
+    server = lines(5)
+    server.script(greeting=["421 4.7.0 too many connections from your host"] * 50)
+    campaign = launched(60)
+    work()
+    assert states(campaign) == {"pending": 60}
+    assert server.connections == 5
+    assert MailBreaker.objects.get().failures == 1
+
+
+def test_a_chunk_that_is_not_let_in_while_others_are_trips_nothing(smtp: SmtpServer, work: Callable[..., None]) -> None:
+    """Another worker has all the connections that the server allows."""
+    breaker.took("smtp-url", ["a.example"])
+    smtp.script(greeting=["421 too many"] * 3)
+    campaign = launched(2)
+    for _ in range(3):
+        work(wait=False)
+    assert not MailBreaker.objects.filter(failures__gt=0).exists()
+    MailBreaker.objects.update(taken_at=timezone.now() - timedelta(seconds=11))
+    smtp.script(greeting=["421 too many"])
+    work(wait=False)
+    assert MailBreaker.objects.get().failures == 1
+    work(wait=False)
+    assert states(campaign) == {"sent": 2}
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+def test_without_a_thread_nobody_is_in_doubt(
+    work: Callable[..., None], lines: Callable[[int], SmtpServer], monkeypatch: pytest.MonkeyPatch, threads: int
+) -> None:
+    server = lines(threads)
+    campaign = launched(30)
+    start, seen = threading.Thread.start, []
+
+    def refused(thread: threading.Thread) -> None:
+        if thread.name == "sender" and (seen.append(1) or len(seen)) >= threads:  # type: ignore[func-returns-value]
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    hire = mailer.hire
+
+    def threaded(route: mailer.Route) -> Crew:
+        crew = hire(route)
+        crew._at_most = threads
+        return crew
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refused)
+        patch.setattr(mailer, "hire", threaded)
+        work()
+    found = states(campaign)
+    assert set(found) <= {"sent", "pending"}
+    assert found.get("sent", 0) == len(server.bodies)
+    work(wait=False)
+    assert states(campaign) == {"sent": 30}
+
+
+def test_a_fault_while_a_sender_is_fetched_ends_the_chunk(
+    smtp: SmtpServer, work: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def borrow(pool: object, transport: object) -> None:
+        raise RuntimeError("no more files")
+
+    campaign = launched(3)
+    with monkeypatch.context() as patch:
+        patch.setattr(Pool, "borrow", borrow)
+        work()
+    assert states(campaign) == {"pending": 3}
+    assert "no more files" in Task.objects.get(name="campaigns.deliver_chunk").error
 
 
 def test_a_fault_of_ours_fails_the_chunk_and_leaves_nobody_in_doubt(

@@ -34,7 +34,7 @@ FROM (SELECT at, tried FROM campaign_samples WHERE campaign_id = %(campaign)s OR
 
 
 def note_pace(campaign_id: int) -> None:
-    """Keep how many mails were tried so far, unless that was just done."""
+    """Keep how many mails were tried so far, unless that was just done; from the launch on, so that all count."""
     rows(_NOTE, {"campaign": campaign_id, "kept": _KEPT_SECONDS, "between": _BETWEEN_SECONDS})
 
 

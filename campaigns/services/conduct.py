@@ -45,10 +45,11 @@ def _advance(campaign_id: int) -> None:
 
 
 def _blocked(campaign_id: int) -> str:
-    """Why nothing can be sent; "" while one transport takes our mail."""
+    """Why nothing can be sent; "" while one transport takes our mail, if not all of it."""
     chosen = Campaign.objects.values_list("transport_id", flat=True).get(pk=campaign_id)
     routes = mailer.routes(chosen)
     if not routes:
         return "No transport is enabled: enable one, or add one."
     broken = breaker.troubles([route.key for route in routes])
-    return breaker.words(broken[routes[0].key]) if len(broken) == len(routes) else ""
+    out = [found for found in broken.values() if breaker.is_out(found)]
+    return breaker.words(broken[routes[0].key]) if len(out) == len(routes) else ""

@@ -39,6 +39,7 @@ def launch(campaign: Campaign, *, by: Actor | None = None) -> Campaign:
             trouble="",
         )
         audit.record(Campaign, [locked.pk], f"Launched: {now.words} to mail.", by=by, name=locked.name)
+        lifecycle.note_pace(locked.pk)
         submit_chunks(locked.pk)
         submit_conductor(locked.pk)
     locked.refresh_from_db()

@@ -3,18 +3,18 @@
 from typing import TypeVar
 
 from django.db import transaction
-from django.db.models import Exists, Model, OuterRef, QuerySet, TextField
+from django.db.models import Exists, Model, OuterRef, Q, QuerySet, Sum, TextField
 from django.db.models.functions import Cast
 
 from campaigns import lifecycle
-from campaigns.models import Campaign, RecipientImport
+from campaigns.models import Campaign, CampaignCount, RecipientImport
 from campaigns.services.check_import import CHECK_FILE
 from campaigns.services.chunk import CONDUCT, submit_conductor
 from campaigns.services.import_task import live_tasks
 from campaigns.services.launch_task import LAUNCH_DUE, has_launch_task, submit_launch
 from campaigns.services.run_import import give_up_import
 from campaigns.services.start_import import IMPORT_FILE
-from campaigns.states import LIVE_IMPORT, CampaignState, ImportState
+from campaigns.states import LIVE_IMPORT, CampaignState, ImportState, RecipientState
 from queue_core.models import Task
 
 _Row = TypeVar("_Row", bound=Model)
@@ -27,8 +27,9 @@ _GONE = "Its task was cancelled, or lost its worker too often"
 def oversee() -> dict[str, int]:
     """Every five minutes, by a schedule: how many had lost their task, by what became of them.
 
-    Campaigns under way get another conductor, which puts their recipients in line again; scheduled ones are launched,
-    or not, as if the task had been late. Imports fail, and can be begun again where they stopped; checks end.
+    Campaigns under way get another conductor, which puts their recipients in line again, and cancelled ones of which
+    somebody is still in flight; scheduled ones are launched, or not, as if the task had been late. Imports fail, and
+    can be begun again where they stopped; checks end.
     """
     return {
         "conducted": _conducted(),
@@ -47,8 +48,11 @@ def _live(task: str) -> QuerySet[Task]:
 
 
 def _conducted() -> int:
-    under_way = Campaign.objects.filter(state__in=(CampaignState.SENDING, CampaignState.PAUSED))
-    found = list(_without(under_way, _live(CONDUCT)).values_list("pk", flat=True))
+    of_campaign = CampaignCount.objects.filter(campaign=OuterRef("pk"), state=RecipientState.SENDING)
+    in_flight = of_campaign.values("campaign").annotate(total=Sum("n")).filter(total__gt=0)
+    under_way = Q(state__in=(CampaignState.SENDING, CampaignState.PAUSED))
+    unsettled = Q(Exists(in_flight), state=CampaignState.CANCELLED)
+    found = list(_without(Campaign.objects.filter(under_way | unsettled), _live(CONDUCT)).values_list("pk", flat=True))
     for pk in found:
         submit_conductor(pk)
     return len(found)

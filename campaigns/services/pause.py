@@ -34,6 +34,7 @@ def resume(campaign: Campaign, *, by: Actor | None = None) -> Campaign:
     """
     with transaction.atomic():
         campaign = _move("resume", "resumed", campaign, by)
+        lifecycle.note_pace(campaign.pk)
         wake_chunks(pk=campaign.pk)
         submit_chunks(campaign.pk)
         submit_conductor(campaign.pk)

@@ -10,8 +10,8 @@ import pytest
 from django.apps import apps
 from django.utils import timezone
 
-from campaigns import services
-from campaigns.models import Campaign, Recipient, RecipientImport
+from campaigns import lifecycle, services
+from campaigns.models import Campaign, CampaignTask, Recipient, RecipientImport
 from campaigns.services.oversee import OVERSEE, oversee
 from campaigns.services.run_import import give_up_import
 from queue_core import services as queue
@@ -54,6 +54,23 @@ def test_a_paused_one_can_be_resumed(work: Callable[..., None]) -> None:
     assert oversee()["conducted"] == 1
     services.cancel(campaign)
     cancel_all()
+    assert oversee() == NOTHING
+
+
+def test_one_that_is_cancelled_settles_those_whose_sender_was_lost(work: Callable[..., None]) -> None:
+    campaign = CampaignFactory()
+    add_recipients(campaign, 3)
+    services.launch(campaign)
+    task, lease = CampaignTask.objects.get().task_id, uuid.uuid4()
+    Task.objects.filter(pk=task).update(state="running", lease=lease)
+    lifecycle.settle_and_lease(lease, [], lifecycle.Wish(campaign.pk, 0, 2**62, task, 1))
+    services.cancel(campaign)
+    Task.objects.filter(pk=task).update(state="queued", lease=None)
+    cancel_all()
+    assert oversee() == {**NOTHING, "conducted": 1}
+    work()
+    assert lifecycle.counts(campaign.pk)["sending"] == 0
+    assert sorted(Recipient.objects.values_list("state", flat=True)) == ["pending", "pending", "unconfirmed"]
     assert oversee() == NOTHING
 
 

@@ -75,6 +75,16 @@ def test_the_rate_is_of_mails_that_were_tried_in_the_last_minutes(sending: Campa
     assert (status["eta"] - timezone.now()).total_seconds() == pytest.approx(80, abs=5)
 
 
+def test_what_is_sent_before_the_first_look_counts_too() -> None:
+    campaign = CampaignFactory.create()
+    add_recipients(campaign, 6)
+    services.launch(campaign)
+    tried(campaign, 4, RecipientState.SENT)
+    passed(60)
+    conducted(campaign)
+    assert services.status(campaign)["rate_per_minute"] == 4
+
+
 def test_the_suppressed_are_neither_tried_nor_to_be_mailed(sending: Campaign) -> None:
     passed(20)
     status = services.status(sending)

@@ -23,7 +23,7 @@ _IMPORT_ATTEMPTS = 10
 
 @task(name=DELIVER, queue="mail", takes_context=True, acks="each", internal=True)
 def deliver_chunk_task(context: Any, *, chunk: int, **_: Any) -> None:
-    deliver_chunk(chunk, task_id=context.task_id, lease=context.lease)
+    deliver_chunk(chunk, task_id=context.task_id, lease=context.lease, should_stop=lambda: context.stopping)
 
 
 # Without its conductor a campaign never ends, so neither errors nor lost workers over the days may use it up.

@@ -44,6 +44,7 @@ class Station:
         self.queues = queues
         self.hand = Hand()
         self.stopping = threading.Event()
+        self.hand.is_stopping = self.stopping.is_set
         self.writer = Writer(self.hand, self.stopping)
         self.crew = Crew(self.hand, self.writer, self.stopping, threads=threads, coroutines=coroutines)
         if isolation:

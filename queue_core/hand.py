@@ -37,6 +37,8 @@ class Hand:
         self.lease_until = math.inf
         self.finished_tasks = 0
         self.notes = Notes()
+        # Whether the process is to stop, for tasks that ask.
+        self.is_stopping: Callable[[], bool] = lambda: False
         self.succeeded_tasks = 0
         self.failed_tasks = 0
         self._flush_count: int = conf.get("FLUSH_COUNT")
@@ -71,6 +73,7 @@ class Hand:
             if not self._ahead[coroutine] or now >= self.lease_until:
                 return None
             run = Run(self._ahead[coroutine].popleft(), now, coroutine=coroutine, notes=self.notes)
+            run.is_stopping = self.is_stopping
             self._running[coroutine].add(run)
         self._moved_at = run.since
         return run

@@ -7,7 +7,7 @@ and after, is an event; a mail that was sent is in the ledger and has none.
 
 from campaigns.lifecycle.audience import add_incoming, copy_audience, preview_incoming, remove, rewrite
 from campaigns.lifecycle.campaign import complete, counts, is_sending, is_under_way, move_campaign, note_trouble, totals
-from campaigns.lifecycle.delivery import Leased, Settled, Wish, line, recover, revive, settle, settle_and_lease
+from campaigns.lifecycle.delivery import Leased, Settled, Wish, line, recover, release, revive, settle, settle_and_lease
 from campaigns.lifecycle.events import Happened, count_click, record_events
 from campaigns.lifecycle.imports import is_checking, is_running, move_import
 from campaigns.lifecycle.pace import forget_pace, next_tries, note_pace, pace
@@ -39,6 +39,7 @@ __all__ = [
     "preview_incoming",
     "record_events",
     "recover",
+    "release",
     "remove",
     "reopen_rejected",
     "resolve",

@@ -208,6 +208,24 @@ def recover(campaign_id: int) -> int:
     return int(rows(_RECOVER, [campaign_id, shard()])[0][0])
 
 
+_RELEASE = f"""
+WITH held AS (
+    SELECT r.id FROM email_recipients r WHERE r.campaign_id = %s AND r.state = 'sending' AND r.lease = %s
+    ORDER BY r.id FOR UPDATE
+), moved AS (
+    UPDATE email_recipients r SET state = 'pending', lease = NULL, attempts = r.attempts - 1
+    FROM held WHERE r.id = held.id
+    RETURNING r.campaign_id, 'sending' AS before, r.state
+), counted AS ({COUNT})
+SELECT count(*) FROM moved
+"""
+
+
+def release(campaign_id: int, token: uuid.UUID) -> int:
+    """Rows of a lease whose holder has settled all that it heard of: sending -> pending. Nobody was to send them."""
+    return int(rows(_RELEASE, [campaign_id, token, shard()])[0][0])
+
+
 _REVIVE = f"""
 WITH due AS (
     SELECT r.id FROM email_recipients r

@@ -3,7 +3,8 @@
 import random
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from uuid import UUID
 
@@ -41,15 +42,23 @@ _SLICE_SECONDS = 60.0
 _HURRY = 5.0
 
 
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """Of the task that sends a chunk. `should_stop`: whether its worker wants to end."""
+
+    task_id: int
+    lease: UUID
+    should_stop: Callable[[], bool]
+
+
 class Delivery:
     """One chunk in the hands of one attempt of its task: this thread keeps the ledger, those of the crew send."""
 
-    def __init__(self, chunk: CampaignTask, route: Route, task_id: int, lease: UUID, *, is_probe: bool = False) -> None:
-        self.chunk, self.route, self.task_id, self.lease = chunk, route, task_id, lease
-        self.is_probe = is_probe
+    def __init__(self, chunk: CampaignTask, route: Route, attempt: Attempt, *, is_probe: bool = False) -> None:
+        self.chunk, self.route, self.attempt, self.is_probe = chunk, route, attempt, is_probe
         self.letters = Letters(chunk.campaign)
-        self.ledger = Ledger(chunk.campaign, lease, route.key)
-        self.crew = mailer.hire(route)
+        self.ledger = Ledger(chunk.campaign, attempt.lease, route.key)
+        self.crew = mailer.hire(route.narrowed() if is_probe else route)
         # Rows that may be `sending` at once, over all connections.
         self.room: int = conf.get("GROUP_SIZE") * self.crew.size
         self.leased: dict[int, Leased] = {}
@@ -64,7 +73,7 @@ class Delivery:
         self._told, self._told_at = 0, 0.0
 
     def run(self) -> None:
-        """Until the range or the time is over, the campaign is paused, or the mail server refuses us.
+        """Until the range or the time is over, the mail server refuses us, or something else changed: see `look`.
 
         A probe ends when it has found out.
         """
@@ -122,7 +131,7 @@ class Delivery:
                     self.wait(wait)
                 return None, grant
         first = self.chunk.first_id - 1 if ids else self.after
-        return Wish(self.chunk.campaign_id, first, self.chunk.last_id, self.task_id, grant.n, ids), grant
+        return Wish(self.chunk.campaign_id, first, self.chunk.last_id, self.attempt.task_id, grant.n, ids), grant
 
     def hear_rates(self) -> None:
         """As the limits are now: an edit is heard while a chunk is under way."""
@@ -173,13 +182,18 @@ class Delivery:
             breaker.recover(self.route.key)
 
     def look(self) -> None:
-        """Every half second: is the campaign still to be sent?"""
+        """Every half second: is the campaign still to be sent, by this way, and here?"""
         now = time.monotonic()
         if now - self._looked_at >= conf.get("PAUSE_CHECK_SECONDS"):
             self._looked_at = now
-            is_late = now - self._began_at > _SLICE_SECONDS
-            self._stopped = self._stopped or is_late or not lifecycle.is_sending(self.chunk.campaign_id)
+            self._stopped = self._stopped or self._is_over(now)
             self.hear_rates()
+
+    def _is_over(self, now: float) -> bool:
+        if now - self._began_at > _SLICE_SECONDS or self.attempt.should_stop():
+            return True
+        is_sending = lifecycle.is_sending(self.chunk.campaign_id)
+        return not is_sending or self.route not in mailer.routes(self.chunk.campaign.transport_id)
 
     def give_back(self, patience: float) -> None:
         """Settle what is known. Of the others, what was not begun is pending again, the rest is unconfirmed."""
@@ -194,26 +208,30 @@ class Delivery:
             )
         self.leased = {}
         self.ledger.write()
+        if patience == _HURRY or self.ledger.is_shaken:
+            # Whoever was leased by a statement whose answer nobody got was never begun.
+            lifecycle.release(self.chunk.campaign_id, self.attempt.lease)
 
 
-def deliver_chunk(chunk_id: int, *, task_id: int, lease: UUID) -> None:
+def deliver_chunk(chunk_id: int, *, task_id: int, lease: UUID, should_stop: Callable[[], bool] = lambda: False) -> None:
     """Mail the pending recipients of a chunk, on behalf of the task attempt that holds `lease`.
 
-    Safe to run again at any point: only pending rows are taken, and only while the lease holds. A transport that
+    Safe to run again at any point: only pending rows are taken, and only while the lease holds. What takes long comes
+    again for the rest. A transport that
     refuses us, not a recipient, hands over to the next one; what it may have taken already is not sent again. Raises
     Snooze when none is left, Discard for a task that is not the chunk's own: its lease is none that `recover` knows.
     """
     chunk = CampaignTask.objects.select_related("campaign__template_version").get(pk=chunk_id)
     if chunk.task_id != task_id:
         raise Discard(f"The chunk is sent by task {chunk.task_id}, and by no other.")
-    waits = []
+    attempt, waits = Attempt(task_id, lease, should_stop), []
     for route in mailer.routes(chunk.campaign.transport_id):
         gate = breaker.admit(route.key)
         if not gate.is_open_to_us:
             waits.append(gate.wait)
             continue
         try:
-            refusal = _deliver_by(route, chunk, task_id, lease, is_probe=gate.is_probe)
+            refusal = _deliver_by(route, chunk, attempt, is_probe=gate.is_probe)
         finally:
             if gate.is_probe:
                 breaker.release(route.key)
@@ -225,12 +243,12 @@ def deliver_chunk(chunk_id: int, *, task_id: int, lease: UUID) -> None:
         raise Snooze(min([*waits, _LONGEST_NAP]))
 
 
-def _deliver_by(route: Route, chunk: CampaignTask, task_id: int, lease: UUID, *, is_probe: bool) -> str:
+def _deliver_by(route: Route, chunk: CampaignTask, attempt: Attempt, *, is_probe: bool) -> str:
     """Why the transport does not take our mail, which its breaker has heard; "" when it does."""
     if route.problem:
         breaker.trip(route.key, route.problem)
         return route.problem
-    delivery = Delivery(chunk, route.narrowed() if is_probe else route, task_id, lease, is_probe=is_probe)
+    delivery = Delivery(chunk, route, attempt, is_probe=is_probe)
     delivery.run()
     blocked = delivery.ledger.blocked
     if blocked is not None:

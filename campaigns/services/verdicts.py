@@ -38,6 +38,8 @@ class Ledger:
         # The last two different domains that a mail was taken for, and whether the server spoke of a recipient at all.
         self.taken: list[str] = []
         self.has_answered = False
+        # Whether the answer to a write was lost once.
+        self.is_shaken = False
         self._bounced: list[Suppression] = []
         # In a row: those whose mailbox is said not to exist, until a message that is taken proves the server right.
         self._nobodies: list[Suppression] = []
@@ -98,7 +100,7 @@ class Ledger:
         """Into the rows, and lease more by the same statement. A lost database is tried again for some seconds.
 
         Safe to repeat: what is known must not be lost, and a write whose answer was lost changes nothing twice. Rows
-        that it leased are not heard of; they are not mailed, and end as unconfirmed.
+        that it leased are not heard of, and not mailed: they have to be released in the end (`is_shaken`).
         """
         deadline = time.monotonic() + conf.get("SETTLE_SECONDS")
         while True:
@@ -109,6 +111,7 @@ class Ledger:
                 self.settled, self._bounced = [], []
                 return leased
             except (OperationalError, InterfaceError):
+                self.is_shaken = True
                 if time.monotonic() >= deadline:
                     raise
                 connection.close()

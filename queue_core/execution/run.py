@@ -1,6 +1,7 @@
 """A task while it runs: what its runner, the keeper thread and the task itself share."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -17,7 +18,7 @@ from queue_core.lifecycle import Claimed
 class Run:
     """One running attempt. Times are seconds of the hand's clock."""
 
-    __slots__ = ("alarm", "asked_at", "coroutine", "logged", "notes", "since", "task", "timeout")
+    __slots__ = ("alarm", "asked_at", "coroutine", "is_stopping", "logged", "notes", "since", "task", "timeout")
 
     def __init__(
         self, task: Claimed, since: float = 0.0, *, coroutine: bool = False, notes: Notes | None = None
@@ -27,6 +28,8 @@ class Run:
         self.coroutine = coroutine
         self.notes = notes or Notes()
         self.logged = 0
+        # Whether its worker is to stop.
+        self.is_stopping: Callable[[], bool] = lambda: False
         # Set while the task's own code runs; None before and after.
         self.alarm: Alarm | None = None
         self.timeout = float("inf")
@@ -68,6 +71,14 @@ class Context:
         Looked up about once a second.
         """
         return self.run.asked_at is not None
+
+    @property
+    def stopping(self) -> bool:
+        """Whether the worker is to stop: a task that can go on later may end now, by Snooze.
+
+        Not heard in a process of its own (`isolate`).
+        """
+        return self.run.is_stopping()
 
     def stop_if_cancelled(self) -> None:
         """End here when this attempt is to end."""

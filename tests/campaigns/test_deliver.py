@@ -22,9 +22,11 @@ from campaigns.services.conduct import conduct
 from campaigns.services.deliver import deliver_chunk
 from campaigns.smtp.wire import Wire
 from campaigns.states import RecipientState
+from queue_core import broker, conf, drain
 from queue_core import services as queue
 from queue_core.errors import Discard, Snooze, TaskCancelled
 from queue_core.models import Task
+from queue_core.ticker import tick
 from tests.campaigns.smtp_server import DROP, SmtpServer
 from tests.factories import CampaignFactory, TemplateFactory, add_recipients, counts_by_scan
 
@@ -359,6 +361,49 @@ def test_a_chunk_that_takes_long_gives_its_worker_to_others_and_comes_again(
     task = Task.objects.filter(name="campaigns.deliver_chunk").order_by("pk")[0]
     assert (task.state, task.error) == ("succeeded", "")
     assert Recipient.objects.get(campaign=other).sent_at < Recipient.objects.filter(campaign=campaign).last().sent_at
+
+
+def test_a_chunk_hears_that_its_worker_is_to_stop(smtp: SmtpServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    smtp.delay = 0.2
+    campaign = launched(60)
+    monkeypatch.setattr(broker, "ring", lambda queue: None)
+    tick(if_older_than=0)
+    station = drain.Station(conf.queues())
+    station.open()
+    timer = threading.Timer(1.0, station.stop)
+    timer.start()
+    began = time.monotonic()
+    station.serve(60, burst=True)
+    station.close()
+    timer.join()
+    assert time.monotonic() - began < 3
+    assert states(campaign) == {"sent": len(smtp.bodies), "pending": 60 - len(smtp.bodies)}
+    task = Task.objects.get(name="campaigns.deliver_chunk")
+    assert (task.state, task.error, task.crashes) == ("queued", "", 0)
+
+
+@pytest.mark.parametrize("policy", ["ask", "mark"])
+def test_whoever_is_leased_by_a_statement_whose_answer_is_lost_is_mailed_all_the_same(
+    smtp: SmtpServer, work: Work, monkeypatch: pytest.MonkeyPatch, policy: str
+) -> None:
+    write, seen = lifecycle.settle_and_lease, []
+
+    def unheard(*args: Any) -> Any:
+        answer = write(*args)
+        seen.append(answer)
+        if len(seen) == 1:
+            raise OperationalError("server closed the connection unexpectedly")
+        return answer
+
+    campaign = launched(45, unconfirmed=policy)
+    with monkeypatch.context() as patch:
+        patch.setattr(lifecycle, "settle_and_lease", unheard)
+        work()
+    for _ in range(2):
+        work(wait=False)
+    assert states(campaign) == {"sent": 45}
+    assert len(smtp.bodies) == len(set(smtp.recipients)) == 45
+    assert set(Recipient.objects.values_list("attempts", flat=True)) == {1}
 
 
 def test_a_chunk_is_sent_by_its_own_task_only() -> None:

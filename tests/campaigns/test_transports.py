@@ -3,6 +3,7 @@
 import json
 import smtplib
 import socket
+import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -472,6 +473,28 @@ def test_chunks_of_a_cancelled_campaign_do_not_wait_for_the_server(smtp: SmtpSer
     services.cancel(campaign)
     work(wait=False)
     assert not Task.objects.filter(name="campaigns.deliver_chunk", state="queued").exists()
+
+
+@pytest.mark.parametrize("change", [{"enabled": False}, {"max_messages": 7}])
+def test_a_transport_that_is_changed_sends_nothing_more_as_it_was(
+    smtp: SmtpServer, second: SmtpServer, work: Work, settings: object, change: dict[str, Any]
+) -> None:
+    settings.CAMPAIGNS_PAUSE_CHECK_SECONDS = 0.1  # type: ignore[attr-defined]
+    smtp.delay = 0.1
+    made, _ = row(smtp, "first", priority=1), row(second, "second", priority=2)
+    campaign = launched(40)
+
+    def press() -> None:
+        services.save_transport(made, **({"port": second.port} if "max_messages" in change else {}), **change)
+        connection.close()
+
+    timer = threading.Timer(0.6, press)
+    timer.start()
+    work()
+    timer.join()
+    assert ledger(campaign) == [("sent", 250)] * 40
+    assert 2 <= len(smtp.bodies) <= 12
+    assert len(smtp.bodies) + len(second.bodies) == 40
 
 
 def opened(key: str) -> None:

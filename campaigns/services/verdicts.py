@@ -90,7 +90,10 @@ class Ledger:
         """Decide what is left open."""
         if len(self._nobodies) <= _NOBODIES:
             self._believe()
-        self._resolve()
+        # Too few to accuse a transport, but not to be held against people while it is under suspicion.
+        is_suspect = bool(self._doubts) and self._standing().is_suspect
+        self._settle(self._doubts, is_about_us=is_suspect or self.blocked is not None)
+        self._doubts = []
 
     def _believe(self) -> None:
         self._bounced += self._nobodies
@@ -128,9 +131,9 @@ class Ledger:
         That is taken back when one is taken after all before the attempt ends. The same answer as the last time tells
         nothing new, and a single domain speaks for itself.
         """
-        standing = breaker.standing(self.key, self.taken)
+        standing = self._standing()
         known = [doubt for doubt in self._doubts if _is_known(*doubt, standing)]
-        self._settle(known)
+        self._settle(known, is_about_us=False)
         self._doubts = [doubt for doubt in self._doubts if doubt not in known]
         if len(self._doubts) < _DOUBTS:
             return
@@ -139,20 +142,28 @@ class Ledger:
         else:
             self.blocked, self._is_blocked_by_doubts = outcome, True
 
+    def _standing(self) -> Standing:
+        """Of the transport. With the database away, as if only this attempt knew it: what is known must not be lost."""
+        try:
+            return breaker.standing(self.key, self.taken)
+        except (OperationalError, InterfaceError):
+            connection.close()
+            return Standing(False, self.taken)
+
     def _resolve(self) -> None:
-        self._settle(self._doubts)
+        self._settle(self._doubts, is_about_us=self.blocked is not None)
         self._doubts = []
 
-    def _settle(self, doubts: list[tuple[Leased, Outcome]]) -> None:
+    def _settle(self, doubts: list[tuple[Leased, Outcome]], *, is_about_us: bool) -> None:
         """About us: nobody is rejected, and what was said of us is no try of theirs. Else it was about them after all.
 
         What does not say whom it means counts as a try in any case: else a message at which servers hang up would
         come first again, for ever.
         """
         for row, outcome in doubts:
-            if self.blocked is not None and outcome.verdict is Verdict.BLOCKED and not self._is_old:
+            if is_about_us and outcome.verdict is Verdict.BLOCKED and not self._is_old:
                 self.settled.append(_postpone(row, outcome))
-            elif self.blocked is None and outcome.verdict is Verdict.REJECTED:
+            elif not is_about_us and outcome.verdict is Verdict.REJECTED:
                 self.settled.append(Settled(row.id, S.REJECTED, outcome.code or None, outcome.words))
             else:
                 self.settled.append(_defer(row, outcome))
@@ -185,7 +196,7 @@ def _domain(row: Leased) -> str:
 
 
 def _is_known(row: Leased, outcome: Outcome, standing: Standing) -> bool:
-    """Whether the recipient was refused for good by this very answer before, while the transport took mail of others."""
+    """Whether they were refused for good by this very answer before, while the transport took mail of others."""
     if outcome.code < _FOR_GOOD or row.code != outcome.code or standing.is_suspect:
         return False
     return row.attempts > 1 or standing.takes_others(_domain(row))

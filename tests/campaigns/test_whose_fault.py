@@ -11,7 +11,7 @@ from datetime import timedelta
 
 import pytest
 from django.core.mail import EmailMessage
-from django.db import connection
+from django.db import OperationalError, connection
 from django.utils import timezone
 
 from campaigns import lifecycle, mailer, services
@@ -462,6 +462,19 @@ def test_those_who_were_put_off_before_speak_up_when_the_relay_turns_us_away(smt
         work(wait=False)
     assert failures() >= 1
     assert set(Recipient.objects.exclude(state="sent").values_list("attempts", flat=True)) == {1}
+
+
+def test_what_was_taken_is_written_down_although_the_database_was_away_for_a_moment(
+    smtp: SmtpServer, work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(key: str, taken: object) -> None:
+        raise OperationalError("gone")
+
+    campaign = mixed("a.example", "b.example", "x.example")
+    refuse(smtp, campaign, "x.example")
+    monkeypatch.setattr("campaigns.breaker.standing", away)
+    work()
+    assert states(campaign) == {"sent": 2, "deferred": 1}
 
 
 def test_a_server_that_refuses_us_for_days_is_not_tried_for_ever(smtp: SmtpServer, work: Work) -> None:

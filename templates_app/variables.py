@@ -3,7 +3,8 @@
 A variable is a dotted path such as `recipient.address.city`; `products[].name` is a value of each item of a list that
 is looped over. It is optional when every place that uses it has an answer for its absence: `|default`, `x or y`,
 `is defined`, or a surrounding `{% if x %}`. It is conditional when it is needed only where not every mail gets: in
-a branch, in a loop. Names made by the template itself (loops, `set`, `with`) are no variables.
+a branch, in a loop. Names made by the template itself (loops, `set`, `with`) are no variables; where such a name is
+only another one for a path, its uses are uses of that path.
 """
 
 from collections.abc import Iterable, Mapping
@@ -131,37 +132,61 @@ def _plant(branch: dict[str, Any], keys: list[str], value: Any) -> None:
     _plant(below, rest, value)
 
 
+# For which a path stands that the template made itself.
+_MADE_HERE = ""
+_ONLY_MADE_HERE = frozenset({_MADE_HERE})
+# Tests that may be asked of what is not there. All but `undefined` say no to it.
+_ASK_ONLY = frozenset(
+    {"boolean", "defined", "false", "float", "integer", "mapping", "none", "number", "string", "true", "undefined"}
+)
+
+
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where in the template a node stands: names the template made (with the path they stand for, if they stand for
-    one), paths that are known to be there, and whether some mails never get there."""
+    """Where in the template a node stands: names the template gave a value to (with all that each may stand for: paths,
+    and _MADE_HERE), paths that are known to be there, and whether some mails never get there."""
 
-    local: dict[str, str | None] = field(default_factory=lambda: {"loop": None, "range": None})
+    local: dict[str, frozenset[str]] = field(default_factory=lambda: dict.fromkeys(("loop", "range"), _ONLY_MADE_HERE))
     given: frozenset[str] = frozenset()
     is_branch: bool = False
 
-    def inner(self, names: Mapping[str, str | None]) -> "_Place":
+    def inner(self, names: Mapping[str, frozenset[str]]) -> "_Place":
+        """A block of its own: what is `set` in it is forgotten behind it."""
         return replace(self, local={**self.local, **names})
 
     def branch(self, paths: frozenset[str] = frozenset()) -> "_Place":
         """A place that only some mails get to: those for which `paths` are there."""
-        return replace(self, given=self.given | paths, is_branch=True)
+        return replace(self, local={**self.local}, given=self.given | paths, is_branch=True)
 
-    def path(self, node: nodes.Node) -> str | None:
-        """The dotted path `node` spells, or None."""
+    def settle(self, branches: Iterable["_Place"]) -> None:
+        """Behind branches of which each mail took one: a name may stand for what it stood for in any of them."""
+        ends = [branch.local for branch in branches]
+        for name in {name for local in ends for name in local}:
+            self.local[name] = frozenset().union(*(local.get(name, frozenset({name})) for local in ends))
+
+    def paths(self, node: nodes.Node) -> frozenset[str]:
+        """All that `node` may stand for, as dotted paths and _MADE_HERE; empty where it is more than a path."""
         match node:
             case nodes.Name(name=name):
-                return self.local.get(name, name)
+                return self.local.get(name, frozenset({name}))
             case nodes.Getattr(node=owner, attr=key) | nodes.Getitem(node=owner, arg=nodes.Const(value=str(key))):
-                above = self.path(owner)
-                return above and f"{above}.{key}"
+                # A key with a dot in it would be read as two.
+                return self._below(owner, f".{key}") if key and not {".", "[", "]"} & set(key) else frozenset()
             case nodes.Getitem(node=owner, arg=nodes.Const(value=int())):
-                above = self.path(owner)
-                return above and f"{above}[]"
-        return None
+                return self._below(owner, "[]")
+        return frozenset()
+
+    def _below(self, owner: nodes.Node, step: str) -> frozenset[str]:
+        return frozenset(above and above + step for above in self.paths(owner))
+
+    def path(self, node: nodes.Node) -> str | None:
+        """The one dotted path `node` may stand for, or None."""
+        paths = self.paths(node) - _ONLY_MADE_HERE
+        return next(iter(paths)) if len(paths) == 1 else None
 
     def knows(self, path: str) -> bool:
-        return any(path == known or path.startswith((f"{known}.", f"{known}[]")) for known in self.given)
+        """What is below it may still be missing."""
+        return any(known == path or known.startswith((f"{path}.", f"{path}[]")) for known in self.given)
 
     def implied(self, test: nodes.Node, outcome: bool) -> frozenset[str]:
         """The paths that are there whenever `test` comes out as `outcome`."""
@@ -170,7 +195,7 @@ class _Place:
                 return self.implied(inner, not outcome)
             case nodes.And() | nodes.Or() if isinstance(test, nodes.And) is outcome:
                 return self.implied(test.left, outcome) | self.implied(test.right, outcome)
-            case nodes.Test(name="defined" | "undefined" as word, node=inner) if (word == "defined") is outcome:
+            case nodes.Test(name=word, node=inner) if word in _ASK_ONLY and outcome is (word != "undefined"):
                 return self._paths(inner)
             case nodes.Filter(name="default" | "d", node=inner) if outcome and inner is not None:
                 return self._paths(inner) if _stands_for_nothing(test) else frozenset()
@@ -215,24 +240,28 @@ class _Reader:
             need = _Need.IN_SOME_MAILS if place.is_branch else _Need.IN_EVERY_MAIL
         self.found[path] = max(need, self.found.get(path, need))
 
+    def _note_all(self, paths: Iterable[str], required: bool, place: _Place) -> None:
+        for path in paths:
+            if path != _MADE_HERE:
+                self._note(path, required, place)
+
     def _read_name(self, node: nodes.Name, place: _Place) -> None:
         if node.ctx == "load":
             self._read_path(node, place)
 
     def _read_path(self, node: nodes.Name | nodes.Getattr | nodes.Getitem, place: _Place) -> None:
-        path = place.path(node)
-        if path:
-            self._note(path, True, place)
-        elif not isinstance(node, nodes.Name):
+        paths = place.paths(node)
+        self._note_all(paths, True, place if len(paths) == 1 else place.branch())
+        if not paths:
             self.read_all(node.iter_child_nodes(), place)
 
     _read_getattr = _read_getitem = _read_path
 
     def _ask(self, node: nodes.Node | None, place: _Place) -> None:
         """Read an expression whose absence is answered for."""
-        path = node and place.path(node)
-        if path:
-            self._note(path, False, place)
+        paths = place.paths(node) if node else None
+        if paths:
+            self._note_all(paths, False, place)
         elif isinstance(node, nodes.Not):
             self._ask(node.node, place)
         elif isinstance(node, nodes.And | nodes.Or):
@@ -251,9 +280,21 @@ class _Reader:
 
     def _read_arguments(self, node: nodes.Filter, place: _Place) -> None:
         for given in [*node.args, *(pair.value for pair in node.kwargs)]:
-            # A value that stands in for another one is not looked at while that is there; what is made of it is.
-            stands_in = node.name in ("default", "d") and place.path(given) is not None
-            self.read(given, place.branch() if stands_in else place)
+            if node.name in ("default", "d"):
+                self._stand_in(given, place)
+            else:
+                self.read(given, place)
+
+    def _stand_in(self, node: nodes.Node, place: _Place) -> None:
+        """Read a value that is not looked at while the one is there that it stands in for; what is made of it is."""
+        if place.paths(node):
+            self.read(node, place.branch())
+        elif isinstance(node, nodes.And | nodes.Or):
+            # What is false is what `and` comes to, and what `or` passes by.
+            (self._stand_in if isinstance(node, nodes.And) else self._ask)(node.left, place)
+            self._stand_in(node.right, place.branch(place.implied(node.left, isinstance(node, nodes.And))))
+        else:
+            self.read(node, place)
 
     def _note_default(self, node: nodes.Filter, place: _Place) -> None:
         path = node.node and place.path(node.node)
@@ -267,7 +308,7 @@ class _Reader:
             self.likes.setdefault(path, other.value)
 
     def _read_test(self, node: nodes.Test, place: _Place) -> None:
-        if node.name in ("defined", "undefined"):
+        if node.name in _ASK_ONLY:
             self._ask(node.node, place)
         else:
             self.read_all(node.iter_child_nodes(), place)
@@ -284,9 +325,14 @@ class _Reader:
         self.read(node.right, place.branch(place.implied(node.left, True)))
 
     def _read_if(self, node: nodes.If, place: _Place) -> None:
-        self._ask(node.test, place)
-        self.read_all(node.body, place.branch(place.implied(node.test, True)))
-        self.read_all([*node.elif_, *node.else_], place.branch(place.implied(node.test, False)))
+        ends, other = [], place
+        for one in (node, *node.elif_):
+            self._ask(one.test, other)
+            ends.append(other.branch(other.implied(one.test, True)))
+            self.read_all(one.body, ends[-1])
+            other = other.branch(other.implied(one.test, False))
+        self.read_all(node.else_, other)
+        place.settle([*ends, other])
 
     def _read_condexpr(self, node: nodes.CondExpr, place: _Place) -> None:
         self._ask(node.test, place)
@@ -296,10 +342,9 @@ class _Reader:
 
     def _read_for(self, node: nodes.For, place: _Place) -> None:
         self.read(node.iter, place)
-        path = place.path(node.iter)
-        if path:
-            self.looped.add(path)
-        inner = place.branch().inner(_targets(node.target, path and f"{path}[]"))
+        paths = place.paths(node.iter)
+        self.looped |= paths - _ONLY_MADE_HERE
+        inner = place.branch().inner(_targets(node.target, frozenset(path and f"{path}[]" for path in paths)))
         if node.test is not None:
             self._ask(node.test, inner)
             inner = inner.branch(inner.implied(node.test, True))
@@ -307,26 +352,37 @@ class _Reader:
         self.read_all(node.else_, place.branch())
 
     def _read_with(self, node: nodes.With, place: _Place) -> None:
-        self.read_all(node.values, place)
         inner = place.inner({})
         for target, value in zip(node.targets, node.values, strict=True):
-            inner.local.update(_targets(target, place.path(value)))
+            inner.local.update(self._named(target, value, place))
         self.read_all(node.body, inner)
 
     def _read_assign(self, node: nodes.Assign, place: _Place) -> None:
-        self.read(node.node, place)
         # `set` holds for what follows in the same block, also beyond an `if`.
-        place.local.update(_targets(node.target, place.path(node.node)))
+        place.local.update(self._named(node.target, node.node, place))
+
+    def _named(self, target: nodes.Node, value: nodes.Node, place: _Place) -> dict[str, frozenset[str]]:
+        """What the names of `target` stand for; to give a path another name asks nothing of it."""
+        paths = place.paths(value) if isinstance(target, nodes.Name) else frozenset()
+        if not paths:
+            self.read(value, place)
+        return _targets(target, paths)
 
     def _read_assignblock(self, node: nodes.AssignBlock, place: _Place) -> None:
-        self.read_all(node.body, place)
-        place.local.update(_targets(node.target, None))
+        self.read_all(node.body, place.inner({}))
+        if node.filter is not None:
+            self.read(node.filter, place)
+        place.local.update(_targets(node.target, frozenset()))
+
+    def _read_filterblock(self, node: nodes.FilterBlock, place: _Place) -> None:
+        self.read_all(node.body, place.inner({}))
+        self.read(node.filter, place)
 
     def _read_call(self, node: nodes.Call, place: _Place) -> None:
         self.read_all([*node.args, *node.kwargs], place)
 
 
-def _targets(target: nodes.Node, path: str | None) -> dict[str, str | None]:
+def _targets(target: nodes.Node, paths: frozenset[str]) -> dict[str, frozenset[str]]:
     if isinstance(target, nodes.Name):
-        return {target.name: path}
-    return {name.name: None for name in target.find_all(nodes.Name)}
+        return {target.name: paths or _ONLY_MADE_HERE}
+    return {name.name: _ONLY_MADE_HERE for name in target.find_all(nodes.Name)}

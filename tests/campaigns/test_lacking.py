@@ -142,3 +142,25 @@ def test_the_admin_and_the_api_tell_which(client: Any, campaign: Campaign) -> No
     assert "does not ask recipients for" in client.get(page, {"variable": "x"}, follow=True).content.decode()
     assert client.get(f"/api/v1/campaigns/{campaign.pk}/lacking/?variable=x").status_code == 400
     assert client.get(f"/api/v1/campaigns/{campaign.pk}/lacking/").status_code == 400
+
+
+@pytest.mark.parametrize(
+    ("html", "found"),
+    [
+        ("{% set r = recipient %}{{ r.name }}{% set c = campaign %}{{ c.name }}", []),
+        ("{% for k, v in recipient|dictsort %}{{ k }}{% endfor %}{% if campaign %}{{ campaign.id }}{% endif %}", []),
+        ('{{ "a" if recipient.city is string else "b" }}', []),
+        ('{{ recipient["x.y"]|default("") }}', []),
+        ("{{ campaign.colour }}", [("block", "campaign.colour")]),
+        ("{% set r = recipient %}{{ r.city }}", [("block", "recipient.city")]),
+        ("{% if recipient %}{{ recipient.city }}{% endif %}", [("warn", "recipient.city")]),
+        ("{% if recipient.address %}{{ recipient.address.street }}{% endif %}", [("warn", "recipient.address.street")]),
+        ('{% if recipient.city %}{% set g = "Dear" %}{% endif %}{{ g }}', [("warn", "g")]),
+    ],
+)
+def test_the_checklist_says_what_a_mail_would_say(campaign: Campaign, html: str, found: list[tuple[str, str]]) -> None:
+    campaign.template = TemplateFactory.create(html=f'{html}<a href="{{{{ unsubscribe_url }}}}">x</a>')
+    campaign.context = {"campaign": {"colour": "red"}}
+    campaign.save()
+    items = [item for item in services.preflight(campaign) if item.code == "variables"]
+    assert [(item.level, item.detail) for item in items if item.level != "ok"] == found

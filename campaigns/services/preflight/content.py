@@ -12,7 +12,9 @@ from templates_app.errors import TemplateError
 from templates_app.rendering import CompiledTemplate, compile_version
 from templates_app.services import lint
 
-_GIVEN = GIVEN | {"campaign.name", "campaign.id", "unsubscribe_url"}
+# In every mail, whatever the campaign's context says.
+_OURS = {"recipient", "campaign", "unsubscribe_url"}
+_GIVEN = GIVEN | _OURS | {"campaign.name", "campaign.id"}
 _SOMETIMES = "in a part that not every mail has (a mail that has it, and lacks this, is rejected)"
 
 
@@ -57,8 +59,11 @@ def _variables(campaign: Campaign, compiled: CompiledTemplate, people: int | Non
 
 def _unset(campaign: Campaign, needed: Mapping[str, bool]) -> Iterator[Item]:
     for path, always in needed.items():
-        if not path.startswith(OF_RECIPIENT) and not _has(campaign.context, path):
+        is_ours = path.partition(".")[0] in _OURS
+        if not path.startswith(OF_RECIPIENT) and (is_ours or not _has(campaign.context, path)):
             what = "set it in the campaign's context, or give it a default"
+            if is_ours:
+                what = "a mail knows campaign.name, campaign.id and unsubscribe_url only; correct it"
             if always:
                 yield block("variables", f"The template needs “{path}”: {what}.", path)
             else:

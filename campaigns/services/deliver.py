@@ -217,9 +217,9 @@ def deliver_chunk(chunk_id: int, *, task_id: int, lease: UUID, should_stop: Call
     """Mail the pending recipients of a chunk, on behalf of the task attempt that holds `lease`.
 
     Safe to run again at any point: only pending rows are taken, and only while the lease holds. What takes long comes
-    again for the rest. A transport that
-    refuses us, not a recipient, hands over to the next one; what it may have taken already is not sent again. Raises
-    Snooze when none is left, Discard for a task that is not the chunk's own: its lease is none that `recover` knows.
+    again for the rest. A transport that refuses us, not a recipient, hands over to the next one; what it may have taken
+    already is not sent again. Raises Snooze when none is left, Discard for a task that is not the chunk's own: its
+    lease is none that `recover` knows.
     """
     chunk = CampaignTask.objects.select_related("campaign__template_version").get(pk=chunk_id)
     if chunk.task_id != task_id:

@@ -29,7 +29,9 @@ def _titles(columns: list[tuple[str, str]], has_header: bool) -> list[str]:
     titles = [
         title if has_header and name == target else target for name, (title, target) in zip(own, columns, strict=True)
     ]
-    email = next(i for i, (_, target) in enumerate(columns) if target == "email")
+    email = next((i for i, (_, target) in enumerate(columns) if target == "email"), None)
+    if email is None:  # looked at, and nobody has said yet which column it is
+        return titles
     titles[email] = columns[email][0]
     # Known by its cells, or by a mapping: mended in part, the file would not tell any more which column it is.
     if not has_header or known_email([slug(title) for title in titles]) != email:

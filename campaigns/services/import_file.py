@@ -60,7 +60,7 @@ def forget_file(import_id: int) -> None:
         job = RecipientImport.objects.select_for_update().filter(pk=import_id).exclude(file="").first()
         if job is None:
             return
-        if job.state == ImportState.UPLOADED:
+        if job.state in (ImportState.UPLOADED, ImportState.CHECKING):
             lifecycle.move_import("cancel", import_id)
         elif job.state not in IMPORT_OVER:
             return

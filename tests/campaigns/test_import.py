@@ -162,21 +162,21 @@ def test_the_command_reports_and_writes_the_rejected_rows(campaign: Campaign, tm
     path = tmp_path / "people.csv"
     path.write_text("email,name\na@example.com,A\nnope,B\n")
     out = command(str(path), "--campaign", str(campaign.pk))
-    assert out.startswith("2 records: 1 added, 0 duplicates in the file, 0 already in the campaign, 1 invalid.")
+    assert out.startswith("2 records: 1 added, 0 twice in the file, 0 already in the campaign, 1 invalid.")
     assert (tmp_path / "people.csv.errors.csv").read_text().splitlines() == [
         "email,name,rejected: line,rejected: reason",
         "nope,B,3,no @",
     ]
     path.write_text("email\na@example.com\nb@example.com\n")
     dry = command(str(path), "--campaign", str(campaign.pk), "--dry-run")
-    assert dry.startswith("2 records: 1 would be added, 0 duplicates in the file, 1 already in the campaign")
+    assert dry.startswith("2 records: 1 would be added, 0 twice in the file, 1 already in the campaign")
 
 
 def test_the_command_imports_around_a_row_in_another_encoding(campaign: Campaign, tmp_path: Path) -> None:
     path = tmp_path / "people.csv"
     path.write_bytes("email,name\na@example.com,Jörg\n".encode() + "b@example.com,Jörg\n".encode("cp1252"))
     out = command(str(path), "--campaign", str(campaign.pk), "--encoding", "utf-8")
-    assert out.startswith("2 records: 1 added, 0 duplicates in the file, 0 already in the campaign, 1 invalid.")
+    assert out.startswith("2 records: 1 added, 0 twice in the file, 0 already in the campaign, 1 invalid.")
     assert "b@example.com,J\ufffdrg" in (tmp_path / "people.csv.errors.csv").read_text()
     path.write_bytes("email,Größe\na@example.com,3\n".encode("cp1252"))
     with pytest.raises(CommandError, match="The line with the titles"):

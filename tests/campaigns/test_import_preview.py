@@ -209,6 +209,20 @@ def test_a_check_of_what_was_cancelled_or_begun_changes_nothing(campaign: Campai
         services.edit_import(job, read_options())
 
 
+def test_the_file_of_one_that_is_being_checked_goes_too(campaign: Campaign) -> None:
+    job = services.check_import(upload(campaign))
+    services.forget_file(job.pk)
+    services.run_check(job.pk)
+    job.refresh_from_db()
+    assert (job.state, job.file) == ("cancelled", "")
+
+
+def test_the_error_file_of_one_whose_columns_cannot_be_told_has_its_titles(owner: Any, campaign: Campaign) -> None:
+    job = upload(campaign, b"a,b\nx,y\n")
+    answer = owner.get(reverse("admin:campaigns_recipientimport_rejected", args=[job.pk]))
+    assert b"".join(answer.streaming_content) == b"a,b,rejected: line,rejected: reason\r\n"
+
+
 def test_what_was_only_uploaded_hinders_no_launch_and_goes_after_some_days(campaign: Campaign) -> None:
     job = upload(campaign, b"a@example.com\n")
     assert not any("import" in problem and "not over" in problem for problem in services.problems(campaign))

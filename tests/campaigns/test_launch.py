@@ -125,6 +125,7 @@ def test_the_commands_launch_once_and_show_the_latest() -> None:
         command("launch_campaign", str(campaign.pk))
     assert f"Campaign {campaign.pk} “Spring”: sending" in command("campaign_status")
     shown = command("campaign_status", "--campaign", str(campaign.pk), "--json")
+    assert command("campaign_status", str(campaign.pk), "--json") == shown
     assert '"state": "sending"' in shown
     assert '"pending": 2' in shown
 

@@ -363,3 +363,30 @@ def test_the_command_schedules(draft: Campaign) -> None:
         with pytest.raises(CommandError) as refused:
             call_command("launch_campaign", str(draft.pk), *wrong)
         assert "\n" not in str(refused.value)
+
+
+def test_the_command_leaves_alone_what_it_was_not_told(draft: Campaign) -> None:
+    Campaign.objects.filter(pk=draft.pk).update(timezone="Europe/Berlin", late_minutes=10)
+    call_command("launch_campaign", str(draft.pk), "--at", f"{AUTUMN}T02:30", stdout=io.StringIO())
+    draft.refresh_from_db()
+    assert (draft.timezone, draft.late_minutes) == ("Europe/Berlin", 10)
+    assert draft.scheduled_at is not None
+    assert draft.scheduled_at.isoformat() == f"{AUTUMN}T00:30:00+00:00"
+
+
+def test_the_command_launches_as_planned_unless_it_is_told_now(draft: Campaign) -> None:
+    planned = datetime.datetime.fromisoformat(f"{AUTUMN}T02:30+00:00")
+    Campaign.objects.filter(pk=draft.pk).update(scheduled_at=planned)
+    for half in (["--late-minutes", "5"], ["--timezone", "UTC"]):
+        with pytest.raises(CommandError, match="say more about --at"):
+            call_command("launch_campaign", str(draft.pk), *half)
+    out = io.StringIO()
+    call_command("launch_campaign", str(draft.pk), stdout=out)
+    draft.refresh_from_db()
+    assert (draft.state, draft.scheduled_at) == ("scheduled", planned)
+    assert "will be launched at" in out.getvalue()
+    with pytest.raises(CommandError, match="before its time"):
+        call_command("launch_campaign", str(draft.pk))
+    call_command("launch_campaign", str(draft.pk), "--now", stdout=out)
+    draft.refresh_from_db()
+    assert draft.state == "sending"

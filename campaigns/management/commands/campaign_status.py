@@ -23,7 +23,9 @@ class Command(BaseCommand):
     help = "Show how far a campaign has come (the latest one when none is named)."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--campaign", type=int, metavar="ID")
+        named = parser.add_mutually_exclusive_group()
+        named.add_argument("campaign", type=int, nargs="?", metavar="ID")
+        named.add_argument("--campaign", type=int, dest="id", metavar="ID", help="the same")
         parser.add_argument("--watch", action="store_true", help="stay until it is completed, cancelled or paused")
         parser.add_argument(
             "--links", action="store_true", help="also how often each tracked link was clicked, and by how many people"
@@ -31,7 +33,7 @@ class Command(BaseCommand):
         parser.add_argument("--json", action="store_true", help="for scripts; with --watch one object a line")
 
     def handle(self, *args: Any, campaign: int | None, watch: bool, json: bool, **options: Any) -> None:
-        found = find_campaign(campaign)
+        found = find_campaign(campaign if campaign is not None else options["id"])
         if watch and not json:
             watch_campaign(found, self.stdout)
         elif watch:

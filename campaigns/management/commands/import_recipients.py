@@ -12,6 +12,7 @@ from campaigns.management.reading import add_reading, how_to_read, opened, write
 from campaigns.management.terminal import bar, find_campaign
 from campaigns.models import Campaign
 from queue_core.management.verbs import ACTOR
+from queue_core.services.outcome import plural
 
 
 class Command(BaseCommand):
@@ -77,9 +78,9 @@ def summary(report: services.Report, dry_run: bool) -> str:
     if report.suppressed:
         parts[0] += f" ({report.suppressed} of them suppressed, never mailed)"
     parts += [
-        f"{report.duplicates} duplicates in the file",
+        f"{report.duplicates} twice in the file",
         f"{report.existing} already in the campaign",
         f"{report.invalid} invalid",
     ]
-    blank = f" ({report.blank} blank lines apart)" if report.blank else ""
-    return f"{report.records} records{blank}: {', '.join(parts)}."
+    blank = f" ({plural(report.blank, 'blank line')} apart)" if report.blank else ""
+    return f"{plural(report.records, 'record')}{blank}: {', '.join(parts)}."

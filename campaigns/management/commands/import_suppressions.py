@@ -12,6 +12,7 @@ from campaigns.management.reading import add_reading, how_to_read, opened, write
 from campaigns.management.terminal import bar
 from campaigns.states import SuppressionReason
 from queue_core.management.verbs import ACTOR
+from queue_core.services.outcome import plural
 
 
 class Command(BaseCommand):
@@ -44,11 +45,7 @@ class Command(BaseCommand):
         if options["json"]:
             self.stdout.write(json.dumps({**report.numbers(), "found": report.found, "dry_run": options["dry_run"]}))
             return
-        done = "would be suppressed" if options["dry_run"] else "suppressed"
-        numbers = f"{report.created} {done}, {report.duplicates} duplicates in the file"
-        summary = (
-            f"{report.records} records: {numbers}, {report.existing} on the list before, {report.invalid} invalid."
-        )
+        summary = _summary(report, options["dry_run"])
         for line in (*report.found["notes"], summary, written):
             if line:
                 self.stdout.write(line)
@@ -65,3 +62,14 @@ class Command(BaseCommand):
                 by=ACTOR,
                 progress=lambda rows: shown.update(task, completed=rows),
             )
+
+
+def _summary(report: services.Report, dry_run: bool) -> str:
+    parts = [
+        f"{report.created} {'would be suppressed' if dry_run else 'suppressed'}",
+        f"{report.duplicates} twice in the file",
+        f"{report.existing} on the list before",
+        f"{report.invalid} invalid",
+    ]
+    blank = f" ({plural(report.blank, 'blank line')} apart)" if report.blank else ""
+    return f"{plural(report.records, 'record')}{blank}: {', '.join(parts)}."

@@ -4,14 +4,13 @@ from argparse import ArgumentParser
 from dataclasses import asdict
 from typing import Any
 
-from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from campaigns import services
 from campaigns.errors import CampaignError
 from campaigns.management.terminal import find_campaign
 from campaigns.models import Campaign
-from campaigns.states import PreflightLevel
+from campaigns.states import CampaignState, PreflightLevel
 from campaigns.wall_clock import at_wall_clock, in_words
 from queue_core.management.verbs import ACTOR
 from queue_core.services.outcome import plural
@@ -35,18 +34,25 @@ class Command(BaseCommand):
         parser.add_argument(
             "--at", metavar="TIME", help="launch it by itself then: 2026-12-24T18:00, with or without +01:00"
         )
-        parser.add_argument("--timezone", default=settings.TIME_ZONE, help="of --at (default: %(default)s)")
-        parser.add_argument("--late-minutes", type=int, default=60, help="of --at: not later than so long after that")
+        parser.add_argument("--timezone", help="of --at (default: the campaign's)")
+        parser.add_argument(
+            "--late-minutes", type=int, help="of --at: not later than so long after that (default: the campaign's)"
+        )
+        parser.add_argument("--now", action="store_true", help="also one that was planned for a later time")
         parser.add_argument("--json", action="store_true", help="for scripts: one object on standard output")
 
     def handle(self, *args: Any, campaign: int, check: bool, json: bool, **options: Any) -> None:
         found = find_campaign(campaign)
+        if not options["at"] and (options["timezone"] is not None or options["late_minutes"] is not None):
+            raise CommandError("--timezone and --late-minutes say more about --at: give that, too.")
+        if options["at"] and options["now"]:
+            raise CommandError("Give --at or --now, not both.")
         if check:
             self.check_only(found, json)
         elif options["at"]:
             self.schedule(found, json, options)
         else:
-            self.launch(found, json)
+            self.launch(found, json, options["now"])
 
     def check_only(self, campaign: Campaign, as_json: bool) -> None:
         items = services.preflight(campaign)
@@ -66,27 +72,33 @@ class Command(BaseCommand):
         except ValueError:
             raise CommandError(f"--at takes a time such as 2026-12-24T18:00, not {options['at'][:60]!r}.") from None
         try:
-            at = at_wall_clock(shown, options["timezone"])
+            at = at_wall_clock(shown, options["timezone"] or campaign.timezone)
             made = services.schedule(
                 campaign, at, late_minutes=options["late_minutes"], timezone=options["timezone"], by=ACTOR
             )
         except CampaignError as exc:
             raise CommandError(str(exc)) from None
+        self.tell_when(made, at, as_json)
+
+    def tell_when(self, made: Campaign, at: datetime.datetime, as_json: bool) -> None:
         if as_json:
             self.stdout.write(json.dumps({"id": made.pk, "state": made.state, "scheduled_at": at.isoformat()}))
             return
         self.stdout.write(f"Campaign {made.pk} “{made.name}” will be launched at {in_words(at, made.timezone)}.")
 
-    def launch(self, campaign: Campaign, as_json: bool) -> None:
+    def launch(self, campaign: Campaign, as_json: bool, now: bool) -> None:
         audience = services.mailable(campaign)
         try:
-            launched = services.launch(campaign, by=ACTOR)
+            launched = (services.launch if now else services.launch_as_planned)(campaign, by=ACTOR)
         except CampaignError as exc:
             raise CommandError(str(exc)) from None
+        if launched.state == CampaignState.SCHEDULED and launched.scheduled_at:
+            self.tell_when(launched, launched.scheduled_at, as_json)
+            return
         if as_json:
             self.stdout.write(json.dumps({"id": launched.pk, "state": launched.state, "total": launched.total}))
             return
         self.stdout.write(
             f"Launched campaign {launched.pk} “{launched.name}” to {audience.words}. "
-            f"Watch it: manage.py campaign_status --campaign {launched.pk} --watch"
+            f"Watch it: manage.py campaign_status {launched.pk} --watch"
         )

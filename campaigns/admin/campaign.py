@@ -161,7 +161,7 @@ class CampaignAdmin(SavesByVerb, LedgerAdmin):
             "title": obj.name,
             "label": {"text": obj.state, "type": CAMPAIGN_LABELS[obj.state]},
             "buttons": campaign_buttons.buttons(self, request, obj, now),
-            "panel": panel(now),
+            "panel": panel(now, is_linked=request.user.has_perm("campaigns.view_recipient")),
             "is_draft": is_draft,
             **(campaign_pages.checklist(obj) if is_draft else {}),
             "facts": [

@@ -125,8 +125,8 @@ def _left(status: dict[str, Any]) -> str:
     return f"the next deferred one is tried in {span(status['next_try_at'] - now)}"
 
 
-def panel(status: dict[str, Any]) -> dict[str, Any]:
-    """The status panel of a campaign: `live` with the bar, and a link to the recipients for each state."""
+def panel(status: dict[str, Any], *, is_linked: bool) -> dict[str, Any]:
+    """The status panel of a campaign: `live` with the bar; `is_linked`: each state leads to its recipients."""
     now = live(status)
     recipients = reverse("admin:campaigns_recipient_changelist")
     return {
@@ -140,7 +140,7 @@ def panel(status: dict[str, Any]) -> dict[str, Any]:
                 "count": now["counts"][state],
                 "is_none": not status[state],
                 "is_rare": state in _RARE,
-                "url": f"{recipients}?campaign={status['id']}&state={state}",
+                "url": f"{recipients}?campaign={status['id']}&state={state}" if is_linked else "",
             }
             for state in RecipientState
         ],

@@ -20,6 +20,7 @@ from campaigns.states import OPEN, RecipientState
 from queue_core.admin.filters import tabs
 from queue_core.admin.ledger import LedgerAdmin
 from queue_core.admin.times import moment
+from queue_core.texts import grouped
 
 _OFFERED_CAMPAIGNS = 20
 _SEARCHED_CAMPAIGNS = 1000
@@ -67,7 +68,7 @@ class RecipientAdmin(LedgerAdmin):
     lookups = ("campaign", "state")
     list_select_related = ["campaign"]
     search_fields = ["key"]
-    search_help_text = "Address, or its beginning"
+    search_help_text = f"Address, or its beginning; without a campaign in the latest {grouped(_SEARCHED_CAMPAIGNS)}"
     actions = None
     detail_template = "campaigns/admin/recipient.html"
 

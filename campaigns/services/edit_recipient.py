@@ -31,8 +31,7 @@ def edit_recipient(recipient: Recipient, *, by: Actor | None = None, **values: A
         if changed:
             _, key, email, name, attributes = row
             lifecycle.rewrite(now.pk, key=key, email=email, name=name, attributes=attributes)
-            message = f"Changed {', '.join(changed)} of {now.email}."
-            audit.record(Campaign, [campaign.pk], message, by=by, name=campaign.name)
+            _record(now, campaign, f"Changed {', '.join(changed)}.", by)
     recipient.refresh_from_db()
     return recipient
 
@@ -46,5 +45,10 @@ def remove_recipient(recipient: Recipient, *, by: Actor | None = None) -> None:
     with transaction.atomic():
         campaign = lock_draft(recipient.campaign_id)
         if lifecycle.remove(recipient.pk):
-            message = f"Removed {recipient.email}."
-            audit.record(Campaign, [campaign.pk], message, by=by, name=campaign.name)
+            _record(recipient, campaign, "Removed.", by, flag=audit.DELETION)
+
+
+def _record(recipient: Recipient, campaign: Campaign, message: str, by: Actor | None, **flag: int) -> None:
+    """About the recipient, not the campaign: that history is read also by who may see nobody in it."""
+    name = f"{recipient.email} in {campaign.name}"
+    audit.record(Recipient, [recipient.pk], message, by=by, name=name, **flag)

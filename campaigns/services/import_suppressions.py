@@ -73,6 +73,9 @@ def import_suppressions(  # noqa: PLR0913 - a file, how it shall be read, and wh
         report.found["notes"] += _notes(strange, str(reason))
         if not dry_run and report.created:
             cursor.execute(_ADD)
+            # Another import may have put some of them on the list since they were counted.
+            report.existing += report.created - cursor.rowcount
+            report.created = cursor.rowcount
             message = f"Imported {plural(report.created, 'address', 'addresses')}."
             audit.record(Suppression, [], message, by=by, flag=audit.ADDITION, name="a file")
         cursor.execute("DROP TABLE incoming_suppressions")

@@ -1,7 +1,7 @@
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import QuerySet
+from django.db.models import QuerySet, Value
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
@@ -26,7 +26,9 @@ class VersionInline(TabularInline):  # type: ignore[misc]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[TemplateVersion]:
         versions: QuerySet[TemplateVersion] = super().get_queryset(request)
-        return versions.select_related("author").defer("subject", "html", "text", "compiled_html")
+        may_restore = Value(request.user.has_perm("templates_app.change_emailtemplate"))
+        shown = versions.select_related("author").defer("subject", "html", "text", "compiled_html")
+        return shown.annotate(may_restore=may_restore)
 
     def has_view_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return request.user.has_perm("templates_app.view_emailtemplate")
@@ -43,11 +45,13 @@ class VersionInline(TabularInline):  # type: ignore[misc]
     @admin.display(description="")
     def links(self, version: TemplateVersion) -> SafeString:
         template, number = version.template_id, version.number
-        restore = reverse("admin:templates_app_emailtemplate_restore", args=[template, number])
         diff = reverse("admin:templates_app_emailtemplate_diff", args=[template])
-        return format_html(
+        links = format_html(
             '<a class="text-link" href="{}?from={}&amp;to={}">What changed</a> · '
-            '<a class="text-link" href="{}?from={}">Compare with current</a> · '
-            '<a class="text-link" href="{}">Restore</a>',
-            *(diff, max(number - 1, 1), number, diff, number, restore),
+            '<a class="text-link" href="{}?from={}">Compare with current</a>',
+            *(diff, max(number - 1, 1), number, diff, number),
         )
+        if not version.may_restore:  # type: ignore[attr-defined]
+            return links
+        restore = reverse("admin:templates_app_emailtemplate_restore", args=[template, number])
+        return format_html('{} · <a class="text-link" href="{}">Restore</a>', links, restore)

@@ -312,9 +312,9 @@ CAMPAIGNS: dict[str, tuple[Callable[[], Verb], str]] = {
     "launch_as_planned": (_case(draft, campaigns.launch_as_planned), "Launched: 3 recipients to mail."),
     "edit_recipient": (
         _case(recipient, lambda made, by: campaigns.edit_recipient(made, name="Jo", by=by)),
-        "Changed name of r0@example.com.",
+        "Changed name.",
     ),
-    "remove_recipient": (_case(recipient, campaigns.remove_recipient), "Removed r0@example.com."),
+    "remove_recipient": (_case(recipient, campaigns.remove_recipient), "Removed."),
     "send_template_test": (
         _case(lambda: draft().template, lambda made, by: campaigns.send_template_test(made, ["jo@example.com"], by=by)),
         "Test mail to jo@example.com.",

@@ -6,11 +6,13 @@ import re
 from typing import Any
 
 import pytest
+from django.contrib.admin.models import CHANGE, DELETION, LogEntry
 from django.urls import reverse
 
 from campaigns import services
 from campaigns.errors import RecipientRefused, WrongState
 from campaigns.models import Campaign, Recipient
+from queue_core.services import Actor
 from tests.factories import CampaignFactory, UserFactory, add_recipients, counts_by_scan
 
 
@@ -147,3 +149,24 @@ def test_the_admin_changes_and_removes(client: Any, draft: Campaign, person: Rec
     assert client.post(edit, form).status_code == 404
     assert client.get(reverse("admin:campaigns_recipient_edit", args=[other.pk])).status_code == 403
     assert client.get(reverse("admin:campaigns_recipient_remove", args=[other.pk])).status_code == 403
+
+
+def test_the_history_of_a_campaign_names_nobody(client: Any, draft: Campaign, person: Recipient) -> None:
+    owner = Actor(UserFactory(is_superuser=True), "admin")
+    services.edit_recipient(person, name="Jo", by=owner)
+    services.remove_recipient(person, by=owner)
+    assert {(entry.object_repr, entry.action_flag) for entry in LogEntry.objects.all()} == {
+        (f"{person.email} in {draft.name}", CHANGE),
+        (f"{person.email} in {draft.name}", DELETION),
+    }
+    client.force_login(UserFactory(permissions=["view_campaign"]))
+    history = reverse("admin:campaigns_campaign_history", args=[draft.pk])
+    assert person.email not in client.get(history).content.decode()
+
+
+def test_the_states_of_a_campaign_lead_to_its_people_for_who_may_see_them(client: Any, draft: Campaign) -> None:
+    page = reverse("admin:campaigns_campaign_change", args=[draft.pk])
+    people = f"{reverse('admin:campaigns_recipient_changelist')}?campaign={draft.pk}&amp;state=pending"
+    for permissions, is_linked in ((["view_campaign", "change_campaign"], False), (["view_recipient"], True)):
+        client.force_login(UserFactory(permissions=["view_campaign", *permissions]))
+        assert (people in client.get(page).content.decode()) is is_linked

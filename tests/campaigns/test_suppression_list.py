@@ -1,5 +1,6 @@
 """The list of addresses that are never mailed: put in from a file, taken out as one, by all three faces."""
 
+import importlib
 import io
 import json
 import threading
@@ -177,3 +178,12 @@ def test_the_admin_checks_imports_and_exports_a_list(db: None, client: Any) -> N
     client.force_login(UserFactory(permissions=["view_suppression"]))
     assert client.get(target).status_code == 403
     assert target not in client.get(page).content.decode()
+
+
+@pytest.mark.django_db
+def test_what_another_import_has_added_since_the_count_is_not_counted_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    services.suppress("a@example.com")
+    module = importlib.import_module("campaigns.services.import_suppressions")
+    monkeypatch.setattr(module, "_TELL_APART", "SELECT 0, 2")
+    report = services.import_suppressions(io.BytesIO(b"email\na@example.com\nb@example.com\n"))
+    assert (report.created, report.existing, report.duplicates) == (1, 1, 0)

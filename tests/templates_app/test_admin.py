@@ -140,6 +140,14 @@ def test_the_form_shows_the_current_version_and_its_history(editor):
     assert page("preview", template.pk) in content
 
 
+def test_who_may_only_look_is_led_to_no_restoring(client):
+    template = make_template()
+    client.force_login(make_user("reader", "view"))
+    content = client.get(page("change", template.pk)).content.decode()
+    assert page("diff", template.pk) in content
+    assert page("restore", template.pk, 1) not in content
+
+
 def test_the_preview_starts_with_sample_values(editor):
     content = unescape(editor.get(page("preview", make_template().pk)).content.decode())
     assert "Hi Ada Lovelace" in content

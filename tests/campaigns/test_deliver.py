@@ -376,7 +376,7 @@ def test_a_chunk_hears_that_its_worker_is_to_stop(smtp: SmtpServer, monkeypatch:
     station.serve(60, burst=True)
     station.close()
     timer.join()
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 6  # all of them take twelve seconds
     assert states(campaign) == {"sent": len(smtp.bodies), "pending": 60 - len(smtp.bodies)}
     task = Task.objects.get(name="campaigns.deliver_chunk")
     assert (task.state, task.error, task.crashes) == ("queued", "", 0)

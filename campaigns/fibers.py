@@ -11,7 +11,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from typing import TypeVar
 
 from greenlet import getcurrent, greenlet
@@ -21,8 +21,6 @@ T = TypeVar("T")
 READABLE, WRITABLE = select.EPOLLIN, select.EPOLLOUT
 # How late a wait may notice that its time is over (seconds).
 _LATE_SECONDS = 0.25
-# Look-ups of names by the system's resolver, which cannot be asked to come back later.
-_aside = ThreadPoolExecutor(max_workers=4, thread_name_prefix="resolver")
 
 
 class Fiber(greenlet):
@@ -142,15 +140,25 @@ def wait(descriptor: int, events: int, deadline: float) -> None:
 def aside(function: Callable[[], T], deadline: float) -> T:
     """The answer of a function that blocks; TimeoutError at `deadline` (time.monotonic), without an end to its work.
 
-    A fiber lets the others of its loop go on meanwhile.
+    A fiber lets the others of its loop go on meanwhile. Each call has a thread of its own: those whose answer does not
+    come must not keep the others waiting, nor the process from ending.
     """
-    answer: Future[T] = _aside.submit(function)
+    answer: Future[T] = Future()
     fiber = getcurrent()
+    if isinstance(fiber, Fiber):
+        answer.add_done_callback(lambda _: fiber.loop.wake())
+    threading.Thread(target=_answer, args=(answer, function), daemon=True, name="aside").start()
     if not isinstance(fiber, Fiber):
         return answer.result(max(0.0, deadline - time.monotonic()))
-    answer.add_done_callback(lambda _: fiber.loop.wake())
     while not answer.done():
         if time.monotonic() >= deadline:
             raise TimeoutError
         fiber.loop.park(fiber, deadline)
     return answer.result()
+
+
+def _answer(answer: Future[T], function: Callable[[], T]) -> None:
+    try:
+        answer.set_result(function())
+    except Exception as error:
+        answer.set_exception(error)

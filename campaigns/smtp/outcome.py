@@ -10,12 +10,17 @@ MAX_TEXT = 500
 # At the beginning, where RFC 2034 has it, or in the text, as in "#5.1.1" and "(#5.7.1)"; no part of an IP address.
 _ENHANCED = re.compile(r"(?<![\d.])([245]\.\d{1,3}\.\d{1,3})(?![\d.]*\d)")
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
-# Without an enhanced code only the words tell whom a refusal is about: those of Exim, qmail, Postfix and others.
+# Of whom or what, not what is said of them: an address or a host may be made of any words.
+_NAMES = re.compile(
+    r"[^\s<>@]+@[^\s<>]+|[\w.-]+\[[\da-f.:]+\](?::\d+)?|(?<![\w.-])(?=[\d.]*[a-z_-])[\w-]+(?:\.[\w-]+){2,}",
+    re.IGNORECASE,
+)
+# Without an enhanced code only the words tell whom a refusal is about: those of Exim, qmail, Postfix, Yahoo and others.
 _NOBODY = re.compile(
     r"\b(?:no such|unknown|invalid|non-?existent) (?:local )?(?:user|mailbox|recipient|account|person|address|alias)\b"
     r"|\b(?:user|mailbox|recipient|account|address)\b.{0,60}"
     r"(?:n't exist|\b(?:unknown|not (?:exist|found|known)|no longer|disabled|inactive|closed|unrouteable))\b"
-    r"|\bno mailbox\b|\bunrouteable address\b",
+    r"|\bno mailbox\b|\bunrouteable address\b|\buser doesn't have an?\b",
     re.IGNORECASE,
 )
 _US = re.compile(
@@ -27,15 +32,23 @@ _US = re.compile(
 )
 # Said of the other end of the mail, our address or account, for which servers have the same codes and nouns.
 _SENDER = re.compile(
-    r"\bsender\b|\benvelope\b|\breturn[- ]?path\b|\bverif(?:y|ication) failed\b|\bpassword\b"
-    r"|\byour (?:e-?mail )?(?:account|user|address|domain)\b|\bfrom (?:unknown )?(?:address|user|domain)\b"
-    r"|\bto send (?:e-?)?(?:mails?|messages?)\b",
+    r"\b(?:invalid|unknown|bad|unverified|rejected|blocked|forbidden) (?:envelope )?sender\b"
+    r"|\bsender\b.{0,40}\b(?:reject|denied|refus|verif|invalid|unknown|not |unrouteable|fail|block|black|limit|exceed)"
+    r"|\benvelope (?:sender|from|blocked)\b|\breturn[- ]?path\b.{0,40}\b(?:reject|invalid|unknown|not |fail)"
+    r"|(?<!recipient )\bverif(?:y|ication) failed\b|\bpassword\b|\byour (?:e-?mail )?(?:account|user|address|domain)\b"
+    r"|\bfrom (?:unknown )?(?:address|user|domain)\b|\bto send (?:e-?)?(?:mails?|messages?)\b",
     re.IGNORECASE,
 )
 # Too much from us, and not of one recipient's.
 _TOO_FAST = re.compile(
     r"\bthrottl|\brate[- ]?limit|\btoo many (?:e-?mails|messages|connections|requests|concurrent)\b|\btoo fast\b"
     r"|\b(?:daily|hourly|message|sending|sender) (?:\w+ ){0,2}(?:quota|limit)|\byour ip\b|\breputation\b",
+    re.IGNORECASE,
+)
+# But this is theirs, who get more than their mailbox may hold.
+_OF_MAILBOX = re.compile(
+    r"\b(?:for|of|in|to) (?:this |the )?(?:user|recipient|mailbox|inbox|account)\b|\b(?:mailbox|inbox|recipient'?s?)\b"
+    r"(?: \w+){0,2} (?:quota|limit|size|count)\b",
     re.IGNORECASE,
 )
 _GREYLISTED = re.compile(r"\bgr[ea]y[- ]?list", re.IGNORECASE)
@@ -45,6 +58,7 @@ _BUSY = re.compile(r"\bat a rate\b|\btoo quickly\b", re.IGNORECASE)
 _OUR_CODES = {421, 454, 500, 502, 503, 504, 530, 534, 535, 538}
 _BAD_SENDER = {"5.1.7", "5.1.8"}
 _TOO_BIG = "5.3.4"
+_NO_MAILBOX_CODES = {511, 550, 551, 552, 553, 554}
 _NO_SUCH_MAILBOX = {"5.1.1", "5.1.2", "5.1.3", "5.1.4", "5.1.6", "5.1.10", "5.2.1"}
 # "Some address", of sender or recipient.
 _ANY_ADDRESS = "5.1.0"
@@ -131,9 +145,10 @@ class Outcome:
         """
         if self.verdict is not Verdict.REJECTED:
             return False
-        if tells(self.enhanced):
+        # x.y.0: of this kind, and nothing more.
+        if self.enhanced and not self.enhanced.endswith(".0"):
             return self.enhanced in _NO_SUCH_MAILBOX
-        return self.stage is Stage.RCPT and self.code in (550, 551, 553) and bool(_NOBODY.search(self.text))
+        return self.stage is Stage.RCPT and self.code in _NO_MAILBOX_CODES and bool(_NOBODY.search(words_of(self.text)))
 
     @property
     def vague(self) -> bool:
@@ -141,7 +156,7 @@ class Outcome:
 
         So are those of a service's API (an HTTP status), and of a backend that made no request at all (0).
         """
-        if self.verdict is not Verdict.REJECTED or tells(self.enhanced) or _NOBODY.search(self.text):
+        if self.verdict is not Verdict.REJECTED or tells(self.enhanced) or _NOBODY.search(words_of(self.text)):
             return False
         return self.code in (550, 551, 553, 554) or (self.stage is Stage.DATA and self.code < 500)
 
@@ -170,9 +185,15 @@ def tells(enhanced: str) -> bool:
     return enhanced not in ("", _ANY_ADDRESS) and not enhanced.endswith(".0.0")
 
 
+def words_of(text: str) -> str:
+    """What is said, without the addresses and the hosts it names."""
+    return _NAMES.sub(" ", text)
+
+
 def blames_us(text: str) -> bool:
     """Whether the words of a refusal are about who sends, or what, and not about the mailbox."""
-    return bool(_SENDER.search(text)) or (bool(_US.search(text)) and not _NOBODY.search(text))
+    words = words_of(text)
+    return bool(_SENDER.search(words)) or (bool(_US.search(words)) and not _NOBODY.search(words))
 
 
 def _is_about_us(code: int, enhanced: str, text: str) -> bool:
@@ -182,12 +203,13 @@ def _is_about_us(code: int, enhanced: str, text: str) -> bool:
     if code < 500:
         return _is_about_us_for_now(enhanced, text)
     if enhanced in _NO_SUCH_MAILBOX:
-        return bool(_SENDER.search(text))
+        return bool(_SENDER.search(words_of(text)))
     return not tells(enhanced) and blames_us(text)
 
 
 def _is_about_us_for_now(enhanced: str, text: str) -> bool:
+    words = words_of(text)
     # 4.2: their mailbox, which may be full or get too much. Greylisting passes by itself.
-    if enhanced.startswith("4.2.") or _GREYLISTED.search(text):
+    if enhanced.startswith("4.2.") or _GREYLISTED.search(words) or _OF_MAILBOX.search(words):
         return False
-    return bool(_TOO_FAST.search(text) or _SENDER.search(text)) or (enhanced.startswith("4.7.") and blames_us(text))
+    return bool(_TOO_FAST.search(words) or _SENDER.search(words)) or (enhanced.startswith("4.7.") and blames_us(text))

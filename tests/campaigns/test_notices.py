@@ -41,6 +41,11 @@ def test_the_original_may_be_whole_or_its_headers_only(original: str, ends: byte
         ("5.0.0", "no such user", Kind.HARD),
         ("5.0.0", "x-postfix; quota of 500 MB exceeded: 552 full", Kind.SOFT),
         ("4.0.0", "smtp; 450 user unknown", Kind.SOFT),
+        ("5.1.1", "smtp; 550 5.1.1 <jo@sender.com> User unknown", Kind.HARD),
+        ("5.5.0", "smtp; 550 user unknown", Kind.HARD),
+        ("5.3.0", "smtp; 550 No such user here", Kind.HARD),
+        ("5.0.0", "smtp; 511 sorry, no mailbox here by that name", Kind.HARD),
+        ("4.4.1", "X-Postfix; connect to mx.relay.com[192.0.2.1]:25: Connection timed out", Kind.SOFT),
         ("rubbish", "rubbish [10.5.1.1] 5.5.5.5 1550 x", Kind.SOFT),
     ],
 )

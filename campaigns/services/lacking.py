@@ -1,8 +1,10 @@
-"""Who lacks a value that the template needs: how many in one pass over the audience, and which."""
+"""Who lacks a value that the template needs, or has one that means no: how many in one pass, and which."""
 
 import csv
 import io
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from django.db import connection
@@ -15,40 +17,63 @@ from templates_app.rendering import compile_version
 
 OF_RECIPIENT = "recipient."
 # What every recipient has, whatever was imported.
-GIVEN = {"recipient.email", "recipient.name"}
+GIVEN = {"recipient.email"}
 _SLICE = 5_000
 
-# An attribute that is null is as good as none; `#>` walks `address.street` into the objects.
+# Texts that people write for no, and that are true for a template.
+_NOES = ["false", "no", "n", "off", "0"]
 _COUNT = """
 SELECT count(*), {} FROM (
-    SELECT attributes FROM email_recipients WHERE campaign_id = %s AND state = 'pending' {}) r
+    SELECT name, attributes FROM email_recipients WHERE campaign_id = %s AND state = 'pending' {}) r
 """
 # By the index of the campaign's list; without it, all of them in whatever order is quickest.
 FIRST = "ORDER BY id LIMIT %s"
-_ONE = "count(*) FILTER (WHERE coalesce(attributes #> %s::text[], 'null') = 'null')"
+_ONE = "count(*) FILTER (WHERE {})"
+_SAYS_NO = "jsonb_typeof(attributes #> %s::text[]) = 'string' AND lower(attributes #>> %s::text[]) = ANY(%s)"
 _WHO = """
 SELECT id, email, name FROM email_recipients
-WHERE campaign_id = %s AND state = 'pending' AND id > %s AND coalesce(attributes #> %s::text[], 'null') = 'null'
+WHERE campaign_id = %s AND state = 'pending' AND id > %s AND {}
 ORDER BY id LIMIT %s
 """
 
 
-def count_lacking(
-    campaign: Campaign, attributes: Sequence[str], people: int | None = None
-) -> tuple[int, dict[str, int]]:
-    """(pending recipients, how many of them lack each attribute); those that nobody lacks are left out.
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """Of `total` pending recipients, how many lack an attribute, or say no with it; those of whom none does are left
+    out."""
 
-    Of the first `people`; None: of all.
-    """
-    if not attributes:
-        return 0, {}
-    paths = [attribute.split(".") for attribute in attributes]
+    total: int
+    lacking: dict[str, int]
+    denying: dict[str, int]
+
+
+def count_values(
+    campaign: Campaign, needed: Sequence[str], asked: Sequence[str] = (), people: int | None = None
+) -> Counted:
+    """Who lacks the `needed` attributes, and who says no with the `asked` ones. Of the first `people`; None: of all."""
+    if not needed and not asked:
+        return Counted(0, {}, {})
+    conditions = [_lacks(attribute) for attribute in needed]
+    conditions += [(_SAYS_NO, [path := attribute.split("."), path, _NOES]) for attribute in asked]
     some = [] if people is None else [people]
     with connection.cursor() as cursor:
-        sql = _COUNT.format(", ".join([_ONE] * len(paths)), FIRST if some else "")
-        cursor.execute(sql, [*paths, campaign.pk, *some])
+        sql = _COUNT.format(", ".join(_ONE.format(condition) for condition, _ in conditions), FIRST if some else "")
+        cursor.execute(sql, [*chain.from_iterable(values for _, values in conditions), campaign.pk, *some])
         total, *counts = cursor.fetchone()
-    return total, {name: count for name, count in zip(attributes, counts, strict=True) if count}
+    lacking, denying = zip(needed, counts, strict=False), zip(asked, counts[len(needed) :], strict=True)
+    return Counted(
+        total,
+        {name: count for name, count in lacking if count},
+        {name: count for name, count in denying if count},
+    )
+
+
+def _lacks(attribute: str) -> tuple[str, list[Any]]:
+    """The condition, and what it is about. An attribute that is null is as good as none, as is a blank name."""
+    if attribute == "name":
+        return "name = ''", []
+    # Walks `address.street` into the objects.
+    return "coalesce(attributes #> %s::text[], 'null') = 'null'", [attribute.split(".")]
 
 
 def who_lacks(campaign: Campaign, variable: str, *, limit: int = _SLICE, after: int = 0) -> list[tuple[int, str, str]]:
@@ -63,9 +88,9 @@ def who_lacks(campaign: Campaign, variable: str, *, limit: int = _SLICE, after: 
     used = {found.path for found in template.variables if found.path.startswith(OF_RECIPIENT)}
     if variable not in used - GIVEN or "[]" in variable:
         raise NoAttribute(variable)
-    attribute = variable.removeprefix(OF_RECIPIENT)
+    condition, values = _lacks(variable.removeprefix(OF_RECIPIENT))
     with connection.cursor() as cursor:
-        cursor.execute(_WHO, [campaign.pk, after, attribute.split("."), limit])
+        cursor.execute(_WHO.format(condition), [campaign.pk, after, *values, limit])
         return list(cursor.fetchall())
 
 

@@ -2,6 +2,7 @@
 
 import json
 import secrets
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -17,6 +18,17 @@ from campaigns.services.track import tracker_of
 from campaigns.services.unsubscribe import NOBODY, unsubscribe_url
 from campaigns.smtp import Envelope
 from templates_app.rendering import Rendered, compile_version
+
+
+def context_for_all(campaign: Campaign) -> dict[str, Any]:
+    """What the template is given in each mail of a campaign."""
+    return {**campaign.context, "campaign": {"id": campaign.pk, "name": campaign.name}}
+
+
+def context_for_one(for_all: Mapping[str, Any], row: Leased, link: str) -> dict[str, Any]:
+    """What the template is given for one recipient; a blank name is as good as none."""
+    recipient: dict[str, Any] = {**json.loads(row.attributes), "email": row.email, "name": row.name or None}
+    return {**for_all, "recipient": recipient, "unsubscribe_url": link}
 
 
 class Letters:
@@ -35,7 +47,7 @@ class Letters:
             {"Precedence": "bulk", "List-Unsubscribe-Post": "List-Unsubscribe=One-Click"},
             self.template.lasting,
         )
-        self._context = {**campaign.context, "campaign": {"id": campaign.pk, "name": campaign.name}}
+        self._context = context_for_all(campaign)
         self._tracker = tracker_of(campaign, self.template.html) if tracks else None
         self._bounces: str = settings.BOUNCE_ADDRESS
         self._key = settings.SECRET_KEY.encode()
@@ -75,8 +87,7 @@ class Letters:
 
     def context_of(self, row: Leased, link: str) -> dict[str, Any]:
         """What the template is given for one recipient."""
-        recipient: dict[str, Any] = {**json.loads(row.attributes), "email": row.email, "name": row.name}
-        return {**self._context, "recipient": recipient, "unsubscribe_url": link}
+        return context_for_one(self._context, row, link)
 
     def _letter(self, row: Leased, link: str) -> Letter:
         rendered = self.render(row, link)

@@ -24,7 +24,7 @@ class Branch(dict[str, Any]):
 def plain(context: Mapping[str, Any]) -> Branch:
     """Copy `context`; dates become ISO text. Raises NotPlainData for objects and for data nested 32 deep.
 
-    A null is not copied: for a template it is the same as a value that was not given.
+    A null is not copied, nor as one of a list: for a template it is the same as a value that was not given.
     """
     return _branch(context, "", 0)
 
@@ -43,7 +43,7 @@ def _branch(mapping: Mapping[Any, Any], path: str, depth: int) -> Branch:
 
 
 def _plain(value: Any, path: str, depth: int) -> Any:
-    if value is None or isinstance(value, bool | float):
+    if isinstance(value, bool | float):
         return value
     if isinstance(value, str):
         # A Markup or SafeString would slip past autoescape.
@@ -57,7 +57,7 @@ def _plain(value: Any, path: str, depth: int) -> Any:
     if isinstance(value, dict):
         return _branch(value, path, depth + 1)
     if isinstance(value, list | tuple):
-        return [_plain(item, f"{path}[]", depth + 1) for item in value]
+        return [_plain(item, f"{path}[]", depth + 1) for item in value if item is not None]
     raise NotPlainData(
         f"“{path}” is a {type(value).__name__}; give text, numbers, yes/no, dates, lists or dictionaries only"
     )

@@ -21,6 +21,9 @@ from templates_app.environment.missing import Missing
 
 _SAFE_URL = re.compile(r"(?:https?://|mailto:)[^\s<>\"'\x00-\x20\x7f-\x9f]+", re.IGNORECASE)
 
+# Of a date: what is written for each of its letters no meter sees.
+_LONGEST_PATTERN = 200
+
 Function = Callable[..., Any]
 _JINJA_FILTERS: Mapping[str, Any] = FILTERS
 _JINJA_TESTS: Mapping[str, Any] = TESTS
@@ -107,6 +110,8 @@ def number(value: float, decimals: int = 2) -> str:
 
 def formatted_date(value: str, pattern: str = "j F Y") -> str:
     """ISO text in Django's date format."""
+    if "%" in pattern or len(pattern) > _LONGEST_PATTERN:
+        raise TemplateRuntimeError("date takes letters such as “j F Y” or “d.m.Y”, without %")
     parsed: date | None = parse_datetime(value) or parse_date(value)
     if parsed is None:
         raise TemplateRuntimeError("date takes an ISO date such as 2026-03-31")

@@ -81,6 +81,8 @@ def _addresses(tag: Tag, line: int | None) -> Iterator[Finding]:
             yield warning("image-alt", message, line)
     elif "href" in attributes and tag.name not in ("link", "base"):
         yield from links.judge(attributes["href"], line)
+    elif tag.name == "a" and OPEN not in tag.source and not {"name", "id"} & attributes.keys():
+        yield from links.judge("", line)
 
 
 def _anchors(marked: str, tags: list[Tag], jinja: list[str] | tuple[()]) -> Iterator[Finding]:

@@ -85,6 +85,11 @@ class CompiledTemplate:
         """The paths that some mails need besides: those that get into a branch, or a loop."""
         return self._needed(conditional=True)
 
+    @property
+    def asked(self) -> frozenset[str]:
+        """The paths of which an `if` asks whether they are true, and that are compared with nothing."""
+        return frozenset(one.path for one in self.variables if one.asked and "[]" not in one.path)
+
     def _needed(self, *, conditional: bool) -> frozenset[str]:
         needed = (one for one in self.variables if one.required and one.conditional is conditional)
         return frozenset(one.path for one in needed if "[]" not in one.path)

@@ -91,7 +91,7 @@ def test_nobody_lacks_what_all_have(campaign: Campaign) -> None:
             "recipient",
             "campaign.name",
             "recipient.\x00",
-            "recipient.name",
+            "recipient.email",
             "recipient.email",
         ),
         *("recipient.{}", "recipient.a,b", "recipient.'; --", "recipient.é." * 50),
@@ -147,7 +147,7 @@ def test_the_admin_and_the_api_tell_which(client: Any, campaign: Campaign) -> No
 @pytest.mark.parametrize(
     ("html", "found"),
     [
-        ("{% set r = recipient %}{{ r.name }}{% set c = campaign %}{{ c.name }}", []),
+        ("{% set r = recipient %}{{ r.email }}{% set c = campaign %}{{ c.name }}", []),
         ("{% for k, v in recipient|dictsort %}{{ k }}{% endfor %}{% if campaign %}{{ campaign.id }}{% endif %}", []),
         ('{{ "a" if recipient.city is string else "b" }}', []),
         ('{{ recipient["x.y"]|default("") }}', []),
@@ -164,3 +164,68 @@ def test_the_checklist_says_what_a_mail_would_say(campaign: Campaign, html: str,
     campaign.save()
     items = [item for item in services.preflight(campaign) if item.code == "variables"]
     assert [(item.level, item.detail) for item in items if item.level != "ok"] == found
+
+
+def with_html(campaign: Campaign, html: str) -> Campaign:
+    campaign.template = TemplateFactory.create(html=f'{html}<a href="{{{{ unsubscribe_url }}}}">x</a>')
+    campaign.save()
+    return campaign
+
+
+def test_a_blank_name_is_as_good_as_none(db: None) -> None:
+    campaign = with_html(CampaignFactory.create(), "Hi {{ recipient.name }},")
+    services.add_recipients(campaign, [{"email": "a@example.com", "name": "Ada"}, {"email": "nameless@example.com"}])
+    (item,) = (item for item in services.preflight(campaign) if item.code == "variables")
+    assert (item.level, item.detail) == ("block", "recipient.name")
+    assert "1 of 2 recipients lack “name”" in item.message
+    assert who(campaign, "recipient.name") == ["nameless"]
+    with_html(campaign, 'Hi {{ recipient.name|default("friend") }},')
+    assert [item.level for item in services.preflight(campaign) if item.code == "variables"] == ["ok"]
+    shown = [services.preview_message(campaign, row).text for row in campaign.recipients.order_by("pk")]
+    assert [text.partition(",")[0] for text in shown] == ["Hi Ada", "Hi friend"]
+
+
+@pytest.mark.parametrize(
+    ("html", "told"),
+    [
+        ("{% if recipient.vip %}x{% endif %}", True),
+        ("{{ 'x' if not recipient.vip and recipient.city }}", True),
+        ("{% if recipient.a %}{% elif recipient.vip %}{% endif %}", True),
+        ("{% if recipient.vip == 'yes' %}x{% endif %}", False),
+        ("{% if recipient.vip and recipient.vip != 'no' %}x{% endif %}", False),
+        ("{{ recipient.vip|default('no') }}{% if recipient.vip is defined %}x{% endif %}", False),
+        ("{% if recipient.flag %}x{% endif %}", False),
+    ],
+)
+def test_a_text_that_says_no_is_told_where_a_template_takes_it_for_yes(db: None, html: str, told: bool) -> None:
+    campaign = with_html(CampaignFactory.create(), html)
+    values = ["FALSE", "no", "0", "yes", "", False]
+    people = [{"email": f"r{n}@example.com", "attributes": {"vip": vip, "flag": False}} for n, vip in enumerate(values)]
+    services.add_recipients(campaign, people)
+    items = [(item.level, item.detail) for item in services.preflight(campaign) if item.code == "values"]
+    assert items == ([("warn", "recipient.vip")] if told else [])
+    if told:
+        assert "3 of 6 recipients say no with “vip”" in next(
+            item.message for item in services.preflight(campaign) if item.code == "values"
+        )
+
+
+@pytest.mark.parametrize(
+    ("html", "blocks"),
+    [
+        ("{{ recipient.qty * 2 }}", True),
+        ("{{ recipient.qty|int * 2 }}", False),
+        ("{{ recipient.day|date }}", True),
+        ("{% if recipient.email == 'r0@example.com' %}{{ recipient.qty + 1 }}{% endif %}", False),
+        ("{% if recipient.qty %}{{ recipient.nobodys }}{% endif %}", False),
+    ],
+)
+def test_a_template_of_which_no_mail_can_be_made_keeps_from_launching(db: None, html: str, blocks: bool) -> None:
+    campaign = with_html(CampaignFactory.create(), html)
+    services.add_recipients(
+        campaign, [{"email": f"r{n}@example.com", "attributes": {"qty": "7", "day": "soon"}} for n in range(7)]
+    )
+    items = [item.message for item in services.preflight(campaign) if item.level == "block"]
+    assert [message[:52] for message in items] == (
+        ["No mail can be made for the first 5 recipients: html"] if blocks else []
+    )

@@ -84,6 +84,17 @@ def test_gives_dates_as_iso_text_and_formats_them():
     assert render(html, context).html == "2026-03-01 1 March 2026 1 Mar 2026 09:30 1,234.50"
 
 
+@pytest.mark.parametrize("pattern", ["%d.%m.%Y", "d" * 201])
+def test_refuses_patterns_of_dates_that_are_not_meant(pattern):
+    with pytest.raises(RenderError, match="letters such as"):
+        render(f"{{{{ day|date('{pattern}') }}}}", {"day": "2026-03-01"})
+
+
+def test_prints_no_null_of_a_list():
+    context = {"tags": ["a", None, "b"], "rows": [{"x": None}, {"x": 1}]}
+    assert render("{{ tags|join(', ') }}{% for t in tags %}<{{ t }}>{% endfor %}", context).html == "a, b<a><b>"
+
+
 @pytest.mark.parametrize("value", [object(), Decimal(1), {1, 2}, {"a": {1: 2}}, lambda: 1, b"x"])
 def test_refuses_what_is_not_plain_data(value):
     with pytest.raises(RenderError, match="context: “x"):

@@ -200,7 +200,7 @@ def _branched(inner):
     )
 
 
-# Without `set`: Jinja itself takes a name that is set further on for one that is not there.
+# Without `set`: Jinja itself takes a name that is set further on, in the block around, for one that is not there.
 _SCOPES = st.recursive(
     _PRINTED,
     lambda inner: st.one_of(
@@ -217,7 +217,7 @@ _SCOPES = st.recursive(
 )
 
 
-@given(st.recursive(_SCOPES | _SET, _branched, max_leaves=6), st.sets(_NAMES))
+@given(_SCOPES | st.recursive(_PRINTED | _SET, _branched, max_leaves=8), st.sets(_NAMES))
 def test_knows_what_a_name_stands_for_where_it_is_used(source, given_names):
     compiled = compile_content(Content("", source, "-"))
     required = {found.path for found in compiled.variables if found.required and "[]" not in found.path}

@@ -10,7 +10,7 @@ from campaigns.intake import Options, Rows, find_columns, listed_rows, open_sour
 from campaigns.models import Campaign, RecipientImport
 from campaigns.services.merge import KEPT_REJECTED_ROWS, demand_draft, keep_rejected, lock_draft, merge
 from campaigns.services.report import Report, how_read
-from campaigns.services.slices import slices
+from campaigns.services.slices import Slices
 from queue_core.services import Actor, audit
 from queue_core.services.outcome import plural
 
@@ -51,9 +51,11 @@ def import_recipients(  # noqa: PLR0913 - a file, and how it shall be read
 
 def _merged(campaign: Campaign, made: RecipientImport, rows: Rows, progress: Callable[[int], None]) -> Report:
     report = Report()
-    for piece in slices(rows):
-        report.add(merge(campaign.pk, piece.rows, import_id=made.pk), kept=KEPT_REJECTED_ROWS)
-        progress(report.records)
+    with Slices(rows) as slices:
+        while piece := slices.take():
+            part = merge(campaign.pk, piece.rows, import_id=made.pk, meanwhile=slices.read_ahead)
+            report.add(part, kept=KEPT_REJECTED_ROWS)
+            progress(report.records)
     return report
 
 

@@ -44,10 +44,12 @@ def merge(
     import_id: int | None,
     dry_run: bool = False,
     progress: Callable[[int], None] = lambda records: None,
+    meanwhile: Callable[[], None] = lambda: None,
 ) -> Report:
     """Add rows, as part of an import that has one; in a transaction that holds `lock_draft`. What became of them.
 
-    With `dry_run` the same report and the ledger untouched.
+    With `dry_run` the same report and the ledger untouched. `meanwhile` is called when all rows are staged and
+    PostgreSQL alone has work to do.
     """
     report = Report()
     with connection.cursor() as cursor:
@@ -58,6 +60,7 @@ def merge(
                     copy.write_row(row)
                 if report.records % _PROGRESS_EVERY == 0 and row is not None:
                     progress(report.records)
+    meanwhile()
     tell_apart = lifecycle.preview_incoming if dry_run else lifecycle.add_incoming
     report.existing, report.created, report.suppressed = tell_apart(campaign_id, import_id)
     report.duplicates = report.records - report.invalid - report.existing - report.created

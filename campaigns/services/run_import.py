@@ -10,11 +10,11 @@ from django.db.models import F
 
 from campaigns import lifecycle
 from campaigns.errors import CampaignError
-from campaigns.intake import Accepted, Options, Refused, find_columns, open_source, read_rows
+from campaigns.intake import Options, find_columns, open_source, read_rows
 from campaigns.models import RecipientImport
 from campaigns.services.import_file import forget_later, opened
 from campaigns.services.merge import KEPT_REJECTED_ROWS, keep_rejected, lock_draft, merge
-from campaigns.services.slices import slices
+from campaigns.services.slices import Slice, Slices
 
 
 def run_import(import_id: int, *, progress: Callable[[int, int], None] = lambda done, size: None) -> None:
@@ -43,26 +43,30 @@ def _import(job: RecipientImport, raw: BinaryIO, progress: Callable[[int, int], 
     with open_source(raw, options) as source:
         columns, lines = find_columns(source, options)
         deque(islice(lines, position), maxlen=0)
-        for piece, bytes_read in slices(read_rows(columns, lines), raw.tell):
-            read = bytes_read if not source.height else job.size * (position + len(piece) + 1) // source.height
-            if not _take(job, position, piece, read):
-                return False
-            position += len(piece)
-            progress(read, job.size)
+        with Slices(read_rows(columns, lines), raw.tell) as slices:
+            while piece := slices.take():
+                n = len(piece.rows)
+                read = piece.read if not source.height else job.size * (position + n + 1) // source.height
+                if not _take(job, position, Slice(piece.rows, read), slices.read_ahead):
+                    return False
+                position += n
+                progress(read, job.size)
     return True
 
 
-def _take(job: RecipientImport, position: int, piece: list[Accepted | Refused | None], read: int) -> bool:
+def _take(job: RecipientImport, position: int, piece: Slice, meanwhile: Callable[[], None]) -> bool:
     """Import a slice, if it is still to be: its rows, its numbers and the position behind it."""
     with transaction.atomic():
         lock_draft(job.campaign_id)
         now = RecipientImport.objects.select_for_update().filter(pk=job.pk, position=position).first()
         if now is None or not lifecycle.is_running(now):
             return False
-        report = merge(job.campaign_id, piece, import_id=job.pk)
+        report = merge(job.campaign_id, piece.rows, import_id=job.pk, meanwhile=meanwhile)
         keep_rejected(job.pk, report.rejected[: max(0, KEPT_REJECTED_ROWS - now.invalid)])
         counted = {name: F(name) + number for name, number in report.numbers().items()}
-        RecipientImport.objects.filter(pk=job.pk).update(position=position + len(piece), bytes_read=read, **counted)
+        RecipientImport.objects.filter(pk=job.pk).update(
+            position=position + len(piece.rows), bytes_read=piece.read, **counted
+        )
     return True
 
 
